@@ -1,0 +1,45 @@
+// From a planned kn module to code: the LLVM route, the C route, and execution in process.
+#pragma once
+#include "ir/ir.h"
+#include "ir/targets.h"
+
+typedef enum { EMIT_OBJ, EMIT_ASM, EMIT_LLVM, EMIT_C, EMIT_LIB, EMIT_SHARED } EmitKind;
+
+typedef struct {
+    const Target *target;
+    const char *name;  // prefix of the emitted symbols: a C identifier
+    EmitKind kind;
+    const char *path;  // "-": standard output (asm, llvm, c)
+    const char *header_path; // NULL: no header
+} EmitOptions;
+
+// Facts of a planned program.
+typedef struct {
+    int64_t arena_bytes, live_bytes, weights_bytes, scratch_bytes;
+    int64_t code_bytes; // of the emitted object: text; 0 before
+    int steps;
+} ProgramFacts;
+
+// Writes beside and renames: no partial file is left. `facts` may be NULL.
+bool emit_program(const Module *kn, const EmitOptions *options, Diag *diag, ProgramFacts *facts);
+ProgramFacts program_facts(const Module *kn);
+
+// ---- in process: walks the kn ops and calls the kernels that are linked into this binary
+typedef struct Program Program;
+// NULL with a message when a kernel of the module can't run here.
+Program *program_new(Arena *arena, const Module *kn, int threads, Diag *diag);
+int program_input_count(const Program *program);
+int program_output_count(const Program *program);
+const Value *program_input(const Program *program, int index);  // kn.input's buffer: type as the user sees it
+const Value *program_output(const Program *program, int index);
+// Called after the step that completes `buffer` (a value of a kn.alloc or kn.output, with the name of its tensor).
+// data points past the halo; strides follow from the buffer's type.
+typedef void ProgramTap(void *context, const Value *buffer, const void *data);
+// `arena`: memory of program_arena_bytes, aligned to 64: one a thread that runs the program. NULL tap: none.
+size_t program_arena_bytes(const Program *program);
+void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
+                 const struct qn_pool *pool, ProgramTap *tap, void *context);
+
+// ---- a compiled shared object, loaded: for run --via, bench and the tests
+typedef struct qn_model qn_model_info;
+const struct qn_model *load_shared(const char *path, const char *name, Diag *diag);

@@ -1,0 +1,28 @@
+// Model files to modules of dialect nn. All report through `diag` (every unsupported node in one run) and return NULL.
+#pragma once
+#include "ir/ir.h"
+#include "ir/tables.h"
+
+// A shape the user gives: --shape input:1,3,224,224
+typedef struct {
+    const char *input; // NULL: the only input
+    int rank;
+    int64_t dims[MAX_RANK];
+} ShapeOption;
+
+typedef struct {
+    int shape_count;
+    const ShapeOption *shapes;
+} ImportOptions;
+
+// By the first bytes: .onnx, .qir text.
+Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options);
+Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data, size_t bytes,
+                    const ImportOptions *options);
+Module *parse_qir(Arena *arena, Diag *diag, const char *path, const char *text, size_t bytes);
+
+// Reads a whole file into the arena (mapped when large); NULL with a message. A NUL byte follows the data.
+const char *read_file(Arena *arena, Diag *diag, const char *path, size_t *bytes);
+
+bool parse_calibration_table(Arena *arena, Diag *diag, const char *path, CalibrationTable *table);
+bool parse_qtable(Arena *arena, Diag *diag, const char *path, Qtable *table);

@@ -1,0 +1,26 @@
+// The reference interpreter: the meaning of every op, plainly. It judges all generated code. Float sums are taken
+// in double; quantized ops follow runtime/rounding.h to the bit.
+#pragma once
+#include "ir/ir.h"
+
+// Dense elements in C order. Quantized tensors hold their stored integers. f16 and bf16 hold their bits.
+typedef struct Tensor {
+    const Type *type;
+    void *data;
+} Tensor;
+
+Tensor tensor_new(Arena *arena, const Type *type);
+double tensor_f64(const Tensor *tensor, int64_t index); // stored value, as a double
+void tensor_set_f64(Tensor *tensor, int64_t index, double value); // rounds to the element type; integers saturate
+
+// Evaluates one op (op_info(op->kind)->eval) on given operands into allocated results.
+bool eval_op(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results);
+
+// Runs a function of builtin, nn and check ops. `tap`, if given, sees every value as it is computed.
+typedef void EvalTap(void *context, const Value *value, const Tensor *tensor);
+bool eval_func(Diag *diag, Arena *arena, const Func *func, const Tensor *inputs, Tensor *outputs, EvalTap *tap,
+               void *context);
+
+// The 256-entry table of a quantized op with trait TABLE: out[(uint8_t)q] for stored input q, in double by our own
+// routines (no libm function whose last digit differs between machines).
+void eval_table(const Op *op, int8_t out[256]);

@@ -1,0 +1,50 @@
+// The targets that Qanat compiles for, and the kernel rows that each can run.
+#pragma once
+#include <stdbool.h>
+
+#include "ir/ir.h"
+
+typedef struct Target {
+    const char *name, *triple, *cpu, *features;
+    const char *isas; // space separated, best first
+    Elem activations; // storage of 8-bit activations: ELEM_I8 or ELEM_U8
+    long l1_bytes, l2_bytes;
+} Target;
+
+int target_count(void);
+const Target *target_at(int index);
+const Target *target_find(const char *name);
+// The best target that this machine runs; `host_supports` says it of any.
+const Target *target_host(void);
+bool target_host_supports(const Target *target);
+bool target_has_isa(const Target *target, const char *isa);
+
+// A field of a family's arguments: offset in 4-byte words from the start of its struct; `rows` and `scratch_bytes`
+// are words 0 and 1.
+typedef struct { const char *name; char kind; /* 'I' or 'F' */ int count, word; } FieldInfo;
+typedef struct { const char *name; int pointer_count, field_count, words; const FieldInfo *fields; } FamilyInfo;
+const FamilyInfo *family_find(const char *name);
+
+// Arguments of a call as the words of its struct.
+enum { MAX_ARG_WORDS = 96 };
+typedef struct { const FamilyInfo *family; int32_t words[MAX_ARG_WORDS]; } KernelArgs;
+void args_begin(KernelArgs *args, const char *family);
+void args_int(KernelArgs *args, const char *field, int64_t value);
+void args_float(KernelArgs *args, const char *field, float value);
+void args_ints(KernelArgs *args, const char *field, int count, const int64_t *values);
+int32_t args_get(const KernelArgs *args, const char *field);
+// As attributes of kn.call, and back.
+Attr *args_to_attrs(Arena *arena, Attr *next, const KernelArgs *args);
+bool args_from_op(KernelArgs *args, const Op *kn_call);
+
+typedef struct KernelInfo {
+    const char *symbol, *family, *operands, *result, *tile, *isa, *packing;
+    bool (*guard)(const void *args); // of the family's struct
+} KernelInfo;
+int kernel_count(void);
+const KernelInfo *kernel_at(int index);
+const KernelInfo *kernel_find(const char *symbol);
+// The first row of the family that the target can run and whose guard holds; NULL if none. `only_isa`: NULL, or the
+// one instruction-set family to take rows from (generic always remains).
+const KernelInfo *kernel_choose(const Target *target, const char *only_isa, const char *operands, const char *result,
+                                const KernelArgs *args);

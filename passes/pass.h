@@ -1,0 +1,40 @@
+// Passes: rewrites of a module. `bool name(Module *, const PassContext *)`; false after a reported error.
+#pragma once
+#include "ir/ir.h"
+#include "ir/tables.h"
+#include "ir/targets.h"
+
+typedef struct {
+    const Target *target;
+    const char *only_isa;                // --isa: use this kernel family and generic only; NULL for all
+    const CalibrationTable *calibration; // NULL: none
+    const Qtable *qtable;                // NULL: none
+    Elem precision;                      // default of assign_precision: ELEM_F32 or ELEM_I8
+    Elem input_type, output_type;        // --input-type, --output-type: ELEM_F32, ELEM_I8 or ELEM_U8
+    bool symmetric;                      // symmetric activations (zero point 0)
+    bool per_tensor_weights;
+    bool keep_all;                       // every value of the network becomes an output of the program (dump-all)
+    const char *options;                 // text between the braces of --passes=name{…}; NULL
+    Diag *diag;
+    Arena *scratch;
+    FILE *explain;                       // --explain: decisions are written here; NULL
+} PassContext;
+
+typedef bool PassFn(Module *module, const PassContext *context);
+typedef struct { const char *name; PassFn *run; const char *summary; } PassInfo;
+int pass_count(void);
+const PassInfo *pass_at(int index);
+const PassInfo *pass_find(const char *name);
+
+#define PASS(name, summary) PassFn name;
+#include "passes/passes.def"
+#undef PASS
+
+// Named pipelines: lists of pass names in pipeline.c.
+//   "import":   float network as it is calibrated and searched: folded, fused, channels last
+//   "quantize": apply calibration, assign precisions
+//   "lower":    nn to kn for the context's target, memory planned
+bool run_pipeline(Module *module, const PassContext *context, const char *pipeline);
+// --passes=a,b{k=v}. `after_each` (may be NULL) is called after each pass, e.g. to print or verify.
+typedef bool AfterPass(void *user, const char *pass, Module *module);
+bool run_passes(Module *module, const PassContext *context, const char *list, AfterPass *after_each, void *user);

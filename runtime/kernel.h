@@ -1,0 +1,48 @@
+// What every kernel file includes: argument structs from families.def, and the macros that let one source be
+// linked into the compiler, turned to bitcode for the LLVM route, and printed as text for the C route.
+#ifndef QN_KERNEL_H
+#define QN_KERNEL_H
+#include <stddef.h>
+#include <stdint.h>
+
+// A kernel's definition: always inlined into the caller's constants where the caller is compiled with it
+// (QN_INLINE_KERNELS: bitcode and emitted C), an ordinary function in the compiler itself.
+#ifdef QN_INLINE_KERNELS
+#define QN_KERNEL __attribute__((always_inline, unused)) QN_KERNEL_LINKAGE inline void
+#else
+#define QN_KERNEL void
+#endif
+#ifndef QN_KERNEL_LINKAGE
+#define QN_KERNEL_LINKAGE static
+#endif
+#define QN_INLINE static inline __attribute__((always_inline, unused))
+
+#ifdef __clang__
+#define QN_UNROLL _Pragma("clang loop unroll(full)")
+#define QN_NO_UNROLL _Pragma("clang loop unroll(disable) vectorize(disable) interleave(disable)")
+#elif defined(__GNUC__)
+#define QN_UNROLL _Pragma("GCC unroll 32")
+#define QN_NO_UNROLL _Pragma("GCC unroll 1")
+#else
+#define QN_UNROLL
+#define QN_NO_UNROLL
+#endif
+
+#define I(name) int32_t name;
+#define F(name) float name;
+#define IV(name, count) int32_t name[count];
+#define FAMILY(name, pointers, fields) \
+    struct qn_##name##_args { int32_t rows; int32_t scratch_bytes; fields };
+#include "runtime/families.def"
+#undef FAMILY
+#undef I
+#undef F
+#undef IV
+
+// Operations of the families binary and unary, and element types of cast.
+enum { QN_ADD, QN_SUB, QN_MUL, QN_DIV };
+enum { QN_RELU, QN_CLIP, QN_LEAKY_RELU, QN_SIGMOID, QN_HARD_SIGMOID, QN_HARD_SWISH, QN_TANH, QN_EXP, QN_SQRT };
+enum { QN_E_F32, QN_E_F64, QN_E_I64, QN_E_I32, QN_E_I16, QN_E_I8, QN_E_U8, QN_E_I1 };
+
+#include "runtime/rounding.h"
+#endif

@@ -1,0 +1,68 @@
+// The public interface of compiled models. Every emitted header carries this text, so that a product needs no file
+// but the model's own.
+#ifndef QANAT_H
+#define QANAT_H
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QN_ABI_VERSION 1
+
+enum {
+    QN_OK = 0,
+    QN_ERR_ARENA = 1,   // the arena is NULL or not aligned to 64 bytes
+    QN_ERR_CPU = 2,     // this processor lacks an instruction set that the model was compiled for
+    QN_ERR_INIT = 3,    // the arena was not prepared by init
+    QN_ERR_THREADS = 4, // the pool has more workers than init was told
+    QN_ERR_POINTER = 5, // an input or output pointer is NULL
+};
+
+// Work that can be split: task(context, worker, begin, end) does rows [begin, end).
+// `worker` is in [0, threads): no two calls of one worker overlap.
+typedef void qn_task(void *context, int worker, int32_t begin, int32_t end);
+
+// The caller's threads. `run` calls `task` over all of [0, rows), in pieces of at least `grain` rows, and returns
+// when all are done.
+struct qn_pool {
+    int threads;
+    void (*run)(const struct qn_pool *pool, qn_task *task, void *context, int32_t rows, int32_t grain);
+};
+
+struct qn_options {
+    int threads; // the largest pool that will be passed to run; 0 counts as 1
+};
+
+enum { QN_F32 = 1, QN_I8 = 2, QN_U8 = 3, QN_I32 = 4, QN_I64 = 5 };
+
+// An input or output of a model. Shapes are as the model had them; scale is 0 for tensors that are not quantized.
+struct qn_tensor {
+    const char *name;
+    int32_t type; // QN_F32 …
+    int32_t rank;
+    int64_t shape[8];
+    size_t bytes;
+    float scale;
+    int32_t zero_point;
+};
+
+struct qn_model {
+    int32_t abi_version;
+    const char *name;
+    const char *target;
+    int32_t input_count, output_count;
+    const struct qn_tensor *inputs, *outputs;
+    size_t weights_bytes; // read-only data
+    size_t live_bytes;    // the largest sum of buffers alive at once
+    size_t (*arena_bytes)(int threads);
+    int (*init)(void *arena, const struct qn_options *options);
+    // inputs and outputs: the addresses, in order (the model's structs of pointers have this layout).
+    int (*run)(void *arena, const void *const *inputs, void *const *outputs, const struct qn_pool *pool);
+    int (*reset)(void *arena);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

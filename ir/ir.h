@@ -129,7 +129,8 @@ Func *func_new(Module *module, const char *name, int arg_count, const Type *cons
                const char *const *arg_names);
 void module_add_resource(Module *module, const char *name, const void *data, size_t bytes);
 const Resource *module_find_resource(const Module *module, const char *name);
-// A deep copy in `arena` (weights' bytes are shared, not copied).
+// A copy in `arena` of functions and ops; types, names and attribute payloads are shared with the original, whose arena
+// must outlive it.
 Module *module_clone(Arena *arena, const Module *module);
 
 // ---- building

@@ -1,0 +1,216 @@
+// The tables targets.def, families.def, isas.def and kernels.def as data, and the choice of a kernel row.
+#include "ir/targets.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "runtime/kernel.h"
+
+// ---- targets
+
+static const Target targets[] = {
+#define TARGET(name, triple, cpu, features, isas, activations, l1, l2) \
+    {name, triple, cpu, features, isas, ELEM_##activations, l1, l2},
+#include "ir/targets.def"
+#undef TARGET
+};
+
+int target_count(void) { return (int)(sizeof targets / sizeof *targets); }
+const Target *target_at(int index) { return &targets[index]; }
+
+const Target *target_find(const char *name) {
+    for (int i = 0; i < target_count(); i++)
+        if (!strcmp(targets[i].name, name)) return &targets[i];
+    return NULL;
+}
+
+static bool isa_supported(const char *isa) {
+    if (!strcmp(isa, "generic")) return true;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (!strcmp(isa, "avx2")) return avx2;
+    if (!strcmp(isa, "avx512")) return avx512;
+    if (!strcmp(isa, "avx512vnni"))
+        return avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
+#endif
+    return false;
+}
+
+bool target_has_isa(const Target *target, const char *isa) {
+    size_t length = strlen(isa);
+    for (const char *at = target->isas; (at = strstr(at, isa)); at += length)
+        if ((at == target->isas || at[-1] == ' ') && (at[length] == ' ' || !at[length])) return true;
+    return false;
+}
+
+static bool arch_is_host(const Target *target) {
+#if defined(__x86_64__)
+    return !strncmp(target->triple, "x86_64", 6);
+#else
+    (void)target;
+    return false;
+#endif
+}
+
+bool target_host_supports(const Target *target) {
+    char isas[256];
+    strncpy(isas, target->isas, sizeof isas - 1);
+    isas[sizeof isas - 1] = 0;
+    if (!arch_is_host(target)) return false;
+    for (char *isa = strtok(isas, " "); isa; isa = strtok(NULL, " "))
+        if (!isa_supported(isa)) return false;
+    return true;
+}
+
+const Target *target_host(void) {
+    for (int i = 0; i < target_count(); i++)
+        if (target_host_supports(&targets[i])) return &targets[i];
+    return &targets[target_count() - 1];
+}
+
+// ---- families
+
+#define I(name) {#name, 'I', 1, (int)(offsetof(FAMILY_ARGS, name) / 4)},
+#define F(name) {#name, 'F', 1, (int)(offsetof(FAMILY_ARGS, name) / 4)},
+#define IV(name, count) {#name, 'I', count, (int)(offsetof(FAMILY_ARGS, name) / 4)},
+// offsetof needs the struct's name where the fields stand, so each family gets its table inside a function.
+#define FAMILY(family, pointers, fields)                                                     \
+    static const FamilyInfo *family_##family(void) {                                         \
+        typedef struct qn_##family##_args FAMILY_ARGS;                                       \
+        static const FieldInfo infos[] = {I(rows) I(scratch_bytes) fields};                  \
+        static const FamilyInfo info = {#family, pointers, (int)(sizeof infos / sizeof *infos), \
+                                        (int)(sizeof(FAMILY_ARGS) / 4), infos};              \
+        _Static_assert(sizeof(FAMILY_ARGS) / 4 <= MAX_ARG_WORDS, "MAX_ARG_WORDS");           \
+        return &info;                                                                        \
+    }
+#include "runtime/families.def"
+#undef FAMILY
+#undef I
+#undef F
+#undef IV
+
+const FamilyInfo *family_find(const char *name) {
+#define FAMILY(family, pointers, fields) \
+    if (!strcmp(name, #family)) return family_##family();
+#include "runtime/families.def"
+#undef FAMILY
+    return NULL;
+}
+
+// ---- arguments
+
+void args_begin(KernelArgs *args, const char *family) {
+    memset(args, 0, sizeof *args);
+    args->family = family_find(family);
+    BUG_UNLESS(args->family, "no kernel family '%s'", family);
+}
+
+static const FieldInfo *field_find(const FamilyInfo *family, const char *field) {
+    for (int i = 0; i < family->field_count; i++)
+        if (!strcmp(family->fields[i].name, field)) return &family->fields[i];
+    return NULL;
+}
+
+static const FieldInfo *field_get(const KernelArgs *args, const char *field, char kind) {
+    const FieldInfo *info = field_find(args->family, field);
+    BUG_UNLESS(info && info->kind == kind, "family %s: field '%s'", args->family->name, field);
+    return info;
+}
+
+void args_ints(KernelArgs *args, const char *field, int count, const int64_t *values) {
+    const FieldInfo *info = field_get(args, field, 'I');
+    BUG_UNLESS(count == info->count, "family %s: %d values for '%s'", args->family->name, count, field);
+    for (int i = 0; i < count; i++) {
+        BUG_UNLESS(values[i] == (int32_t)values[i], "family %s: '%s' = %lld exceeds 32 bits", args->family->name, field,
+                   (long long)values[i]);
+        args->words[info->word + i] = (int32_t)values[i];
+    }
+}
+
+void args_int(KernelArgs *args, const char *field, int64_t value) { args_ints(args, field, 1, &value); }
+
+void args_float(KernelArgs *args, const char *field, float value) {
+    memcpy(&args->words[field_get(args, field, 'F')->word], &value, sizeof value);
+}
+
+int32_t args_get(const KernelArgs *args, const char *field) {
+    return args->words[field_get(args, field, 'I')->word];
+}
+
+Attr *args_to_attrs(Arena *arena, Attr *next, const KernelArgs *args) {
+    for (int i = args->family->field_count - 1; i >= 0; i--) {
+        const FieldInfo *field = &args->family->fields[i];
+        const int32_t *words = &args->words[field->word];
+        int64_t values[8];
+        bool zero = true;
+        for (int k = 0; k < field->count; k++) values[k] = words[k], zero = zero && !words[k];
+        if (zero && strcmp(field->name, "rows")) continue;
+        if (field->kind == 'F') {
+            float value;
+            memcpy(&value, words, sizeof value);
+            next = attr_float(arena, next, field->name, value);
+        } else if (field->count > 1) next = attr_ints(arena, next, field->name, field->count, values);
+        else next = attr_int(arena, next, field->name, values[0]);
+    }
+    return next;
+}
+
+bool args_from_op(KernelArgs *args, const Op *op) {
+    const KernelInfo *kernel = kernel_find(as_kn_call(op).kernel);
+    if (!kernel) return false;
+    args_begin(args, kernel->family);
+    for (const Attr *attr = op->attrs; attr; attr = attr->next) {
+        const FieldInfo *field = field_find(args->family, attr->name);
+        if (!field) continue;
+        if (attr->kind == ATTR_FLOAT && field->kind == 'F') args_float(args, attr->name, (float)attr->f);
+        else if (attr->kind == ATTR_INT && field->kind == 'I') args_int(args, attr->name, attr->i);
+        else if (attr->kind == ATTR_INTS && field->kind == 'I' && attr->ints.count == field->count)
+            args_ints(args, attr->name, field->count, attr->ints.data);
+        else return false;
+    }
+    return true;
+}
+
+// ---- kernels
+
+#define KERNEL(family, operands, result, tile, isa, packing, guard)                             \
+    static bool guard_##family##_##operands##_##result##__##tile##__##isa(const void *args) {   \
+        const struct qn_##family##_args *a = args;                                              \
+        (void)a;                                                                                \
+        return guard;                                                                           \
+    }
+#include "runtime/kernels.def"
+#undef KERNEL
+
+static const KernelInfo kernels[] = {
+#define KERNEL(family, operands, result, tile, isa, packing, guard)                             \
+    {"qn_" #family "_" #operands "_" #result "__" #tile "__" #isa, #family, #operands, #result, \
+     #tile, #isa, #packing, guard_##family##_##operands##_##result##__##tile##__##isa},
+#include "runtime/kernels.def"
+#undef KERNEL
+};
+
+int kernel_count(void) { return (int)(sizeof kernels / sizeof *kernels); }
+const KernelInfo *kernel_at(int index) { return &kernels[index]; }
+
+const KernelInfo *kernel_find(const char *symbol) {
+    for (int i = 0; i < kernel_count(); i++)
+        if (!strcmp(kernels[i].symbol, symbol)) return &kernels[i];
+    return NULL;
+}
+
+const KernelInfo *kernel_choose(const Target *target, const char *only_isa, const char *operands, const char *result,
+                                const KernelArgs *args) {
+    for (int i = 0; i < kernel_count(); i++) {
+        const KernelInfo *row = &kernels[i];
+        if (strcmp(row->family, args->family->name)) continue;
+        if (strcmp(row->operands, operands) || strcmp(row->result, result)) continue;
+        if (!target_has_isa(target, row->isa)) continue;
+        if (only_isa && strcmp(row->isa, only_isa) && strcmp(row->isa, "generic")) continue;
+        if (row->guard(args->words)) return row;
+    }
+    return NULL;
+}

@@ -2,6 +2,7 @@
 #pragma once
 #include "ir/ir.h"
 #include "ir/targets.h"
+#include "runtime/qanat.h"
 
 typedef enum { EMIT_OBJ, EMIT_ASM, EMIT_LLVM, EMIT_C, EMIT_LIB, EMIT_SHARED } EmitKind;
 
@@ -41,5 +42,4 @@ void program_run(const Program *program, void *arena, const void *const *inputs,
                  const struct qn_pool *pool, ProgramTap *tap, void *context);
 
 // ---- a compiled shared object, loaded: for run --via, bench and the tests
-typedef struct qn_model qn_model_info;
 const struct qn_model *load_shared(const char *path, const char *name, Diag *diag);

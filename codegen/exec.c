@@ -1,0 +1,141 @@
+// Execution in process: a planned kn module, its addresses resolved beforehand, run by calling the kernels that are
+// linked into this program with arguments as data. Nothing is compiled, and every buffer can be looked at (taps).
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/codegen.h"
+#include "codegen/steps.h"
+#include "runtime/entry.h"
+#include "runtime/kernel_table.h"
+
+// A buffer that is complete after a step.
+typedef struct {
+    const Value *buffer;
+    Address address;
+    int step;
+} Tap;
+
+struct Program {
+    const Steps *steps;
+    int threads;
+    void (**kernels)(void); // one a step
+    const unsigned char *weights;
+    Tap *taps; // in order of step
+    int tap_count;
+};
+
+// ---- preparing
+
+// The last step that writes a buffer, through itself or a view of it; -1 when none does.
+static int last_write(const Steps *steps, const Value *buffer) {
+    for (int i = steps->step_count - 1; i >= 0; i--) {
+        const Op *call = steps->steps[i].op;
+        const Value *out = call->operands[call->operand_count - 1].value;
+        for (; out; out = out->def->kind == OP_kn_view ? as_kn_view(out->def).source : NULL)
+            if (out == buffer) return i;
+    }
+    return -1;
+}
+
+static int compare_taps(const void *a, const void *b) {
+    const Tap *x = a, *y = b;
+    if (x->step != y->step) return x->step < y->step ? -1 : 1;
+    return x->buffer < y->buffer ? -1 : x->buffer > y->buffer;
+}
+
+static void find_taps(Arena *arena, Program *program) {
+    const Func *func = module_main(program->steps->module);
+    int ops = 1;
+    FOR_EACH_OP(func, op) ops++;
+    program->taps = ARENA_ARRAY(arena, Tap, ops);
+    FOR_EACH_OP(func, op) {
+        if (op->kind != OP_kn_alloc && op->kind != OP_kn_output) continue;
+        int step = last_write(program->steps, &op->results[0]);
+        if (step < 0) continue;
+        program->taps[program->tap_count++] = (Tap){&op->results[0], buffer_address(program->steps, &op->results[0]), step};
+    }
+    qsort(program->taps, (size_t)program->tap_count, sizeof(Tap), compare_taps);
+}
+
+static bool find_kernels(Arena *arena, Program *program, Diag *diag) {
+    const Steps *steps = program->steps;
+    program->kernels = arena_alloc(arena, sizeof *program->kernels * (size_t)(steps->step_count + 1));
+    for (int i = 0; i < steps->step_count; i++) {
+        const char *symbol = steps->steps[i].kernel->symbol;
+        const struct qn_kernel_entry *entry = qn_kernel_find(symbol);
+        if (!entry || !entry->fn)
+            return diag_error(diag, steps->steps[i].op->loc,
+                              "kernel '%s' can't run on this machine; choose a target of this machine", symbol);
+        program->kernels[i] = entry->fn;
+    }
+    return true;
+}
+
+Program *program_new(Arena *arena, const Module *kn, int threads, Diag *diag) {
+    Program *program = ARENA_NEW(arena, Program);
+    program->steps = steps_new(arena, kn);
+    program->threads = threads > 1 ? threads : 1;
+    if (!find_kernels(arena, program, diag)) return NULL;
+    unsigned char *memory = arena_alloc(arena, (size_t)program->steps->weights_bytes + 64);
+    memory += -(uintptr_t)memory % 64;
+    steps_write_weights(program->steps, memory);
+    program->weights = memory;
+    find_taps(arena, program);
+    return program;
+}
+
+int program_input_count(const Program *program) { return program->steps->input_count; }
+int program_output_count(const Program *program) { return program->steps->output_count; }
+const Value *program_input(const Program *program, int index) { return program->steps->inputs[index]; }
+const Value *program_output(const Program *program, int index) { return program->steps->outputs[index]; }
+size_t program_arena_bytes(const Program *program) {
+    return (size_t)steps_arena_bytes(program->steps, program->threads);
+}
+
+// ---- running
+
+typedef struct {
+    const Program *program;
+    struct qn_context memory;
+    int step;
+} Run;
+
+static void *pointer_at(const Run *run, Address address, int worker) {
+    const Steps *steps = run->program->steps;
+    switch (address.place) {
+    case AT_NOTHING: return NULL;
+    case AT_ARENA: return run->memory.arena + address.offset;
+    case AT_WEIGHTS: return (void *)(uintptr_t)(run->program->weights + address.offset);
+    case AT_INPUT: return (char *)(uintptr_t)run->memory.inputs[address.index] + address.offset;
+    case AT_OUTPUT: return (char *)run->memory.outputs[address.index] + address.offset;
+    case AT_SCRATCH: return run->memory.arena + steps->plan_bytes + worker * steps->scratch_bytes;
+    }
+    BUG("place %d", address.place);
+}
+
+static void run_rows(void *context, int worker, int32_t begin, int32_t end) {
+    const Run *run = context;
+    const Step *step = &run->program->steps->steps[run->step];
+    void *pointers[MAX_POINTERS];
+    for (int i = 0; i < step->pointer_count; i++) pointers[i] = pointer_at(run, step->pointers[i], worker);
+    qn_kernel_call(run->program->kernels[run->step], step->pointer_count, step->args.words, pointers, begin, end);
+}
+
+void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
+                 const struct qn_pool *pool, ProgramTap *tap, void *context) {
+    const Steps *steps = program->steps;
+    BUG_UNLESS(!pool || pool->threads <= program->threads, "a pool of %d threads for a program of %d", pool->threads,
+               program->threads);
+    Run run = {program, {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs}, 0};
+    for (int i = 0, next_tap = 0; i < steps->step_count; i++) {
+        const Step *step = &steps->steps[i];
+        run.step = i;
+        if (pool && pool->threads > 1 && step->rows / 2 >= step->grain)
+            pool->run(pool, run_rows, &run, step->rows, step->grain);
+        else
+            run_rows(&run, 0, 0, step->rows);
+        for (; next_tap < program->tap_count && program->taps[next_tap].step == i; next_tap++)
+            if (tap)
+                tap(context, program->taps[next_tap].buffer, pointer_at(&run, program->taps[next_tap].address, 0));
+    }
+}

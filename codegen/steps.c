@@ -1,0 +1,298 @@
+// Resolves a planned kn module to addresses and argument words (steps.h): what comes in is verified IR, what goes out
+// needs no IR to be run or printed.
+#include "codegen/steps.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "runtime/cpu.h"
+#include "runtime/entry.h"
+
+// Kernels may read 64 bytes before and after a buffer.
+enum { READ_SLACK = 64, ALIGN = 64, MIN_PIECE_NS = 4000 };
+
+static int64_t align_up(int64_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
+
+char *identifier(Arena *arena, const char *text) {
+    char *name = arena_printf(arena, "%s%s", isdigit((unsigned char)*text) || !*text ? "_" : "", text);
+    for (char *c = name; *c; c++)
+        if (!isalnum((unsigned char)*c)) *c = '_';
+    return name;
+}
+
+uint64_t target_cpu_features(const Target *target) {
+    enum { V2 = 2, V3, V4 };
+    static const struct { const char *text; int index, level; } rows[] = {
+#define CPU_FEATURE(name, text, leaf, subleaf, reg, bit, state)                                                      \
+    {text, QN_CPU_INDEX_##name,                                                                                      \
+     (QN_CPU_INDEX_##name == QN_CPU_INDEX_AVX512VNNI || QN_CPU_INDEX_##name == QN_CPU_INDEX_AVX512VBMI ||            \
+      QN_CPU_INDEX_##name == QN_CPU_INDEX_AVXVNNI)                                                                   \
+         ? 9                                                                                                         \
+     : state == 2                                                           ? V4                                     \
+     : state == 1 || QN_CPU_INDEX_##name == QN_CPU_INDEX_BMI ||                                                      \
+             QN_CPU_INDEX_##name == QN_CPU_INDEX_BMI2 || QN_CPU_INDEX_##name == QN_CPU_INDEX_LZCNT ||                \
+             QN_CPU_INDEX_##name == QN_CPU_INDEX_MOVBE                                                               \
+         ? V3                                                                                                        \
+         : V2},
+#include "runtime/cpu.def"
+#undef CPU_FEATURE
+    };
+    const char *version = strstr(target->cpu, "x86-64-v");
+    int level = version ? version[strlen("x86-64-v")] - '0' : 0;
+    uint64_t features = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *at = strstr(target->features, rows[i].text);
+        size_t length = strlen(rows[i].text);
+        bool asked = at && at > target->features && at[-1] == '+' && (!at[length] || at[length] == ',');
+        if (asked || rows[i].level <= level) features |= (uint64_t)1 << rows[i].index;
+    }
+    return features;
+}
+
+// ---- addresses
+
+static int64_t elem_bytes(const Type *type) { return (elem_bits(type->elem) + 7) / 8; }
+
+int64_t buffer_halo_bytes(const Type *type) {
+    if (type->kind != TYPE_BUFFER || type->rank != 4) return 0;
+    int64_t row_pixels = type->shape[2] + type->halo[1] + type->halo[3];
+    return (type->halo[0] * row_pixels + type->halo[1]) * type->shape[3] * elem_bytes(type);
+}
+
+Address buffer_address(const Steps *steps, const Value *buffer) {
+    const Op *op = buffer->def;
+    switch (op->kind) {
+    case OP_kn_alloc: {
+        kn_alloc_view alloc = as_kn_alloc(op);
+        BUG_UNLESS(alloc.offset >= 0, "buffer '%s' has no place in the arena", buffer->name ? buffer->name : "");
+        return (Address){AT_ARENA, 0, alloc.offset + alloc.pad_bytes + buffer_halo_bytes(buffer->type)};
+    }
+    case OP_kn_view: {
+        kn_view_view view = as_kn_view(op);
+        Address address = buffer_address(steps, view.source);
+        address.offset += view.offset;
+        return address;
+    }
+    case OP_kn_weights:
+        for (int i = 0; i < steps->weight_count; i++)
+            if (steps->weights[i].data == as_kn_weights(op).value) return (Address){AT_WEIGHTS, i, steps->weights[i].offset};
+        break;
+    case OP_kn_input: return (Address){AT_INPUT, (int)as_kn_input(op).index, buffer_halo_bytes(buffer->type)};
+    case OP_kn_output: return (Address){AT_OUTPUT, (int)as_kn_output(op).index, buffer_halo_bytes(buffer->type)};
+    default: break;
+    }
+    BUG("'%s' is no buffer of a planned program", buffer->name ? buffer->name : op_info(op->kind)->full_name);
+}
+
+// The op whose memory a buffer lies in.
+static const Op *memory_of(const Value *buffer) {
+    const Op *op = buffer->def;
+    while (op->kind == OP_kn_view) op = as_kn_view(op).source->def;
+    return op;
+}
+
+static bool same_memory(const Op *a, const Op *b) {
+    if (a == b) return true;
+    if (a->kind != OP_kn_alloc || b->kind != OP_kn_alloc) return false;
+    kn_alloc_view x = as_kn_alloc(a), y = as_kn_alloc(b);
+    return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
+}
+
+// ---- how finely a step is worth splitting
+
+static int64_t arg(const KernelArgs *args, const char *name, int index) {
+    for (int i = 0; i < args->family->field_count; i++)
+        if (!strcmp(args->family->fields[i].name, name)) return args->words[args->family->fields[i].word + index];
+    return 0;
+}
+
+// Estimated time of one row. The rates are rough: they only keep pieces of work from being smaller than the cost of
+// handing them to another thread.
+static double row_ns(const Step *step) {
+    const KernelArgs *args = &step->args;
+    const char *family = args->family->name;
+    bool generic = !strcmp(step->kernel->isa, "generic"), is_float = strstr(step->kernel->operands, "f32") != NULL;
+    double macs_per_ns = generic ? 2 : is_float ? 30 : 100;
+    if (!strcmp(family, "conv2d") || !strcmp(family, "depthwise") || !strcmp(family, "pool2d")) {
+        double taps = (double)arg(args, "kernel_h", 0) * arg(args, "kernel_w", 0);
+        double outputs = (double)arg(args, "out_w", 0) * arg(args, "out_c", 0);
+        if (strcmp(family, "conv2d")) return outputs * taps / (generic ? 2 : 10);
+        return outputs * taps * arg(args, "in_c", 0) / (arg(args, "group", 0) > 0 ? arg(args, "group", 0) : 1) / macs_per_ns;
+    }
+    if (!strcmp(family, "linear") || !strcmp(family, "matmul"))
+        return (double)arg(args, "k", 0) * arg(args, "n", 0) / macs_per_ns;
+    if (!strcmp(family, "reduce_mean"))
+        return (double)arg(args, "size_r", 0) * arg(args, "size_s", 0) * arg(args, "inner", 0) / 4;
+    if (!strcmp(family, "softmax")) return (double)arg(args, "size", 0) * 5;
+    if (!strcmp(family, "gather")) return (double)arg(args, "inner_bytes", 0) / 8;
+    if (!strcmp(family, "halo")) return (double)arg(args, "h", 0) * arg(args, "c", 0) / 4;
+    if (!strcmp(family, "cast")) return 1;
+    return (double)arg(args, "shape", 2) * arg(args, "shape", 3) * arg(args, "shape", 4) / (generic ? 2 : 16);
+}
+
+static int32_t choose_grain(const Step *step) {
+    double ns = row_ns(step);
+    double rows = ns > 0 ? MIN_PIECE_NS / ns : MIN_PIECE_NS;
+    return rows < 1 ? 1 : rows > step->rows ? step->rows : (int32_t)rows;
+}
+
+// ---- names
+
+static bool is_helper(const char *family) {
+    return !strcmp(family, "halo") || !strcmp(family, "fill") || !strcmp(family, "copy");
+}
+
+static bool name_taken(const Steps *steps, int count, const char *name) {
+    for (int i = 0; i < count; i++)
+        if (!strcmp(steps->steps[i].name, name)) return true;
+    return false;
+}
+
+// The name of the tensor that the step writes; a second step on the same tensor adds what it does.
+static const char *step_name(Arena *arena, const Steps *steps, int index, const Step *step) {
+    const Value *out = step->op->operand_count ? step->op->operands[step->op->operand_count - 1].value : NULL;
+    const char *tensor = step->op->loc.name;
+    while (!tensor && out) {
+        tensor = out->name;
+        out = out->def->kind == OP_kn_view ? as_kn_view(out->def).source : NULL;
+    }
+    const char *family = step->kernel->family;
+    char *base = tensor ? identifier(arena, tensor) : arena_strdup(arena, family);
+    char *name = is_helper(family) && tensor ? arena_printf(arena, "%s_%s", base, family) : base;
+    if (name_taken(steps, index, name)) name = arena_printf(arena, "%s_%s", base, family);
+    for (int i = 2; name_taken(steps, index, name); i++) name = arena_printf(arena, "%s_%s_%d", base, family, i);
+    return name;
+}
+
+// ---- steps
+
+static void resolve_pointers(const Steps *steps, Step *step) {
+    const Op *op = step->op;
+    int expected = step->args.family->pointer_count;
+    BUG_UNLESS(op->operand_count == expected, "%s: %d buffers, the family %s has %d", step->kernel->symbol,
+               op->operand_count, step->kernel->family, expected);
+    for (int i = 0; i < expected; i++) {
+        const Value *buffer = op->operands[i].value;
+        if (i == expected - 1 && step->args.words[1] > 0)
+            step->pointers[step->pointer_count++] = (Address){AT_SCRATCH, 0, 0};
+        bool absent = !buffer || buffer->type->kind == TYPE_NONE;
+        step->pointers[step->pointer_count++] = absent ? (Address){0} : buffer_address(steps, buffer);
+        if (i < expected - 1 && !absent)
+            step->overlap |= same_memory(memory_of(buffer), memory_of(op->operands[expected - 1].value));
+    }
+}
+
+static void find_alike(Steps *steps, int index) {
+    Step *step = &steps->steps[index];
+    step->like = index;
+    for (int i = 0; i < index && step->like == index; i++) {
+        const Step *other = &steps->steps[i];
+        if (other->like == i && other->kernel == step->kernel && other->overlap == step->overlap &&
+            !memcmp(other->args.words, step->args.words, sizeof(int32_t) * (size_t)step->args.family->words))
+            step->like = i;
+    }
+    steps->steps[step->like].like_count++;
+}
+
+static void add_step(Arena *arena, Steps *steps, const Op *op) {
+    kn_call_view call = as_kn_call(op);
+    Step *step = &steps->steps[steps->step_count];
+    step->op = op;
+    step->kernel = kernel_find(call.kernel);
+    BUG_UNLESS(step->kernel, "there is no kernel '%s'", call.kernel);
+    BUG_UNLESS(args_from_op(&step->args, op), "%s: arguments", call.kernel);
+    step->rows = (int32_t)call.rows;
+    step->args.words[0] = step->rows;
+    resolve_pointers(steps, step);
+    step->grain = choose_grain(step);
+    step->name = step_name(arena, steps, steps->step_count, step);
+    if (step->args.words[1] > 0) {
+        int64_t scratch = align_up(step->args.words[1]) + READ_SLACK;
+        if (scratch > steps->scratch_bytes) steps->scratch_bytes = scratch;
+    }
+    find_alike(steps, steps->step_count++);
+}
+
+static void add_weights(Steps *steps, const Op *op) {
+    const Dense *data = as_kn_weights(op).value;
+    for (int i = 0; i < steps->weight_count; i++)
+        if (steps->weights[i].data == data) return;
+    steps->weights[steps->weight_count++] = (WeightBlob){steps->weights_bytes, data, op->results[0].name};
+    steps->weights_bytes = align_up(steps->weights_bytes + (int64_t)type_bytes(data->type));
+}
+
+// The largest sum, over the steps, of the buffers that are alive: from their first use to their last.
+static int64_t live_bytes(Arena *arena, const Steps *steps, const Func *func) {
+    int64_t *change = ARENA_ARRAY(arena, int64_t, steps->step_count + 1);
+    FOR_EACH_OP(func, op) {
+        if (op->kind != OP_kn_alloc) continue;
+        int first = steps->step_count, last = -1;
+        for (int i = 0; i < steps->step_count; i++)
+            for (int k = 0; k < steps->steps[i].op->operand_count; k++) {
+                const Value *buffer = steps->steps[i].op->operands[k].value;
+                if (!buffer || buffer->type->kind == TYPE_NONE || memory_of(buffer) != op) continue;
+                if (i < first) first = i;
+                last = i;
+            }
+        if (last < 0) continue;
+        change[first] += as_kn_alloc(op).bytes;
+        change[last + 1] -= as_kn_alloc(op).bytes;
+    }
+    int64_t live = 0, most = 0;
+    for (int i = 0; i < steps->step_count; i++) {
+        live += change[i];
+        int64_t now = live + (steps->steps[i].args.words[1] > 0 ? steps->steps[i].args.words[1] : 0);
+        if (now > most) most = now;
+    }
+    return most;
+}
+
+static void add_interface(Steps *steps, const Op *op) {
+    bool is_input = op->kind == OP_kn_input;
+    int64_t index = is_input ? as_kn_input(op).index : as_kn_output(op).index;
+    int *count = is_input ? &steps->input_count : &steps->output_count;
+    const Value **list = is_input ? steps->inputs : steps->outputs;
+    list[index] = &op->results[0];
+    if (index >= *count) *count = (int)index + 1;
+}
+
+const Steps *steps_new(Arena *arena, const Module *kn) {
+    const Func *func = module_main(kn);
+    Steps *steps = ARENA_NEW(arena, Steps);
+    int ops = 1;
+    FOR_EACH_OP(func, op) ops++;
+    steps->module = kn;
+    steps->steps = ARENA_ARRAY(arena, Step, ops);
+    steps->weights = ARENA_ARRAY(arena, WeightBlob, ops);
+    steps->inputs = ARENA_ARRAY(arena, const Value *, ops);
+    steps->outputs = ARENA_ARRAY(arena, const Value *, ops);
+    steps->weights_bytes = READ_SLACK;
+    FOR_EACH_OP(func, op) {
+        if (op->kind == OP_kn_weights) add_weights(steps, op);
+        else if (op->kind == OP_kn_input || op->kind == OP_kn_output) add_interface(steps, op);
+        else if (op->kind == OP_kn_alloc && as_kn_alloc(op).offset + as_kn_alloc(op).bytes > steps->plan_bytes)
+            steps->plan_bytes = as_kn_alloc(op).offset + as_kn_alloc(op).bytes;
+    }
+    steps->weights_bytes = steps->weight_count ? steps->weights_bytes + READ_SLACK : 0;
+    steps->plan_bytes = align_up(steps->plan_bytes) + READ_SLACK;
+    FOR_EACH_OP(func, op) {
+        if (op->kind == OP_kn_call) add_step(arena, steps, op);
+        else BUG_UNLESS(op->kind == OP_return || !strcmp(op_info(op->kind)->dialect, "kn"), "'%s' in a planned program",
+                        op_info(op->kind)->full_name);
+    }
+    steps->live_bytes = live_bytes(arena, steps, func);
+    return steps;
+}
+
+int64_t steps_arena_bytes(const Steps *steps, int threads) {
+    return QN_ARENA_HEADER_BYTES + steps->plan_bytes + (threads > 1 ? threads : 1) * steps->scratch_bytes;
+}
+
+void steps_write_weights(const Steps *steps, unsigned char *blob) {
+    memset(blob, 0, (size_t)steps->weights_bytes);
+    for (int i = 0; i < steps->weight_count; i++) {
+        const Dense *data = steps->weights[i].data;
+        size_t bytes = type_bytes(data->type), piece = data->splat ? data->bytes : bytes;
+        for (size_t at = 0; at < bytes; at += piece) memcpy(blob + steps->weights[i].offset + at, data->data, piece);
+    }
+}

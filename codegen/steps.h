@@ -1,0 +1,59 @@
+// A planned kn module, resolved: for each call its kernel, the words of its arguments, and where each pointer points.
+// The three routes (LLVM, C, in process) all start from this, so that they cannot disagree on an address.
+#pragma once
+#include "ir/targets.h"
+
+typedef enum { AT_NOTHING, AT_ARENA, AT_WEIGHTS, AT_INPUT, AT_OUTPUT, AT_SCRATCH } Place;
+
+// offset: bytes from the start of the memory plan, of the weights, of the caller's memory `index`, or of the worker's
+// scratch. AT_NOTHING: a NULL pointer.
+typedef struct {
+    Place place;
+    int index;
+    int64_t offset;
+} Address;
+
+enum { MAX_POINTERS = 7 };
+
+typedef struct {
+    const char *name; // a C identifier, unique in the program: the layer's
+    const Op *op;
+    const KernelInfo *kernel;
+    KernelArgs args;
+    int32_t rows, grain;
+    int pointer_count; // scratch included
+    Address pointers[MAX_POINTERS];
+    bool overlap; // the output lies in memory that an operand reads
+    int like;     // the first step with the same kernel, arguments and overlap: its own number when there is none before
+    int like_count; // steps that are like this one; 0 unless like == its own number
+} Step;
+
+typedef struct {
+    int64_t offset;
+    const Dense *data;
+    const char *name; // may be NULL
+} WeightBlob;
+
+typedef struct {
+    const Module *module;
+    int step_count, weight_count, input_count, output_count;
+    Step *steps;
+    WeightBlob *weights;
+    const Value **inputs, **outputs; // by index
+    int64_t plan_bytes, scratch_bytes, live_bytes, weights_bytes;
+} Steps;
+
+// Resolved in `arena`. BUG on a module that lowering and plan_memory did not finish.
+const Steps *steps_new(Arena *arena, const Module *kn);
+// The arena that `threads` threads need: header, plan and scratch (runtime/entry.h).
+int64_t steps_arena_bytes(const Steps *steps, int threads);
+// The bytes of all weights in one blob of weights_bytes.
+void steps_write_weights(const Steps *steps, unsigned char *blob);
+// Where element [0, 0, 0, 0] of a buffer lies.
+Address buffer_address(const Steps *steps, const Value *buffer);
+// Bytes from the first byte of an image buffer's memory to element [0, 0, 0, 0]: the halo's share.
+int64_t buffer_halo_bytes(const Type *type);
+// `text` as a C identifier.
+char *identifier(Arena *arena, const char *text);
+// The features of runtime/cpu.h that code for the target may use.
+uint64_t target_cpu_features(const Target *target);

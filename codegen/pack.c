@@ -1,0 +1,78 @@
+// Packing of constants: from a convolution's or linear layer's weights in the order of the graph (O KH KW I) to the
+// layout that a kernel reads, with terms that do not depend on the input folded into the bias. What the padding of a
+// layout holds is zero, so that a kernel may compute on it.
+#include "codegen/pack.h"
+
+#include <string.h>
+
+// Allocates the results, zeroed: `channels` biases, and multipliers where the source has them.
+static void packed_begin(Arena *arena, const PackSource *source, int64_t channels, size_t weight_bytes, Packed *packed) {
+    packed->weight_bytes = weight_bytes;
+    packed->weight = arena_alloc(arena, weight_bytes);
+    packed->bias_bytes = (size_t)channels * 4;
+    packed->bias = arena_alloc(arena, packed->bias_bytes);
+    packed->multiplier_bytes = source->multiplier ? packed->bias_bytes : 0;
+    packed->multiplier = source->multiplier ? arena_alloc(arena, packed->multiplier_bytes) : NULL;
+}
+
+static void copy_bias(const PackSource *source, Packed *packed) {
+    const size_t bytes = (size_t)source->out_c * 4;
+    if (source->multiplier && source->bias_i32) memcpy(packed->bias, source->bias_i32, bytes);
+    if (!source->multiplier && source->bias_f32) memcpy(packed->bias, source->bias_f32, bytes);
+    if (source->multiplier) memcpy(packed->multiplier, source->multiplier, bytes);
+}
+
+static void pack_none(Arena *arena, const PackSource *source, Packed *packed) {
+    const int64_t elems = source->out_c * source->kernel_h * source->kernel_w * source->in_c;
+    packed_begin(arena, source, source->out_c, (size_t)elems * (source->multiplier ? 1 : 4), packed);
+    memcpy(packed->weight, source->weight, packed->weight_bytes);
+    copy_bias(source, packed);
+}
+
+// ---- AVX512-VNNI
+
+// The constant part of sum (x - zp) w, where the kernel sums (x + 128) w: subtracted from the bias, modulo 2^32.
+static void fold_unsigned_offset(const PackSource *source, Packed *packed) {
+    const int64_t taps = source->kernel_h * source->kernel_w * source->in_c;
+    const int8_t *weight = source->weight;
+    int32_t *bias = packed->bias;
+    for (int64_t o = 0; o < source->out_c; o++) {
+        uint32_t sum = 0;
+        for (int64_t i = 0; i < taps; i++) sum += (uint32_t)weight[o * taps + i];
+        bias[o] = (int32_t)((uint32_t)bias[o] - sum * (uint32_t)(128 + args_get(source->args, "in_zp")));
+    }
+}
+
+// Windows are runs of contiguous elements: a kernel row, or a tap where columns are dilated.
+static int64_t run_elems(const PackSource *source) {
+    const bool dilated = !strcmp(source->args->family->name, "conv2d") && args_get(source->args, "dilation_w") != 1;
+    return dilated ? source->in_c : source->kernel_w * source->in_c;
+}
+
+static void pack_vnni32(Arena *arena, const PackSource *source, Packed *packed) {
+    const int64_t taps = source->kernel_h * source->kernel_w * source->in_c;
+    const int64_t run = run_elems(source), steps = (run + 3) / 4, padded_taps = taps / run * steps * 4;
+    const int64_t channels = (source->out_c + 15) / 16 * 16;
+    packed_begin(arena, source, channels, (size_t)(channels * padded_taps), packed);
+    copy_bias(source, packed);
+    fold_unsigned_offset(source, packed);
+    for (int64_t o = 0; o < source->out_c; o++) {
+        const int64_t panel = o / 32 * 32, width = channels - panel < 32 ? channels - panel : 32;
+        const int8_t *from = (const int8_t *)source->weight + o * taps;
+        int8_t *to = (int8_t *)packed->weight + panel * padded_taps;
+        for (int64_t i = 0; i < taps; i++) {
+            const int64_t at = i / run * steps * 4 + i % run;
+            to[(at / 4 * width + (o - panel)) * 4 + at % 4] = from[i];
+        }
+    }
+}
+
+// ---- the table
+
+PackFn *pack_find(const char *packing) {
+#define PACK(name, function, summary) \
+    if (!strcmp(packing, #name)) return function;
+#include "codegen/pack.def"
+#undef PACK
+    return NULL;
+}

@@ -21,6 +21,14 @@ typedef void EvalTap(void *context, const Value *value, const Tensor *tensor);
 bool eval_func(Diag *diag, Arena *arena, const Func *func, const Tensor *inputs, Tensor *outputs, EvalTap *tap,
                void *context);
 
+// What quantized ops multiply and clamp by; the lowering takes these from here too, so that both agree to the bit.
+// Multipliers are computed in double and rounded to f32 once.
+float product_multiplier(float a_scale, float b_scale, float out_scale);      // a * b / out
+float rescale_multiplier(float in_scale, float out_scale);                    // in / out
+float mean_multiplier(float in_scale, float out_scale, int64_t count);        // in / (out * count)
+// The stored values that an activation ("none", "relu", "relu6") leaves to a result quantized by `out` (one scale).
+void activation_range(const char *activation, const Quant *out, int32_t *lo, int32_t *hi);
+
 // The 256-entry table of a quantized op with trait TABLE: out[(uint8_t)q] for stored input q, in double by our own
 // routines (no libm function whose last digit differs between machines).
 void eval_table(const Op *op, int8_t out[256]);

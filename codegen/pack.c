@@ -67,6 +67,54 @@ static void pack_vnni32(Arena *arena, const PackSource *source, Packed *packed) 
     }
 }
 
+// Depthwise blocks: 64 channels, or 32 where the rest fits. Within one, vector j, lane l, element e holds channel
+// 16 l + 4 j + e: the order that the kernels' interleaving gives.
+static int64_t depthwise_block(int64_t channels, int64_t block) { return channels - block > 32 ? 64 : 32; }
+
+static int64_t depthwise_slot(int64_t channel, int64_t block_size) {
+    return channel % 16 / 4 * (block_size / 4) + channel / 16 * 4 + channel % 4;
+}
+
+static void permute_channels(const PackSource *source, const Packed *plain, Packed *packed) {
+    const int64_t channels = (source->out_c + 31) / 32 * 32;
+    for (int64_t o = 0; o < source->out_c; o++) {
+        const int64_t block = o / 64 * 64, slot = block + depthwise_slot(o - block, depthwise_block(channels, block));
+        ((int32_t *)packed->bias)[slot] = ((const int32_t *)plain->bias)[o];
+        ((float *)packed->multiplier)[slot] = ((const float *)plain->multiplier)[o];
+    }
+}
+
+// Weights [block][set][column][group of 4 rows][slot][4 rows]; set 1 (3x3 only) is shifted one row down.
+static void pack_depthwise(Arena *arena, const PackSource *source, Packed *packed, int sets) {
+    const int64_t channels = (source->out_c + 31) / 32 * 32, kh = source->kernel_h, kw = source->kernel_w;
+    const int64_t groups = (kh + 3) / 4, channel_bytes = sets * kw * groups * 4;
+    Packed plain;
+    packed_begin(arena, source, channels, (size_t)(channels * channel_bytes), &plain);
+    copy_bias(source, &plain);
+    fold_unsigned_offset(source, &plain);
+    packed_begin(arena, source, channels, 0, packed);
+    packed->weight = plain.weight;
+    packed->weight_bytes = plain.weight_bytes;
+    permute_channels(source, &plain, packed);
+    for (int64_t o = 0; o < source->out_c; o++) {
+        const int64_t block = o / 64 * 64, size = depthwise_block(channels, block);
+        const int8_t *from = (const int8_t *)source->weight + o * kh * kw;
+        int8_t *to = (int8_t *)packed->weight + block * channel_bytes + depthwise_slot(o - block, size) * 4;
+        for (int64_t set = 0; set < sets; set++)
+            for (int64_t y = 0; y < kh; y++)
+                for (int64_t x = 0; x < kw; x++)
+                    to[((set * kw + x) * groups + (y + set) / 4) * size * 4 + (y + set) % 4] = from[y * kw + x];
+    }
+}
+
+static void pack_vnni_depthwise(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_depthwise(arena, source, packed, 1);
+}
+
+static void pack_vnni_depthwise3(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_depthwise(arena, source, packed, 2);
+}
+
 // ---- the table
 
 PackFn *pack_find(const char *packing) {

@@ -182,12 +182,18 @@ static void resolve_pointers(const Steps *steps, Step *step) {
     }
 }
 
+static bool same_nothing(const Step *a, const Step *b) {
+    for (int i = 0; i < a->pointer_count; i++)
+        if ((a->pointers[i].place == AT_NOTHING) != (b->pointers[i].place == AT_NOTHING)) return false;
+    return true;
+}
+
 static void find_alike(Steps *steps, int index) {
     Step *step = &steps->steps[index];
     step->like = index;
     for (int i = 0; i < index && step->like == index; i++) {
         const Step *other = &steps->steps[i];
-        if (other->like == i && other->kernel == step->kernel && other->overlap == step->overlap &&
+        if (other->like == i && other->kernel == step->kernel && other->overlap == step->overlap && same_nothing(other, step) &&
             !memcmp(other->args.words, step->args.words, sizeof(int32_t) * (size_t)step->args.family->words))
             step->like = i;
     }

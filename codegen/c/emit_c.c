@@ -1,0 +1,323 @@
+// The C route: the program as one self-contained C file. In it are the public header, the kernels that are used, as they
+// stand in runtime/kernels, the weights, one function a distinct layer that calls a kernel with constant arguments, and
+// the runtime's entry. Any C99 compiler of the target's architecture gives the same integers as the LLVM route.
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/embedded.h"
+#include "codegen/emit.h"
+
+typedef struct {
+    Arena *arena;
+    FILE *out;
+    const Steps *steps;
+    const EmitOptions *options;
+    const char *seen[256]; // files already printed
+    int seen_count;
+    const char *system[64]; // #include <…> lines, moved to the top
+    int system_count;
+} Printer;
+
+// ---- the project's own files, their includes resolved
+
+static bool remember(const char **list, int *count, int capacity, const char *text) {
+    for (int i = 0; i < *count; i++)
+        if (!strcmp(list[i], text)) return false;
+    BUG_UNLESS(*count < capacity, "too many included files");
+    list[(*count)++] = text;
+    return true;
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t a = strlen(text), b = strlen(end);
+    return a >= b && !strcmp(text + a - b, end);
+}
+
+// The file that `name`, included by the file `from`, stands for: from the project's root, or beside it.
+static const Embedded *find_included(Printer *p, const char *from, const char *name) {
+    const Embedded *file = embedded_find(name);
+    const char *slash = strrchr(from, '/');
+    if (!file && slash) file = embedded_find(arena_printf(p->arena, "%.*s/%s", (int)(slash - from), from, name));
+    BUG_UNLESS(file, "%s includes %s, which is not in the compiler", from, name);
+    return file;
+}
+
+static void print_file(Printer *p, const Embedded *file);
+
+static void print_include(Printer *p, const Embedded *file, const char *line, const char *end) {
+    const char *open = memchr(line, '<', (size_t)(end - line)), *quote = memchr(line, '"', (size_t)(end - line));
+    if (quote) {
+        const char *close = memchr(quote + 1, '"', (size_t)(end - quote - 1));
+        BUG_UNLESS(close, "%s: #include", file->path);
+        print_file(p, find_included(p, file->path, arena_printf(p->arena, "%.*s", (int)(close - quote - 1), quote + 1)));
+    } else if (open) {
+        remember(p->system, &p->system_count, 64, arena_printf(p->arena, "%.*s", (int)(end - line), line));
+    }
+}
+
+static bool is_directive(const char *line, const char *end, const char *text) {
+    size_t length = strlen(text);
+    return (size_t)(end - line) >= length && !memcmp(line, text, length);
+}
+
+// Headers are printed once; .def files each time that they are asked for.
+static void print_file(Printer *p, const Embedded *file) {
+    if (!ends_with(file->path, ".def") && !remember(p->seen, &p->seen_count, 256, file->path)) return;
+    for (const char *line = file->begin; line < file->end;) {
+        const char *end = memchr(line, '\n', (size_t)(file->end - line));
+        if (!end) end = file->end;
+        if (is_directive(line, end, "#include")) print_include(p, file, line, end);
+        else if (!is_directive(line, end, "#pragma once")) fprintf(p->out, "%.*s\n", (int)(end - line), line);
+        line = end + 1;
+    }
+}
+
+static void print_path(Printer *p, const char *path) {
+    const Embedded *file = embedded_find(path);
+    BUG_UNLESS(file, "%s is not in the compiler", path);
+    print_file(p, file);
+}
+
+static void print_kernels(Printer *p) {
+    print_path(p, "runtime/kernel.h");
+    for (int i = 0; i < p->steps->step_count; i++) {
+        const KernelInfo *kernel = p->steps->steps[i].kernel;
+        print_path(p, arena_printf(p->arena, "runtime/kernels/%s/%s.c", kernel->family, kernel->isa));
+    }
+}
+
+// ---- data
+
+static void print_weights(Printer *p) {
+    size_t bytes = (size_t)p->steps->weights_bytes;
+    if (!bytes) return;
+    unsigned char *blob = malloc(bytes);
+    BUG_UNLESS(blob, "out of memory");
+    steps_write_weights(p->steps, blob);
+    fprintf(p->out, "#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__\n"
+                    "#error \"the weights are in little-endian order\"\n#endif\n");
+    fprintf(p->out, "static const uint64_t %s_weights[%zu] __attribute__((aligned(64))) = {", p->options->name, bytes / 8);
+    for (size_t i = 0; i < bytes / 8; i++) {
+        uint64_t word;
+        memcpy(&word, blob + i * 8, 8);
+        fprintf(p->out, word < 10 ? "%s%llu," : "%s0x%llx,", i % 8 ? "" : "\n", (unsigned long long)word);
+    }
+    fprintf(p->out, "\n};\n\n");
+    free(blob);
+}
+
+static void print_word(FILE *out, const FieldInfo *field, int32_t word) {
+    float value;
+    memcpy(&value, &word, sizeof value);
+    if (field->kind != 'F') fprintf(out, word == INT32_MIN ? "-2147483647 - 1" : "%d", word);
+    else if (value != value) fprintf(out, "__builtin_nanf(\"\")");
+    else if (value - value != 0) fprintf(out, "%s__builtin_inff()", value < 0 ? "-" : "");
+    else fprintf(out, "%af", (double)value);
+}
+
+static void print_args(Printer *p, const Step *step, const char *name) {
+    const FamilyInfo *family = step->args.family;
+    fprintf(p->out, "static const struct qn_%s_args %s_args = {", family->name, name);
+    for (int i = 0; i < family->field_count; i++) {
+        const FieldInfo *field = &family->fields[i];
+        fprintf(p->out, "%s.%s = %s", i ? ", " : "", field->name, field->count > 1 ? "{" : "");
+        for (int k = 0; k < field->count; k++) {
+            if (k) fprintf(p->out, ", ");
+            print_word(p->out, field, step->args.words[field->word + k]);
+        }
+        if (field->count > 1) fputc('}', p->out);
+    }
+    fprintf(p->out, "};\n");
+}
+
+// ---- functions
+
+static void print_rows_function(Printer *p, const Step *step) {
+    const char *name = arena_printf(p->arena, "%s_%s", p->options->name, step_rows_name(p->arena, p->steps, step));
+    const char *restricted = step->overlap ? "" : "restrict ";
+    print_args(p, step, name);
+    fprintf(p->out, "static __attribute__((noinline)) void %s(", name);
+    for (int i = 0; i < step->pointer_count; i++)
+        if (step->pointers[i].place != AT_NOTHING)
+            fprintf(p->out, "%svoid *%sp%d, ", i < step->pointer_count - 1 && step->pointers[i].place != AT_SCRATCH ? "const " : "",
+                    restricted, i);
+    fprintf(p->out, "int32_t begin, int32_t end) {\n    %s(&%s_args, ", step->kernel->symbol, name);
+    for (int i = 0; i < step->pointer_count; i++)
+        if (step->pointers[i].place == AT_NOTHING) fprintf(p->out, "NULL, ");
+        else fprintf(p->out, "p%d, ", i);
+    fprintf(p->out, "begin, end);\n}\n");
+}
+
+static void print_address(Printer *p, Address address) {
+    long long offset = address.offset;
+    switch (address.place) {
+    case AT_NOTHING: break;
+    case AT_ARENA: fprintf(p->out, "c->arena + %lld, ", offset); break;
+    case AT_WEIGHTS: fprintf(p->out, "(const char *)%s_weights + %lld, ", p->options->name, offset); break;
+    case AT_INPUT: fprintf(p->out, "(const char *)c->inputs[%d] + %lld, ", address.index, offset); break;
+    case AT_OUTPUT: fprintf(p->out, "(char *)c->outputs[%d] + %lld, ", address.index, offset); break;
+    case AT_SCRATCH:
+        fprintf(p->out, "c->arena + %lld + (size_t)worker * %lld, ", (long long)p->steps->plan_bytes,
+                (long long)p->steps->scratch_bytes);
+        break;
+    }
+}
+
+static void print_task(Printer *p, const Step *step) {
+    const Step *like = &p->steps->steps[step->like];
+    fprintf(p->out, "static void %s_%s(void *context, int worker, int32_t begin, int32_t end) {\n", p->options->name,
+            step_task_name(step));
+    fprintf(p->out, "    const struct qn_context *c = (const struct qn_context *)context;\n    (void)c, (void)worker;\n");
+    fprintf(p->out, "    %s_%s(", p->options->name, step_rows_name(p->arena, p->steps, like));
+    for (int i = 0; i < step->pointer_count; i++) print_address(p, step->pointers[i]);
+    fprintf(p->out, "begin, end);\n}\n\n");
+}
+
+// The features of the target's kernel families, as compilers' target attributes name them: "avx2,fma".
+static const char *target_attribute(Arena *arena, const Target *target) {
+    static const struct { const char *name, *features; } isas[] = {
+#define ISA(name, arch, flags, features) {#name, features},
+#include "runtime/isas.def"
+#undef ISA
+    };
+    char *text = arena_strdup(arena, "");
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        if (!target_has_isa(target, isas[i].name)) continue;
+        for (const char *at = isas[i].features; *at; at += strcspn(at, ","), at += *at == ',') {
+            const char *feature = arena_printf(arena, "%.*s", (int)strcspn(at, ",") - 1, at + 1);
+            if (!strstr(arena_printf(arena, ",%s,", text), arena_printf(arena, ",%s,", feature)))
+                text = arena_printf(arena, "%s%s%s", text, *text ? "," : "", feature);
+        }
+    }
+    return text;
+}
+
+// Everything between is compiled for the target's instruction sets, whatever the command line says.
+static void print_target_begin(FILE *out, const char *features) {
+    if (!*features) return;
+    fprintf(out, "#if defined(__clang__)\n"
+                 "#pragma clang attribute push(__attribute__((target(\"%s\"))), apply_to = function)\n"
+                 "#elif defined(__GNUC__)\n#pragma GCC push_options\n#pragma GCC target(\"%s%s\")\n#endif\n\n",
+            features, features, strstr(features, "avx512") ? ",prefer-vector-width=512" : "");
+}
+
+static void print_target_end(FILE *out, const char *features) {
+    if (*features)
+        fprintf(out, "#if defined(__clang__)\n#pragma clang attribute pop\n#elif defined(__GNUC__)\n"
+                     "#pragma GCC pop_options\n#endif\n\n");
+}
+
+// ---- tables and entry points
+
+static void print_string(FILE *out, const char *text) {
+    fputc('"', out);
+    for (; *text; text++)
+        if (*text == '"' || *text == '\\' || *text == '?' || (unsigned char)*text < 32 || (unsigned char)*text > 126)
+            fprintf(out, "\\%03o", (unsigned char)*text);
+        else fputc(*text, out);
+    fputc('"', out);
+}
+
+static void print_tensors(FILE *out, const char *name, const char *kind, int count, const InterfaceTensor *tensors) {
+    if (!count) return;
+    fprintf(out, "static const struct qn_tensor %s_%s_info[] = {\n", name, kind);
+    for (int i = 0; i < count; i++) {
+        fprintf(out, "    {");
+        print_string(out, tensors[i].name);
+        fprintf(out, ", %d, %d, {", tensors[i].type, tensors[i].rank);
+        for (int k = 0; k < 8; k++)
+            fprintf(out, "%s%lld", k ? ", " : "", k < tensors[i].rank ? (long long)tensors[i].shape[k] : 0LL);
+        fprintf(out, "}, %lld, %af, %d},\n", (long long)tensors[i].bytes, (double)tensors[i].scale, tensors[i].zero_point);
+    }
+    fprintf(out, "};\n");
+}
+
+static void print_program(Printer *p, const Interface *interface) {
+    const char *name = interface->name;
+    const Steps *steps = p->steps;
+    if (steps->step_count) {
+        fprintf(p->out, "static const struct qn_step %s_steps[] = {\n", name);
+        for (int i = 0; i < steps->step_count; i++)
+            fprintf(p->out, "    {%s_%s, %d, %d},\n", name, step_task_name(&steps->steps[i]), steps->steps[i].rows,
+                    steps->steps[i].grain);
+        fprintf(p->out, "};\n");
+    }
+    fprintf(p->out, "static const struct qn_program %s_program = {\n    %s%s, %d, %d, %d, 0x%llxu, %lld, %lld,\n};\n", name,
+            steps->step_count ? name : "NULL", steps->step_count ? "_steps" : "", steps->step_count, interface->input_count,
+            interface->output_count, (unsigned long long)target_cpu_features(p->options->target),
+            (long long)steps->plan_bytes, (long long)steps->scratch_bytes);
+    print_tensors(p->out, name, "inputs", interface->input_count, interface->inputs);
+    print_tensors(p->out, name, "outputs", interface->output_count, interface->outputs);
+}
+
+static void print_functions(FILE *out, const char *name) {
+    fprintf(out, "\nsize_t %s_arena_bytes(int threads) { return qn_entry_arena_bytes(&%s_program, threads); }\n\n", name, name);
+    fprintf(out, "int %s_init(void *arena, const struct qn_options *options) {\n"
+                 "    return qn_entry_init(&%s_program, arena, options);\n}\n\n", name, name);
+    fprintf(out, "static int %s_run_pointers(void *arena, const void *const *inputs, void *const *outputs,\n"
+                 "                          const struct qn_pool *pool) {\n"
+                 "    return qn_entry_run(&%s_program, arena, inputs, outputs, pool);\n}\n\n", name, name);
+    fprintf(out, "int %s_run(void *arena, const struct %s_inputs *inputs, const struct %s_outputs *outputs,\n"
+                 "    const struct qn_pool *pool) {\n    return %s_run_pointers(arena, (const void *const *)(const void *)inputs,\n"
+                 "        (void *const *)(const void *)outputs, pool);\n}\n\n", name, name, name, name);
+    fprintf(out, "int %s_reset(void *arena) { return qn_entry_reset(&%s_program, arena); }\n\n", name, name);
+}
+
+static void print_info(FILE *out, const Interface *interface, const Steps *steps) {
+    const char *name = interface->name;
+    fprintf(out, "const struct qn_model %s_info = {\n    QN_ABI_VERSION, \"%s\", \"%s\", %d, %d,\n", name, name,
+            interface->target, interface->input_count, interface->output_count);
+    fprintf(out, "    %s%s, %s%s, %lld, %lld,\n", interface->input_count ? name : "NULL",
+            interface->input_count ? "_inputs_info" : "", interface->output_count ? name : "NULL",
+            interface->output_count ? "_outputs_info" : "", (long long)steps->weights_bytes, (long long)steps->live_bytes);
+    fprintf(out, "    %s_arena_bytes, %s_init, %s_run_pointers, %s_reset,\n};\n", name, name, name, name);
+}
+
+// ---- the file
+
+static void print_body(Printer *p, const Interface *interface) {
+    const char *features = target_attribute(p->arena, p->options->target);
+    remember(p->seen, &p->seen_count, 256, "runtime/qanat.h"); // printed by interface_print
+    fprintf(p->out, "#define QN_ENTRY static\n#define QN_INLINE_KERNELS 1\n");
+    print_path(p, "runtime/entry.h");
+    print_weights(p);
+    print_target_begin(p->out, features);
+    print_kernels(p);
+    fprintf(p->out, "\n// ---- the layers\n\n");
+    for (int i = 0; i < p->steps->step_count; i++) {
+        if (p->steps->steps[i].like == i) print_rows_function(p, &p->steps->steps[i]);
+        print_task(p, &p->steps->steps[i]);
+    }
+    print_target_end(p->out, features);
+    fprintf(p->out, "// ---- the model\n\n");
+    print_path(p, "runtime/entry.c");
+    print_program(p, interface);
+    print_functions(p->out, interface->name);
+    print_info(p->out, interface, p->steps);
+}
+
+// gcc allocates registers poorly for the kernels' tiles without the first; the others keep floats exact.
+static const char *const prologue =
+    "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#elif defined(__GNUC__)\n"
+    "#pragma GCC optimize(\"no-tree-coalesce-vars\", \"no-strict-aliasing\", \"fp-contract=off\")\n#endif\n";
+
+bool emit_c(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options, Code *code) {
+    char *body;
+    size_t body_bytes;
+    Printer p = {.arena = arena, .steps = steps, .options = options, .out = open_memstream(&body, &body_bytes)};
+    BUG_UNLESS(p.out, "out of memory");
+    print_body(&p, interface);
+    fclose(p.out);
+    FILE *out = open_memstream(&code->data, &code->bytes);
+    BUG_UNLESS(out, "out of memory");
+    fprintf(out, "// Compiled by Qanat: one self-contained C99 file for %s. Compile with -O2 or -O3.\n%s",
+            options->target->name, prologue);
+    for (int i = 0; i < p.system_count; i++) fprintf(out, "%s\n", p.system[i]);
+    fputc('\n', out);
+    interface_print(out, interface, steps);
+    fputc('\n', out);
+    fwrite(body, 1, body_bytes, out);
+    fclose(out);
+    free(body);
+    return true;
+}

@@ -1,0 +1,122 @@
+// The header of a compiled model, and the facts about its inputs and outputs that its code carries (interface.h).
+#include "codegen/interface.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "codegen/embedded.h"
+
+// Words that can't name a field in C or C++.
+static const char *const reserved[] = {
+    "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "continue",
+    "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for",
+    "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "not", "operator", "or", "private",
+    "protected", "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
+    "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using",
+    "virtual", "void", "volatile", "while", "xor",
+};
+
+static const char *field_name(Arena *arena, const InterfaceTensor *earlier, int count, const char *tensor) {
+    char *base = identifier(arena, tensor), *name = base;
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (!strcmp(base, reserved[i])) name = base = arena_printf(arena, "%s_", base);
+    for (int i = 0, n = 2; i < count; i++)
+        if (!strcmp(earlier[i].field, name)) name = arena_printf(arena, "%s_%d", base, n++), i = -1;
+    return name;
+}
+
+static bool interface_type(Elem elem, InterfaceTensor *tensor) {
+    switch (elem) {
+    case ELEM_F32: tensor->type = QN_F32, tensor->ctype = "float"; return true;
+    case ELEM_I8: tensor->type = QN_I8, tensor->ctype = "int8_t"; return true;
+    case ELEM_U8: case ELEM_I1: tensor->type = QN_U8, tensor->ctype = "uint8_t"; return true;
+    case ELEM_I32: tensor->type = QN_I32, tensor->ctype = "int32_t"; return true;
+    case ELEM_I64: tensor->type = QN_I64, tensor->ctype = "int64_t"; return true;
+    default: return false;
+    }
+}
+
+static bool describe(Arena *arena, const Value *buffer, InterfaceTensor *list, int index, const char *kind, Diag *diag) {
+    InterfaceTensor *tensor = &list[index];
+    if (!buffer) BUG("%s %d of the program is missing", kind, index);
+    const Type *type = buffer->type;
+    tensor->name = buffer->name ? buffer->name : arena_printf(arena, "%s%d", kind, index);
+    tensor->field = field_name(arena, list, index, tensor->name);
+    tensor->rank = type->rank, tensor->shape = type->shape;
+    tensor->bytes = type_elem_count(type) * ((elem_bits(type->elem) + 7) / 8);
+    if (!interface_type(type->elem, tensor))
+        return diag_error(diag, (Loc){.file = NULL, .name = tensor->name},
+                          "an %s of type %s has no form in C; f32, i8, u8, i32, i64 and i1 have", kind, elem_name(type->elem));
+    if (type->quant && type->quant->axis < 0) {
+        tensor->scale = type->quant->scale[0];
+        tensor->zero_point = type->quant->zero_point[0];
+        if (type->elem == ELEM_U8 && type->quant->storage == ELEM_I8) tensor->zero_point += 128;
+    }
+    return true;
+}
+
+const Interface *interface_new(Arena *arena, const Steps *steps, const EmitOptions *options, Diag *diag) {
+    Interface *interface = ARENA_NEW(arena, Interface);
+    interface->name = options->name, interface->target = options->target->name;
+    interface->input_count = steps->input_count, interface->output_count = steps->output_count;
+    interface->inputs = ARENA_ARRAY(arena, InterfaceTensor, steps->input_count + 1);
+    interface->outputs = ARENA_ARRAY(arena, InterfaceTensor, steps->output_count + 1);
+    bool ok = true;
+    for (int i = 0; i < steps->input_count; i++)
+        ok &= describe(arena, steps->inputs[i], interface->inputs, i, "input", diag);
+    for (int i = 0; i < steps->output_count; i++)
+        ok &= describe(arena, steps->outputs[i], interface->outputs, i, "output", diag);
+    return ok ? interface : NULL;
+}
+
+// ---- text
+
+// A tensor's name in a comment: nothing that ends it.
+static void print_comment_text(FILE *out, const char *text) {
+    for (; *text; text++) fputc(isprint((unsigned char)*text) && *text != '\\' ? *text : '?', out);
+}
+
+static void print_struct(FILE *out, const char *name, const char *kind, int count, const InterfaceTensor *tensors) {
+    fprintf(out, "struct %s_%s {\n", name, kind);
+    for (int i = 0; i < count; i++) {
+        const InterfaceTensor *tensor = &tensors[i];
+        fprintf(out, "    %s%s *%s; // ", *kind == 'i' ? "const " : "", tensor->ctype, tensor->field);
+        print_comment_text(out, tensor->name);
+        fprintf(out, ": [");
+        for (int k = 0; k < tensor->rank; k++) fprintf(out, "%s%lld", k ? ", " : "", (long long)tensor->shape[k]);
+        fprintf(out, "], %lld bytes", (long long)tensor->bytes);
+        if (tensor->scale != 0) fprintf(out, "; real = %.9g * (q - %d)", (double)tensor->scale, tensor->zero_point);
+        fputc('\n', out);
+    }
+    if (!count) fprintf(out, "    const void *none;\n");
+    fprintf(out, "};\n\n");
+}
+
+void interface_print(FILE *out, const Interface *interface, const Steps *steps) {
+    const char *name = interface->name;
+    char upper[256] = {0};
+    for (int i = 0; name[i] && i < 255; i++) upper[i] = (char)toupper((unsigned char)name[i]);
+    const Embedded *qanat = embedded_find("runtime/qanat.h");
+    fprintf(out, "// The network '%s', compiled by Qanat for %s.\n", name, interface->target);
+    fprintf(out, "// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception\n");
+    fprintf(out, "#ifndef %s_MODEL_H\n#define %s_MODEL_H\n\n", upper, upper);
+    fwrite(qanat->begin, 1, embedded_bytes(qanat), out);
+    fprintf(out, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
+    fprintf(out, "#define %s_ARENA_BYTES %lld // for one thread; for more: %s_arena_bytes\n", upper,
+            (long long)steps_arena_bytes(steps, 1), name);
+    fprintf(out, "#define %s_ARENA_ALIGN 64\n\n", upper);
+    print_struct(out, name, "inputs", interface->input_count, interface->inputs);
+    print_struct(out, name, "outputs", interface->output_count, interface->outputs);
+    fprintf(out, "// The bytes that an arena must have for pools of up to `threads` threads.\n");
+    fprintf(out, "size_t %s_arena_bytes(int threads);\n", name);
+    fprintf(out, "// Prepares an arena, once; options may be NULL (one thread). All functions return QN_OK or QN_ERR_...\n");
+    fprintf(out, "int %s_init(void *arena, const struct qn_options *options);\n", name);
+    fprintf(out, "// Runs the network once. pool may be NULL. Arenas are independent: one for each concurrent run.\n");
+    fprintf(out, "int %s_run(void *arena, const struct %s_inputs *inputs, const struct %s_outputs *outputs,\n", name,
+            name, name);
+    fprintf(out, "    const struct qn_pool *pool);\n");
+    fprintf(out, "// Recurrent state back to its start.\n");
+    fprintf(out, "int %s_reset(void *arena);\n", name);
+    fprintf(out, "extern const struct qn_model %s_info;\n\n", name);
+    fprintf(out, "#ifdef __cplusplus\n}\n#endif\n#endif\n");
+}

@@ -1,0 +1,31 @@
+// The interface of a compiled model, DESIGN: inputs, outputs and sizes, as both routes and the header give them.
+#pragma once
+#include <stdio.h>
+
+#include "codegen/codegen.h"
+#include "codegen/steps.h"
+
+// An input or output as its user sees it.
+typedef struct {
+    const char *name;  // the tensor's
+    const char *field; // a C identifier, unique among its kind
+    const char *ctype;
+    int type; // QN_F32 …
+    int rank;
+    const int64_t *shape;
+    int64_t bytes;
+    float scale; // 0: not quantized
+    int32_t zero_point;
+} InterfaceTensor;
+
+typedef struct {
+    const char *name; // prefix of the symbols
+    const char *target;
+    int input_count, output_count;
+    InterfaceTensor *inputs, *outputs;
+} Interface;
+
+// NULL after a message when a type of an input or output has no C form.
+const Interface *interface_new(Arena *arena, const Steps *steps, const EmitOptions *options, Diag *diag);
+// The declarations of a header, guard included: qanat.h's text, sizes, structs, functions.
+void interface_print(FILE *out, const Interface *interface, const Steps *steps);

@@ -1,0 +1,26 @@
+// LLVM's side of one emission, shared by the files of this folder.
+#pragma once
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+
+#include "codegen/emit.h"
+
+typedef struct {
+    Arena *arena;
+    const Steps *steps;
+    const Interface *interface;
+    const EmitOptions *options;
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMTargetMachineRef machine;
+    LLVMTypeRef ptr, i8, i32, i64, f32;
+} Emitter;
+
+// Links the bitcode of the entry and of the kernels that the steps call into the module: all of it internal, and set to
+// the target's instruction sets (the entry to the architecture's baseline).
+void bitcode_link(Emitter *e);
+// Adds the weights, the functions of the layers, the tables and the public symbols.
+void build_program(Emitter *e);
+// Gives a new function the attributes that code must agree on with `model`, a function from bitcode.
+void copy_attributes(Emitter *e, LLVMValueRef function, LLVMValueRef model);
+void add_attribute(Emitter *e, LLVMValueRef function, unsigned index, const char *name, uint64_t value);

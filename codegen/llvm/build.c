@@ -1,0 +1,224 @@
+// The program as LLVM IR: weights, arguments and tables as constants; for each distinct layer one function that calls
+// its kernel with constant arguments, and for each layer a task that gives it the addresses.
+#include <string.h>
+
+#include "codegen/llvm/bitcode.h"
+#include "runtime/qanat.h"
+
+#include <stdlib.h>
+
+// ---- constants
+
+static LLVMValueRef int32(Emitter *e, int64_t value) { return LLVMConstInt(e->i32, (unsigned long long)value, 1); }
+static LLVMValueRef int64(Emitter *e, int64_t value) { return LLVMConstInt(e->i64, (unsigned long long)value, 1); }
+
+static LLVMValueRef record(Emitter *e, int count, LLVMValueRef *fields) {
+    return LLVMConstStructInContext(e->context, fields, (unsigned)count, 0);
+}
+#define RECORD(e, ...) \
+    record(e, (int)(sizeof((LLVMValueRef[]){__VA_ARGS__}) / sizeof(LLVMValueRef)), (LLVMValueRef[]){__VA_ARGS__})
+
+static LLVMValueRef global(Emitter *e, const char *name, LLVMValueRef value, LLVMLinkage linkage, unsigned align) {
+    LLVMValueRef g = LLVMAddGlobal(e->module, LLVMTypeOf(value), name);
+    LLVMSetInitializer(g, value);
+    LLVMSetGlobalConstant(g, 1);
+    LLVMSetLinkage(g, linkage);
+    LLVMSetAlignment(g, align);
+    if (linkage == LLVMPrivateLinkage) LLVMSetUnnamedAddress(g, LLVMGlobalUnnamedAddr);
+    return g;
+}
+
+static char *prefixed(Emitter *e, const char *suffix) { return arena_printf(e->arena, "%s_%s", e->options->name, suffix); }
+
+static LLVMValueRef text(Emitter *e, const char *string) {
+    LLVMValueRef value = LLVMConstStringInContext2(e->context, string, strlen(string), 0);
+    return global(e, "text", value, LLVMPrivateLinkage, 1);
+}
+
+static LLVMValueRef weights(Emitter *e) {
+    size_t bytes = (size_t)e->steps->weights_bytes;
+    unsigned char *blob = calloc(bytes ? bytes : 1, 1);
+    BUG_UNLESS(blob, "out of memory");
+    steps_write_weights(e->steps, blob);
+    LLVMValueRef value = LLVMConstStringInContext2(e->context, (const char *)blob, bytes, 1);
+    free(blob);
+    return global(e, prefixed(e, "weights"), value, LLVMInternalLinkage, 64);
+}
+
+static LLVMValueRef arguments(Emitter *e, const Step *step, const char *name) {
+    LLVMValueRef words[MAX_ARG_WORDS];
+    for (int i = 0; i < step->args.family->words; i++) words[i] = int32(e, step->args.words[i]);
+    LLVMValueRef value = LLVMConstArray2(e->i32, words, (uint64_t)step->args.family->words);
+    return global(e, arena_printf(e->arena, "%s_args", name), value, LLVMPrivateLinkage, 4);
+}
+
+// ---- functions of the layers
+
+static LLVMValueRef new_function(Emitter *e, const char *name, LLVMTypeRef type, const char *model, LLVMLinkage linkage) {
+    LLVMValueRef from = LLVMGetNamedFunction(e->module, model);
+    BUG_UNLESS(from && !LLVMIsDeclaration(from), "no function '%s' in the bitcode", model);
+    LLVMValueRef f = LLVMAddFunction(e->module, name, type);
+    LLVMSetLinkage(f, linkage);
+    copy_attributes(e, f, from);
+    return f;
+}
+
+static LLVMBuilderRef begin_body(Emitter *e, LLVMValueRef function) {
+    LLVMBuilderRef b = LLVMCreateBuilderInContext(e->context);
+    LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(e->context, function, ""));
+    return b;
+}
+
+static LLVMValueRef call(LLVMBuilderRef b, LLVMValueRef f, LLVMValueRef *arguments, int count) {
+    return LLVMBuildCall2(b, LLVMGlobalGetValueType(f), f, arguments, (unsigned)count, "");
+}
+
+// The pointers of a step, then begin and end, as parameters.
+static LLVMTypeRef rows_type(Emitter *e, const Step *step) {
+    LLVMTypeRef parameters[MAX_POINTERS + 2];
+    for (int i = 0; i < step->pointer_count; i++) parameters[i] = e->ptr;
+    parameters[step->pointer_count] = parameters[step->pointer_count + 1] = e->i32;
+    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), parameters, (unsigned)step->pointer_count + 2, 0);
+}
+
+// The kernel with this layer's constants; the kernel is inlined here.
+static LLVMValueRef rows_function(Emitter *e, const Step *step) {
+    const char *name = prefixed(e, step_rows_name(e->arena, e->steps, step));
+    LLVMValueRef f = new_function(e, name, rows_type(e, step), step->kernel->symbol, LLVMInternalLinkage);
+    add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "noinline", 0);
+    LLVMValueRef values[MAX_POINTERS + 3] = {arguments(e, step, name)};
+    for (int i = 0; i < step->pointer_count; i++) {
+        bool nothing = step->pointers[i].place == AT_NOTHING;
+        if (!step->overlap) add_attribute(e, f, (unsigned)i + 1, "noalias", 0);
+        add_attribute(e, f, (unsigned)i + 1, "nocapture", 0);
+        values[i + 1] = nothing ? LLVMConstNull(e->ptr) : LLVMGetParam(f, (unsigned)i);
+    }
+    for (int i = 0; i < 2; i++)
+        values[step->pointer_count + 1 + i] = LLVMGetParam(f, (unsigned)(step->pointer_count + i));
+    LLVMBuilderRef b = begin_body(e, f);
+    call(b, LLVMGetNamedFunction(e->module, step->kernel->symbol), values, step->pointer_count + 3);
+    LLVMBuildRetVoid(b);
+    LLVMDisposeBuilder(b);
+    return f;
+}
+
+static LLVMValueRef offset_by(Emitter *e, LLVMBuilderRef b, LLVMValueRef pointer, LLVMValueRef bytes) {
+    return LLVMBuildInBoundsGEP2(b, e->i8, pointer, &bytes, 1, "");
+}
+
+// Field `field` (arena, inputs, outputs) of the struct qn_context.
+static LLVMValueRef context_field(Emitter *e, LLVMBuilderRef b, LLVMValueRef context, int field) {
+    int64_t pointer_bytes = (int64_t)LLVMPointerSize(LLVMGetModuleDataLayout(e->module));
+    return LLVMBuildLoad2(b, e->ptr, offset_by(e, b, context, int64(e, field * pointer_bytes)), "");
+}
+
+static LLVMValueRef address_value(Emitter *e, LLVMBuilderRef b, LLVMValueRef task, Address address) {
+    LLVMValueRef context = LLVMGetParam(task, 0), base;
+    int64_t pointer_bytes = (int64_t)LLVMPointerSize(LLVMGetModuleDataLayout(e->module));
+    switch (address.place) {
+    case AT_NOTHING: return LLVMConstNull(e->ptr);
+    case AT_ARENA: base = context_field(e, b, context, 0); break;
+    case AT_WEIGHTS: base = LLVMGetNamedGlobal(e->module, prefixed(e, "weights")); break;
+    case AT_INPUT: case AT_OUTPUT:
+        base = context_field(e, b, context, address.place == AT_INPUT ? 1 : 2);
+        base = LLVMBuildLoad2(b, e->ptr, offset_by(e, b, base, int64(e, address.index * pointer_bytes)), "");
+        break;
+    case AT_SCRATCH: {
+        LLVMValueRef worker = LLVMBuildSExt(b, LLVMGetParam(task, 1), e->i64, "");
+        LLVMValueRef bytes = LLVMBuildMul(b, worker, int64(e, e->steps->scratch_bytes), "");
+        base = offset_by(e, b, context_field(e, b, context, 0), bytes);
+        address.offset += e->steps->plan_bytes;
+        break;
+    }
+    default: BUG("place %d", address.place);
+    }
+    return offset_by(e, b, base, int64(e, address.offset));
+}
+
+// A qn_task: the layer under its own name. The call is no tail call, so that a debugger shows this frame too.
+static LLVMValueRef task_function(Emitter *e, const Step *step, LLVMValueRef rows) {
+    LLVMTypeRef parameters[] = {e->ptr, e->i32, e->i32, e->i32};
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), parameters, 4, 0);
+    LLVMValueRef f = new_function(e, prefixed(e, step_task_name(step)), type, "qn_entry_run", LLVMInternalLinkage);
+    LLVMBuilderRef b = begin_body(e, f);
+    LLVMValueRef values[MAX_POINTERS + 2];
+    for (int i = 0; i < step->pointer_count; i++) values[i] = address_value(e, b, f, step->pointers[i]);
+    for (int i = 0; i < 2; i++) values[step->pointer_count + i] = LLVMGetParam(f, (unsigned)(2 + i));
+    LLVMSetTailCallKind(call(b, rows, values, step->pointer_count + 2), LLVMTailCallKindNoTail);
+    LLVMBuildRetVoid(b);
+    LLVMDisposeBuilder(b);
+    return f;
+}
+
+// ---- tables
+
+static LLVMValueRef steps_table(Emitter *e) {
+    int count = e->steps->step_count;
+    LLVMValueRef *rows = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
+    LLVMValueRef *table = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
+    for (int i = 0; i < count; i++) {
+        const Step *step = &e->steps->steps[i];
+        rows[i] = step->like == i ? rows_function(e, step) : rows[step->like];
+        table[i] = RECORD(e, task_function(e, step, rows[i]), int32(e, step->rows), int32(e, step->grain));
+    }
+    if (!count) return LLVMConstNull(e->ptr);
+    LLVMValueRef value = LLVMConstArray2(LLVMTypeOf(table[0]), table, (uint64_t)count);
+    return global(e, prefixed(e, "steps"), value, LLVMInternalLinkage, 8);
+}
+
+// struct qn_program of runtime/entry.h.
+static LLVMValueRef program_record(Emitter *e) {
+    const Steps *steps = e->steps;
+    LLVMValueRef value = RECORD(e, steps_table(e), int32(e, steps->step_count), int32(e, e->interface->input_count),
+                                int32(e, e->interface->output_count),
+                                int64(e, (int64_t)target_cpu_features(e->options->target)), int64(e, steps->plan_bytes),
+                                int64(e, steps->scratch_bytes));
+    return global(e, prefixed(e, "program"), value, LLVMInternalLinkage, 8);
+}
+
+// struct qn_tensor [count] of runtime/qanat.h.
+static LLVMValueRef tensors(Emitter *e, int count, const InterfaceTensor *list) {
+    LLVMValueRef *table = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
+    for (int i = 0; i < count; i++) {
+        LLVMValueRef shape[8];
+        for (int k = 0; k < 8; k++) shape[k] = int64(e, k < list[i].rank ? list[i].shape[k] : 0);
+        table[i] = RECORD(e, text(e, list[i].name), int32(e, list[i].type), int32(e, list[i].rank),
+                          LLVMConstArray2(e->i64, shape, 8), int64(e, list[i].bytes),
+                          LLVMConstReal(e->f32, (double)list[i].scale), int32(e, list[i].zero_point));
+    }
+    if (!count) return LLVMConstNull(e->ptr);
+    LLVMValueRef value = LLVMConstArray2(LLVMTypeOf(table[0]), table, (uint64_t)count);
+    return global(e, "tensors", value, LLVMPrivateLinkage, 8);
+}
+
+// A public function that calls one of the entry's with the program before its own arguments.
+static LLVMValueRef entry_function(Emitter *e, const char *verb, LLVMValueRef program) {
+    LLVMValueRef entry = LLVMGetNamedFunction(e->module, arena_printf(e->arena, "qn_entry_%s", verb));
+    LLVMTypeRef type = LLVMGlobalGetValueType(entry), parameters[8];
+    unsigned count = LLVMCountParamTypes(type);
+    LLVMGetParamTypes(type, parameters);
+    LLVMTypeRef own = LLVMFunctionType(LLVMGetReturnType(type), parameters + 1, count - 1, 0);
+    LLVMValueRef f = new_function(e, prefixed(e, verb), own, "qn_entry_run", LLVMExternalLinkage);
+    LLVMBuilderRef b = begin_body(e, f);
+    LLVMValueRef values[8] = {program};
+    for (unsigned i = 1; i < count; i++) values[i] = LLVMGetParam(f, i - 1);
+    LLVMBuildRet(b, call(b, entry, values, (int)count));
+    LLVMDisposeBuilder(b);
+    return f;
+}
+
+// struct qn_model of runtime/qanat.h.
+void build_program(Emitter *e) {
+    const Interface *interface = e->interface;
+    weights(e);
+    LLVMValueRef program = program_record(e);
+    LLVMValueRef arena_bytes = entry_function(e, "arena_bytes", program), init = entry_function(e, "init", program);
+    LLVMValueRef run = entry_function(e, "run", program), reset = entry_function(e, "reset", program);
+    LLVMValueRef info = RECORD(e, int32(e, QN_ABI_VERSION), text(e, interface->name), text(e, interface->target),
+                               int32(e, interface->input_count), int32(e, interface->output_count),
+                               tensors(e, interface->input_count, interface->inputs),
+                               tensors(e, interface->output_count, interface->outputs),
+                               int64(e, e->steps->weights_bytes), int64(e, e->steps->live_bytes), arena_bytes, init, run,
+                               reset);
+    global(e, prefixed(e, "info"), info, LLVMExternalLinkage, 8);
+}

@@ -1,0 +1,71 @@
+// See output.h. Devices and pipes are written directly: renaming over them would replace them.
+#include "codegen/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool write_error(Diag *diag, const char *path, int error) {
+    return diag_error(diag, loc_file(path), "cannot write: %s", strerror(error));
+}
+
+static bool write_all(FILE *file, const void *data, size_t bytes, bool close) {
+    bool ok = fwrite(data, 1, bytes, file) == bytes;
+    ok = fflush(file) == 0 && ok;
+    int error = errno;
+    if (close) ok = fclose(file) == 0 && ok;
+    if (!ok && error) errno = error;
+    return ok;
+}
+
+static bool write_directly(const char *path, const void *data, size_t bytes, Diag *diag) {
+    bool standard = !strcmp(path, "-");
+    errno = 0;
+    FILE *file = standard ? stdout : fopen(path, "wb");
+    if (!file || !write_all(file, data, bytes, !standard)) return write_error(diag, standard ? "<stdout>" : path, errno);
+    return true;
+}
+
+bool output_write(Output *output, Arena *arena, const char *path, const void *data, size_t bytes, Diag *diag) {
+    struct stat status;
+    bool exists = stat(path, &status) == 0;
+    *output = (Output){.path = path};
+    if (exists && S_ISDIR(status.st_mode)) return write_error(diag, path, EISDIR);
+    if (!strcmp(path, "-") || (exists && !S_ISREG(status.st_mode))) return write_directly(path, data, bytes, diag);
+    char *real = exists ? realpath(path, NULL) : NULL; // a link stays a link
+    output->final_path = arena_strdup(arena, real ? real : path);
+    free(real);
+    output->temporary = arena_printf(arena, "%s.XXXXXX", output->final_path);
+    int descriptor = mkstemp(output->temporary);
+    if (descriptor < 0) {
+        output->temporary = NULL;
+        return write_error(diag, path, errno);
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    fchmod(descriptor, 0666 & ~mask);
+    errno = 0;
+    FILE *file = fdopen(descriptor, "wb");
+    if (write_all(file, data, bytes, true)) return true;
+    int error = errno;
+    output_abandon(output);
+    return write_error(diag, path, error);
+}
+
+bool output_commit(Output *output, Diag *diag) {
+    if (!output->temporary) return true;
+    if (rename(output->temporary, output->final_path)) {
+        int error = errno;
+        output_abandon(output);
+        return write_error(diag, output->path, error);
+    }
+    output->temporary = NULL;
+    return true;
+}
+
+void output_abandon(Output *output) {
+    if (output->temporary) unlink(output->temporary);
+    output->temporary = NULL;
+}

@@ -1,0 +1,127 @@
+// Removes identities and rewrites ops to their simplest form, until nothing changes:
+//   reshape, transpose, broadcast_to, slice, pad, cast, concat, requantize that change nothing    -> their operand
+//   reshape of reshape, transpose of transpose                                                    -> one
+//   transpose that moves only dimensions of size 1                                                -> reshape
+//   relu of relu or relu6, clip with no bounds                                                    -> operand
+//   pad of zeros before conv2d                                                                    -> pads of conv2d
+#include <math.h>
+
+#include "passes/rewrite.h"
+
+static bool changes_nothing(const Op *op) {
+    const Value *input = op_operand(op, 0);
+    const Type *type = op->results[0].type;
+    if (!input || !type_same_shape(input->type, type)) return false;
+    switch (op->kind) {
+    case OP_reshape: case OP_broadcast_to: case OP_pad: return true;
+    case OP_transpose: return is_identity_perm(as_transpose(op).perm);
+    case OP_slice: {
+        IntList steps = as_slice(op).steps;
+        for (int i = 0; i < type->rank; i++)
+            if (int_at(steps, i) != 1) return false;
+        return true;
+    }
+    case OP_cast: case OP_requantize: return type_equal(input->type, type);
+    case OP_concat: return op->operand_count == 1 && type_equal(input->type, type);
+    case OP_clip: return isinf(as_clip(op).min) && isinf(as_clip(op).max);
+    case OP_relu:
+        return input->def && (input->def->kind == OP_relu || attr_find(input->def->attrs, "activation")) &&
+               (input->def->kind == OP_relu || is_activated(input->def)) && !input->type->quant;
+    default: return false;
+    }
+}
+
+// pad with crop and border of the same size keeps the shape but not the elements.
+static bool pad_is_empty(const Op *op) {
+    pad_view pad = as_pad(op);
+    for (int i = 0; i < op->results[0].type->rank; i++)
+        if (int_at(pad.low, i) || int_at(pad.high, i)) return false;
+    return true;
+}
+
+static Value *make_reshape(Op *before, Value *input, const Type *type) {
+    Builder builder = builder_before(before);
+    Arena *arena = before->func->module->arena;
+    Attr *attrs = attr_ints(arena, NULL, "shape", type->rank, type->shape);
+    return &op_new(&builder, OP_reshape, 1, &input, 1, &type, attrs)->results[0];
+}
+
+static bool merge_reshapes(Op *op) {
+    Op *inner = value_def(op_operand(op, 0), OP_reshape);
+    if (!inner) return false;
+    op_set_operand(op, 0, op_operand(inner, 0));
+    return true;
+}
+
+static bool merge_transposes(Op *op) {
+    Op *inner = value_def(op_operand(op, 0), OP_transpose);
+    if (!inner) return false;
+    IntList outer_perm = as_transpose(op).perm, inner_perm = as_transpose(inner).perm;
+    int64_t perm[MAX_RANK];
+    for (int i = 0; i < outer_perm.count; i++) perm[i] = inner_perm.data[outer_perm.data[i]];
+    op_set_operand(op, 0, op_operand(inner, 0));
+    op_set_attr(op, attr_ints(op->func->module->arena, NULL, "perm", outer_perm.count, perm));
+    return true;
+}
+
+// The dimensions larger than 1 keep their order.
+static bool transpose_is_reshape(const Op *op) {
+    IntList perm = as_transpose(op).perm;
+    const Type *type = op_operand(op, 0)->type;
+    int64_t last = -1;
+    for (int i = 0; i < perm.count; i++) {
+        if (type->shape[perm.data[i]] == 1) continue;
+        if (perm.data[i] < last) return false;
+        last = perm.data[i];
+    }
+    return !type->quant || type->quant->axis < 0;
+}
+
+static bool is_spatial_zero_pad(const Op *pad) {
+    pad_view view = as_pad(pad);
+    if (view.value != 0 || pad->results[0].type->rank != 4) return false;
+    for (int i = 0; i < 4; i++) {
+        int64_t low = int_at(view.low, i), high = int_at(view.high, i);
+        if (low < 0 || high < 0 || ((i == 0 || i == 3) && (low || high))) return false;
+    }
+    return true;
+}
+
+static bool merge_pad_into_conv(Op *op) {
+    Op *pad = value_def(op_operand(op, 0), OP_pad);
+    if (!pad || !is_spatial_zero_pad(pad)) return false;
+    pad_view view = as_pad(pad);
+    IntList old = as_conv2d(op).pads;
+    int64_t pads[4] = {int_at(old, 0) + int_at(view.low, 1), int_at(old, 1) + int_at(view.low, 2),
+                       int_at(old, 2) + int_at(view.high, 1), int_at(old, 3) + int_at(view.high, 2)};
+    op_set_operand(op, 0, view.input);
+    op_set_attr(op, attr_ints(op->func->module->arena, NULL, "pads", 4, pads));
+    return true;
+}
+
+static bool simplify(Op *op) {
+    if (op->result_count == 1 && op_has(op, PURE) && changes_nothing(op) && (op->kind != OP_pad || pad_is_empty(op))) {
+        Value *input = op_operand(op, 0);
+        if (input->def) absorb(op, input);
+        else op_replace(op, input); // an argument keeps its name
+        return true;
+    }
+    if (op->kind == OP_reshape) return merge_reshapes(op);
+    if (op->kind == OP_conv2d) return merge_pad_into_conv(op);
+    if (op->kind != OP_transpose) return false;
+    if (merge_transposes(op)) return true;
+    if (!transpose_is_reshape(op)) return false;
+    Value *reshaped = make_reshape(op, op_operand(op, 0), op->results[0].type);
+    absorb(op, reshaped);
+    return true;
+}
+
+bool canonicalize_ops(Module *module, const PassContext *context) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (Func *func = module->funcs; func; func = func->next)
+            FOR_EACH_OP(func, op) changed |= simplify(op);
+        dead_code(module, context);
+    }
+    return true;
+}

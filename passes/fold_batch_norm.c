@@ -1,0 +1,129 @@
+// Folds into a convolution's or linear layer's constant weights and bias whatever follows it channel by channel:
+// batch normalization, multiplication and addition by a constant. In double, rounded once.
+//     y = g * (conv(x, w) + b) + h   =>   w' = g * w,  b' = g * b + h
+// A batch normalization that follows nothing foldable becomes a multiplication and an addition.
+#include <math.h>
+
+#include "passes/rewrite.h"
+
+// y = gain[c] * x + offset[c] along the last axis, of `channels` elements.
+typedef struct { int64_t channels; double *gain, *offset; } Affine;
+
+static bool affine_of_batch_norm(const Op *op, Arena *scratch, Affine *affine) {
+    batch_norm_view bn = as_batch_norm(op);
+    const float *scale = constant_f32(scratch, bn.scale), *bias = constant_f32(scratch, bn.bias);
+    const float *mean = constant_f32(scratch, bn.mean), *variance = constant_f32(scratch, bn.variance);
+    if (!scale || !bias || !mean || !variance) return false;
+    affine->channels = type_elem_count(bn.scale->type);
+    affine->gain = ARENA_ARRAY(scratch, double, affine->channels);
+    affine->offset = ARENA_ARRAY(scratch, double, affine->channels);
+    for (int64_t c = 0; c < affine->channels; c++) {
+        affine->gain[c] = scale[c] / sqrt((double)variance[c] + bn.epsilon);
+        affine->offset[c] = bias[c] - mean[c] * affine->gain[c];
+    }
+    return true;
+}
+
+// A constant that varies along the last axis only (or not at all), over a value of `channels` channels.
+static bool channel_constant(const Value *value, int64_t channels, int rank, Arena *scratch, double *out) {
+    const float *data = constant_f32(scratch, value);
+    if (!data || value->type->rank > rank) return false;
+    int64_t count = type_elem_count(value->type), last = value->type->rank ? value->type->shape[value->type->rank - 1] : 1;
+    if (count != 1 && (count != channels || last != channels)) return false;
+    for (int64_t c = 0; c < channels; c++) out[c] = data[count == 1 ? 0 : c];
+    return true;
+}
+
+// mul by, add or sub of, a channel constant; *operand is the other operand's index.
+static bool affine_of_binary(const Op *op, Arena *scratch, Affine *affine, int *operand) {
+    if (op->kind != OP_mul && op->kind != OP_add && op->kind != OP_sub) return false;
+    if (is_activated(op)) return false;
+    const Type *type = op->results[0].type;
+    if (type->rank < 1 || type->elem != ELEM_F32 || type->quant) return false;
+    affine->channels = type->shape[type->rank - 1];
+    affine->gain = ARENA_ARRAY(scratch, double, affine->channels);
+    affine->offset = ARENA_ARRAY(scratch, double, affine->channels);
+    for (*operand = 0; *operand < 2; ++*operand) {
+        const Value *x = op_operand(op, *operand), *constant = op_operand(op, 1 - *operand);
+        if (!x->def || !type_same_shape(x->type, type) || (op->kind == OP_sub && *operand == 1)) continue;
+        double *into = op->kind == OP_mul ? affine->gain : affine->offset;
+        if (!channel_constant(constant, affine->channels, type->rank, scratch, into)) continue;
+        for (int64_t c = 0; c < affine->channels; c++) {
+            if (op->kind != OP_mul) affine->gain[c] = 1;
+            if (op->kind == OP_sub) affine->offset[c] = -affine->offset[c];
+        }
+        return true;
+    }
+    return false;
+}
+
+// The convolution or linear op that makes `value`, when its weights can absorb what follows.
+static Op *absorber(const Value *value, Arena *scratch) {
+    Op *op = value_def(value, OP_conv2d);
+    if (!op) op = value_def(value, OP_linear);
+    if (!op || is_activated(op) || !value_has_one_use(value)) return NULL;
+    if (!constant_f32(scratch, op_operand(op, 1))) return NULL;
+    return !op_operand(op, 2) || constant_f32(scratch, op_operand(op, 2)) ? op : NULL;
+}
+
+static void absorb_affine(Op *op, const Affine *affine, Arena *scratch) {
+    Value *weight = op_operand(op, 1), *bias = op_operand(op, 2);
+    const float *w = constant_f32(scratch, weight), *b = bias ? constant_f32(scratch, bias) : NULL;
+    int64_t channels = weight->type->shape[0], count = type_elem_count(weight->type), each = channels ? count / channels : 0;
+    BUG_UNLESS(channels == affine->channels, "affine of %lld channels on %lld", (long long)affine->channels, (long long)channels);
+    float *new_w = ARENA_ARRAY(scratch, float, count), *new_b = ARENA_ARRAY(scratch, float, channels);
+    bool scaled = false;
+    for (int64_t c = 0; c < channels; c++) {
+        scaled = scaled || affine->gain[c] != 1;
+        for (int64_t i = 0; i < each; i++) new_w[c * each + i] = (float)(affine->gain[c] * w[c * each + i]);
+        new_b[c] = (float)(affine->gain[c] * (b ? b[c] : 0) + affine->offset[c]);
+    }
+    if (scaled) op_set_operand(op, 1, new_constant_f32(op, weight->type->rank, weight->type->shape, new_w, weight->name));
+    op_set_operand(op, 2, new_constant_f32(op, 1, &channels, new_b, bias ? bias->name : NULL));
+}
+
+static int64_t batch_norm_axis(const Op *op) {
+    int64_t axis = as_batch_norm(op).axis;
+    return axis < 0 ? axis + op->results[0].type->rank : axis;
+}
+
+static Value *affine_constant(Op *op, const double *values, int64_t channels, int64_t axis, Arena *scratch) {
+    int rank = op->results[0].type->rank;
+    int64_t shape[MAX_RANK];
+    for (int i = 0; i < rank; i++) shape[i] = i == axis ? channels : 1;
+    float *data = ARENA_ARRAY(scratch, float, channels);
+    for (int64_t c = 0; c < channels; c++) data[c] = (float)values[c];
+    return new_constant_f32(op, rank, shape, data, NULL);
+}
+
+static void expand_batch_norm(Op *op, const Affine *affine, Arena *scratch) {
+    int64_t axis = batch_norm_axis(op);
+    Builder builder = builder_before(op);
+    Value *scaled[] = {op_operand(op, 0), affine_constant(op, affine->gain, affine->channels, axis, scratch)};
+    Op *product = op_new(&builder, OP_mul, 2, scaled, 1, NULL, NULL);
+    Value *terms[] = {&product->results[0], affine_constant(op, affine->offset, affine->channels, axis, scratch)};
+    Op *sum = op_new(&builder, OP_add, 2, terms, 1, NULL, NULL);
+    absorb(op, &sum->results[0]);
+}
+
+bool fold_batch_norm(Module *module, const PassContext *context) {
+    Arena *scratch = context->scratch;
+    for (Func *func = module->funcs; func; func = func->next)
+        FOR_EACH_OP(func, op) {
+            Affine affine;
+            int operand = 0;
+            if (op->kind == OP_batch_norm) {
+                if (!affine_of_batch_norm(op, scratch, &affine)) continue;
+                bool last = batch_norm_axis(op) == op->results[0].type->rank - 1;
+                if (!last || !absorber(op_operand(op, 0), scratch)) {
+                    expand_batch_norm(op, &affine, scratch);
+                    continue;
+                }
+            } else if (!affine_of_binary(op, scratch, &affine, &operand)) continue;
+            Op *producer = absorber(op_operand(op, operand), scratch);
+            if (!producer || producer->results[0].type->rank != op->results[0].type->rank) continue;
+            absorb_affine(producer, &affine, scratch);
+            absorb(op, &producer->results[0]);
+        }
+    return true;
+}

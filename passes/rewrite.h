@@ -1,0 +1,20 @@
+// Small matters that several rewrites share.
+#pragma once
+#include <string.h>
+
+#include "passes/pass.h"
+
+static inline Op *value_def(const Value *value, OpKind kind) {
+    return value && value->def && value->def->kind == kind ? value->def : NULL;
+}
+
+// The f32 elements of a constant, or NULL when it is none or of another type.
+const float *constant_f32(Arena *arena, const Value *value);
+// A new f32 constant before `op`, named after `like`.
+Value *new_constant_f32(Op *op, int rank, const int64_t *shape, const float *data, const char *name);
+// `op` computed something that its operand `value` computes from now on (fusion): the value takes the op's uses and
+// name; its own old name becomes an alias.
+void absorb(Op *op, Value *value);
+bool is_identity_perm(IntList perm);
+static inline const char *activation_of(const Op *op) { return op_string(op, "activation"); }
+static inline bool is_activated(const Op *op) { return strcmp(activation_of(op), "none") != 0; }

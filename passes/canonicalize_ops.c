@@ -101,9 +101,7 @@ static bool merge_pad_into_conv(Op *op) {
 
 static bool simplify(Op *op) {
     if (op->result_count == 1 && op_has(op, PURE) && changes_nothing(op) && (op->kind != OP_pad || pad_is_empty(op))) {
-        Value *input = op_operand(op, 0);
-        if (input->def) absorb(op, input);
-        else op_replace(op, input); // an argument keeps its name
+        op_replace(op, op_operand(op, 0));
         return true;
     }
     if (op->kind == OP_reshape) return merge_reshapes(op);

@@ -1,0 +1,284 @@
+// Float network + tables -> the network in its precisions: each op that has an integer form, and whose table entry or
+// default says i8, gets quantized operands and results; quantize and dequantize stand where precisions meet.
+//
+// Ops are rewritten in order into new ops before the old ones. For every value of the float network there is at most
+// one float and one quantized form; either is made from the other when first asked for.
+#include "ir/eval.h"
+#include "passes/quantize.h"
+#include "passes/rewrite.h"
+
+typedef struct {
+    const Value *key;   // a value of the float network
+    Value *real, *quant; // its forms; NULL until made
+} Forms;
+
+typedef struct {
+    const PassContext *context;
+    Arena *arena;
+    Func *func;
+    Forms *forms; // open addressing by key
+    size_t capacity;
+} State;
+
+static Forms *forms_of(State *state, const Value *value) {
+    size_t i = ((size_t)value >> 4) * 0x9E3779B97F4A7C15u % state->capacity;
+    while (state->forms[i].key && state->forms[i].key != value) i = (i + 1) % state->capacity;
+    state->forms[i].key = value;
+    return &state->forms[i];
+}
+
+// ---- what the tables say
+
+static bool check_names(State *state) {
+    const PassContext *context = state->context;
+    int count = 0;
+    FOR_EACH_OP(state->func, op) count += op->result_count;
+    const char **names = ARENA_ARRAY(context->scratch, const char *, count + state->func->arg_count);
+    count = 0;
+    for (int i = 0; i < state->func->arg_count; i++)
+        if (state->func->args[i].name) names[count++] = state->func->args[i].name;
+    FOR_EACH_OP(state->func, op)
+        for (int i = 0; i < op->result_count; i++)
+            if (op->results[i].name) names[count++] = op->results[i].name;
+    int cal = context->calibration ? context->calibration->count : 0, tab = context->qtable ? context->qtable->count : 0;
+    bool fine = true;
+    for (int i = 0; i < cal + tab; i++) {
+        const char *name = i < cal ? context->calibration->entries[i].name : context->qtable->entries[i - cal].name;
+        Loc loc = i < cal ? context->calibration->entries[i].loc : context->qtable->entries[i - cal].loc;
+        if (func_find_value(state->func, name)) continue;
+        const char *near = nearest_name(name, count, names);
+        fine = diag_error(context->diag, loc, near ? "no tensor '%s' in the model; did you mean '%s'" : "no tensor '%s' in the model",
+                          name, near);
+    }
+    return fine;
+}
+
+static bool wants_i8(const State *state, const Op *op) {
+    if (!op_has(op, INT8) || op->result_count != 1) return false;
+    const Type *type = op->results[0].type;
+    if (type->elem != ELEM_F32 || type->quant) return false;
+    const QtableEntry *entry = state->context->qtable ? qtable_find(state->context->qtable, &op->results[0]) : NULL;
+    return (entry ? entry->type : state->context->precision) == ELEM_I8;
+}
+
+static bool check_qtable_types(const State *state) {
+    const Qtable *table = state->context->qtable;
+    bool fine = true;
+    for (int i = 0; table && i < table->count; i++)
+        if (table->entries[i].type != ELEM_F32 && table->entries[i].type != ELEM_I8)
+            fine = diag_error(state->context->diag, table->entries[i].loc, "precision %s is not supported yet; use f32 or i8",
+                              elem_name(table->entries[i].type));
+    return fine;
+}
+
+// The quantization that the calibration gives a value of the float network; NULL with a message.
+static const Quant *calibrated(State *state, const Value *value) {
+    const PassContext *context = state->context;
+    Loc loc = loc_file(state->func->module->file);
+    loc.name = value->name;
+    const CalibrationEntry *entry = context->calibration ? calibration_find(context->calibration, value) : NULL;
+    if (entry) return activation_quant(state->arena, entry, context->symmetric);
+    diag_error(context->diag, loc, context->calibration ? "the calibration table has no entry for this tensor; calibrate this model again"
+                                                        : "quantization to i8 needs a calibration table");
+    return NULL;
+}
+
+// ---- the two forms of a value
+
+static Builder after(State *state, const Value *value) {
+    Op *op = value->def;
+    return (Builder){state->func, op ? op->next : state->func->first, {.name = value->name}};
+}
+
+static Value *constant_quantized(State *state, const Value *value, const Quant *quant) {
+    Builder builder = builder_before(state->func->last);
+    Arena *arena = state->arena;
+    int64_t count = type_elem_count(value->type);
+    const float *data = constant_f32(state->context->scratch, value);
+    int8_t *q = ARENA_ARRAY(arena, int8_t, count);
+    Type input = *value->type;
+    const Type *type = type_quantized(arena, quant, value->type->rank, value->type->shape);
+    Op op = {.kind = OP_quantize, .loc = {.name = value->name}};
+    Tensor from = {&input, (void *)data}, to = {type, q}, *results[] = {&to};
+    const Tensor *operands[] = {&from};
+    if (!eval_op(state->context->diag, &op, operands, results)) return NULL;
+    Value *constant = op_constant(&builder, type, q, value->name);
+    op_move_before(constant->def, state->func->first);
+    return constant;
+}
+
+// A constant has no calibration entry: its own range is exact.
+static const Quant *constant_range(State *state, const Value *value) {
+    const float *data = constant_f32(state->context->scratch, value);
+    if (!data) return NULL;
+    CalibrationEntry entry = {.name = value->name, .threshold = 0};
+    for (int64_t i = 0, count = type_elem_count(value->type); i < count; i++) {
+        if (data[i] < entry.min) entry.min = data[i];
+        if (data[i] > entry.max) entry.max = data[i];
+    }
+    entry.threshold = entry.max > -entry.min ? entry.max : -entry.min;
+    return activation_quant(state->arena, &entry, state->context->symmetric);
+}
+
+static Value *quant_form(State *state, Value *value) {
+    Forms *forms = forms_of(state, value);
+    if (forms->quant) return forms->quant;
+    const Quant *quant = value_constant(value) ? constant_range(state, value) : calibrated(state, value);
+    if (!quant) return NULL;
+    if (value_constant(value)) return forms->quant = constant_quantized(state, value, quant);
+    const Type *type = type_quantized(state->arena, quant, value->type->rank, value->type->shape);
+    Value *real = forms->real = forms->real ? forms->real : value;
+    Builder builder = after(state, real);
+    Op *op = op_new(&builder, OP_quantize, 1, &real, 1, &type, NULL);
+    if (value->name) value_set_name(&op->results[0], arena_printf(state->arena, "%s_i8", value->name));
+    return forms->quant = &op->results[0];
+}
+
+static Value *real_form(State *state, Value *value) {
+    Forms *forms = forms_of(state, value);
+    if (forms->real) return forms->real;
+    if (!forms->quant) return value;
+    Builder builder = after(state, forms->quant);
+    Op *op = op_new(&builder, OP_dequantize, 1, &forms->quant, 1, NULL, NULL);
+    if (value->name) value_set_name(&op->results[0], arena_printf(state->arena, "%s_f32", value->name));
+    return forms->real = &op->results[0];
+}
+
+// ---- ops
+
+// A new op like `op` on the given operands; its result takes the old one's name and aliases.
+static Value *remake(Op *op, int operand_count, Value *const *operands, const Type *type) {
+    Builder builder = builder_before(op);
+    Op *made = op_new(&builder, op->kind, operand_count, operands, 1, &type, op->attrs);
+    Value *old = &op->results[0], *result = &made->results[0];
+    result->name = old->name;
+    result->aliases = old->aliases;
+    result->alias_count = old->alias_count;
+    old->name = NULL;
+    old->alias_count = 0;
+    return result;
+}
+
+// conv2d and linear: weights and bias are constants, quantized here.
+static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant *output) {
+    Arena *arena = state->arena, *scratch = state->context->scratch;
+    Value *weight = op_operand(op, 1), *bias = op_operand(op, 2);
+    const float *w = constant_f32(scratch, weight), *b = bias ? constant_f32(scratch, bias) : NULL;
+    int64_t channels = weight->type->shape[0], count = type_elem_count(weight->type);
+    int8_t *q = ARENA_ARRAY(arena, int8_t, count);
+    int32_t *q_bias = ARENA_ARRAY(arena, int32_t, channels);
+    const Quant *quant = weight_quant(arena, channels, channels ? count / channels : 0, w, b, input->type->quant, output,
+                                      state->context->per_tensor_weights, q, q_bias);
+    Builder builder = builder_before(op);
+    const Type *weight_type = type_quantized(arena, quant, weight->type->rank, weight->type->shape);
+    const Type *bias_type = type_tensor(arena, ELEM_I32, 1, &channels);
+    const char *bias_name = bias && bias->name ? bias->name : arena_printf(arena, "%s.bias", weight->name ? weight->name : "weight");
+    Value *operands[] = {input, op_constant(&builder, weight_type, q, weight->name),
+                         op_constant(&builder, bias_type, q_bias, bias_name)};
+    return remake(op, 3, operands, type_quantized(arena, output, op->results[0].type->rank, op->results[0].type->shape));
+}
+
+static bool has_constant_weights(const State *state, const Op *op) {
+    const Value *bias = op_operand(op, 2);
+    return constant_f32(state->context->scratch, op_operand(op, 1)) && (!bias || constant_f32(state->context->scratch, bias));
+}
+
+// Whether op can be made i8 where it stands: movers follow their operand, weighted ops need constant weights.
+static bool can_be_i8(State *state, Op *op) {
+    if (op_has(op, MOVES_DATA)) return forms_of(state, op_operand(op, 0))->quant != NULL;
+    if (op->kind == OP_conv2d || op->kind == OP_linear) return has_constant_weights(state, op);
+    if (op->kind == OP_quantize || op->kind == OP_dequantize || op->kind == OP_requantize) return false;
+    for (int i = 0; i < op->operand_count; i++) {
+        const Type *type = op_operand(op, i)->type;
+        if (type->elem != ELEM_F32) return false;
+    }
+    return true;
+}
+
+static Value *make_i8(State *state, Op *op) {
+    Value **operands = ARENA_ARRAY(state->context->scratch, Value *, op->operand_count);
+    int tensors = op->kind == OP_conv2d || op->kind == OP_linear || op_has(op, MOVES_DATA) ? 1 : op->operand_count;
+    for (int i = 0; i < op->operand_count; i++) operands[i] = op_operand(op, i);
+    for (int i = 0; i < tensors; i++)
+        if (!(operands[i] = quant_form(state, operands[i]))) return NULL;
+    const Type *old = op->results[0].type;
+    if (op_has(op, MOVES_DATA)) return remake(op, op->operand_count, operands, type_quantized(state->arena, operands[0]->type->quant, old->rank, old->shape));
+    const Quant *output = calibrated(state, &op->results[0]);
+    if (!output) return NULL;
+    if (tensors == 1 && (op->kind == OP_conv2d || op->kind == OP_linear)) return quantize_weighted(state, op, operands[0], output);
+    return remake(op, op->operand_count, operands, type_quantized(state->arena, output, old->rank, old->shape));
+}
+
+static bool rewrite(State *state, Op *op) {
+    if (op->kind == OP_dequantize || op->kind == OP_requantize) return true; // already between precisions
+    if (wants_i8(state, op) && can_be_i8(state, op)) {
+        Value *quant = make_i8(state, op);
+        forms_of(state, &op->results[0])->quant = quant;
+        return quant != NULL;
+    }
+    if (state->context->explain && op->result_count && op->results[0].name && op->kind != OP_constant)
+        fprintf(state->context->explain, "%s: %s stays f32: %s\n", op->results[0].name, op_info(op->kind)->full_name,
+                !op_has(op, INT8) ? "it has no integer form" : !wants_i8(state, op) ? "as the table says" : "its operands are f32");
+    for (int i = 0; i < op->operand_count; i++) {
+        Value *operand = op_operand(op, i);
+        if (operand && forms_of(state, operand)->quant) op_set_operand(op, i, real_form(state, operand));
+    }
+    return true;
+}
+
+// ---- edges
+
+static bool quantize_input(State *state, Value *arg) {
+    Elem wanted = state->context->input_type;
+    if (wanted == ELEM_F32 || arg->type->elem != ELEM_F32) return true;
+    const Quant *quant = calibrated(state, arg);
+    if (!quant) return false;
+    Forms *forms = forms_of(state, arg);
+    forms->quant = arg;
+    arg->type = type_quantized(state->arena, quant, arg->type->rank, arg->type->shape);
+    Builder builder = {state->func, state->func->first, {.name = arg->name}};
+    forms->real = &op_new(&builder, OP_dequantize, 1, &arg, 1, NULL, NULL)->results[0];
+    // Uses in the old graph keep meaning the float network's value; rewrite() picks the form.
+    return true;
+}
+
+static bool finish_outputs(State *state) {
+    Op *ret = state->func->last;
+    for (int i = 0; i < ret->operand_count; i++) {
+        Value *value = op_operand(ret, i);
+        bool is_float = value->type->elem == ELEM_F32;
+        if (is_float && state->context->output_type != ELEM_F32) {
+            value = quant_form(state, value);
+            if (!value) return false;
+        } else value = real_form(state, value);
+        op_set_operand(ret, i, value);
+    }
+    return true;
+}
+
+// Old ops whose results were replaced are dead now; their operands may be too.
+static void remove_old(Func *func) {
+    for (Op *op = func->last, *prev; op; op = prev) {
+        prev = op->prev;
+        bool used = !op_has(op, PURE);
+        for (int i = 0; i < op->result_count; i++) used = used || op->results[i].uses;
+        if (!used) op_erase(op);
+    }
+}
+
+bool assign_precision(Module *module, const PassContext *context) {
+    Func *func = module_main(module);
+    if (!func) return diag_error(context->diag, loc_file(module->file), "the module has no function @main");
+    State state = {.context = context, .arena = module->arena, .func = func, .capacity = 64};
+    FOR_EACH_OP(func, op) state.capacity += 8 * (size_t)op->result_count;
+    state.capacity += 8 * (size_t)func->arg_count;
+    state.forms = ARENA_ARRAY(context->scratch, Forms, state.capacity);
+    if (!check_names(&state) || !check_qtable_types(&state)) return false;
+    bool fine = true;
+    for (int i = 0; i < func->arg_count; i++) fine = quantize_input(&state, &func->args[i]) && fine;
+    FOR_EACH_OP(func, op)
+        if (op != func->last && fine) fine = rewrite(&state, op);
+    if (!fine || !finish_outputs(&state)) return false;
+    remove_old(func);
+    return true;
+}

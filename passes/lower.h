@@ -1,0 +1,82 @@
+// Lowering nn to kn: what the files lower_*.c share. State of one run, buffers of values, and emission of calls.
+#pragma once
+#include "passes/rewrite.h"
+#include "runtime/kernel.h"
+
+typedef struct { const Value *key; Value *buffer; int32_t halo[4]; } Lowered;
+
+typedef struct {
+    const PassContext *context;
+    Arena *arena;
+    Func *from, *to;
+    Loc loc;          // of the op being lowered: given to calls
+    Value **outputs;  // kn.output of each returned value
+    Lowered *lowered; // open addressing by nn value
+    size_t capacity;
+    bool failed;      // an error was reported
+    int32_t flip;     // 0x80 when the target stores 8-bit activations unsigned
+} Lower;
+
+Lowered *lowered_get(Lower *lower, const Value *value);
+
+// ---- buffers
+Value *buffer_alloc(Lower *lower, const Type *tensor, const int32_t halo[4], const char *name);
+// Read-only data: a blob of count elements.
+Value *buffer_weights(Lower *lower, Elem elem, const void *data, size_t bytes, const char *name);
+Value *buffer_view(Lower *lower, Value *source, const Type *type, int64_t offset_bytes);
+bool buffer_is_dense(const Value *buffer);
+// Distances in elements between neighbours of each dimension.
+void buffer_strides(const Type *type, int64_t strides[MAX_RANK]);
+static inline int64_t buffer_row(const Type *type) { return (type->shape[2] + type->halo[1] + type->halo[3]) * type->shape[3]; }
+static inline int64_t buffer_image(const Type *type) { return (type->shape[1] + type->halo[0] + type->halo[2]) * buffer_row(type); }
+
+// The buffer of an nn value: as it is; without a halo; in the arena (so that a kernel may read past it); with at least
+// the given halo. The last three copy when they must.
+Value *operand_any(Lower *lower, Value *value);
+Value *operand_dense(Lower *lower, Value *value);
+Value *operand_in_arena(Lower *lower, Value *value);
+Value *operand_with_halo(Lower *lower, Value *value, const int32_t halo[4]);
+// Where the result of an op goes: with the halo that its consumers asked for, or the model's output.
+Value *result_buffer(Lower *lower, Value *value);
+void result_is(Lower *lower, Value *value, Value *buffer);
+
+// ---- calls
+// Chooses the kernel by args; BUG if none. `buffers` in the family's order, NULL: none.
+const KernelInfo *choose(const Lower *lower, const char *operands, const char *result, const KernelArgs *args);
+void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *args, int count, Value *const *buffers);
+void emit(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers);
+
+// ---- walks of elementwise families: up to MAX_RANK dimensions merged to the 5 of families.def
+typedef struct { int rank, count; int64_t shape[MAX_RANK], strides[3][MAX_RANK]; } Walk;
+// Over the shape of `shape`, with one set of strides for each of `count` buffers (broadcasting from the right).
+Walk walk_new(const Type *shape, int count, const Type *const *buffers);
+// Sets rows, shape and the named stride fields.
+bool walk_args(const Walk *walk, KernelArgs *args, const char *const *names);
+void emit_copy(Lower *lower, const Walk *walk, int elem_bytes, int32_t flip, Value *from, Value *to);
+
+static inline const char *kind_text(const Type *type) { return type->quant ? "s8" : "f32"; }
+static inline float scale_of(const Value *value) { return value->type->quant->scale[0]; }
+static inline int32_t zero_of(const Value *value) { return value->type->quant->zero_point[0]; }
+void float_activation(const char *activation, float *min, float *max);
+
+// ---- by kind of op; each lowers one op
+void lower_conv2d(Lower *lower, Op *op);
+void plan_conv2d_halo(Lower *lower, Op *op);
+void lower_linear(Lower *lower, Op *op);
+void lower_matmul(Lower *lower, Op *op);
+void lower_pool2d(Lower *lower, Op *op);
+void lower_reduce_mean(Lower *lower, Op *op);
+void lower_softmax(Lower *lower, Op *op);
+void lower_binary(Lower *lower, Op *op);
+void lower_unary(Lower *lower, Op *op);
+void lower_quantize(Lower *lower, Op *op); // quantize, dequantize, requantize
+void lower_fake_quant(Lower *lower, Op *op);
+void lower_reshape(Lower *lower, Op *op);
+void lower_transpose(Lower *lower, Op *op);
+bool only_quantized_uses(const Value *value); // a transpose that its quantize ops read through
+void lower_slice(Lower *lower, Op *op);
+void lower_pad(Lower *lower, Op *op);
+void lower_concat(Lower *lower, Op *op);
+void lower_broadcast_to(Lower *lower, Op *op);
+void lower_gather(Lower *lower, Op *op);
+void lower_cast(Lower *lower, Op *op);

@@ -1,0 +1,303 @@
+// conv2d, linear and matmul: arguments, kernel, packed constants, halos.
+#include <math.h>
+#include <stdlib.h>
+
+#include "codegen/pack.h"
+#include "ir/eval.h"
+#include "passes/lower.h"
+
+// Padding as rows and columns of the input that taps reach outside: top, left, bottom, right.
+static void outside(const Op *op, int32_t halo[4]) {
+    conv2d_view conv = as_conv2d(op);
+    const int64_t *in = conv.input->type->shape, *w = conv.weight->type->shape, *out = conv.output->type->shape;
+    for (int d = 0; d < 2; d++) {
+        int64_t low = int_at(conv.pads, d);
+        int64_t reach = (out[1 + d] - 1) * int_at(conv.strides, d) + (w[1 + d] - 1) * int_at(conv.dilations, d) + 1;
+        int64_t high = reach - in[1 + d] - low;
+        halo[d] = (int32_t)low;
+        halo[2 + d] = (int32_t)(high > 0 ? high : 0);
+    }
+}
+
+static bool is_depthwise(const Op *op) {
+    conv2d_view conv = as_conv2d(op);
+    return conv.group > 1 && conv.group == conv.input->type->shape[3];
+}
+
+// Integer results: zero points and clamp.
+static void clamp_args(const Lower *lower, KernelArgs *args, const Op *op, const Value *input) {
+    int32_t lo, hi;
+    const Quant *out = op->results[0].type->quant;
+    activation_range(op_string(op, "activation"), out, &lo, &hi);
+    args_int(args, "in_zp", zero_of(input));
+    args_int(args, "out_zp", out->zero_point[0]);
+    args_int(args, "lo", lo);
+    args_int(args, "hi", hi);
+    args_int(args, "flip", lower->flip);
+}
+
+static void activation_args(const Lower *lower, KernelArgs *args, const Op *op, const Value *input) {
+    if (op->results[0].type->quant) {
+        clamp_args(lower, args, op, input);
+        return;
+    }
+    float min, max;
+    float_activation(op_string(op, "activation"), &min, &max);
+    args_float(args, "min", min);
+    args_float(args, "max", max);
+}
+
+// Everything but the strides. `halo`: the border that the kernel may take as part of the input; NULL: it pads itself.
+static void conv_args(const Lower *lower, const Op *op, const int32_t *halo, KernelArgs *args) {
+    conv2d_view conv = as_conv2d(op);
+    const int64_t *in = conv.input->type->shape, *w = conv.weight->type->shape, *out = conv.output->type->shape;
+    static const int32_t none[4];
+    const int32_t *h = halo ? halo : none;
+    args_begin(args, is_depthwise(op) ? "depthwise" : "conv2d");
+    args_int(args, "rows", out[0] * out[1]);
+    args_int(args, "out_h", out[1]);
+    args_int(args, "out_w", out[2]);
+    args_int(args, "out_c", out[3]);
+    args_int(args, "in_h", in[1] + h[0] + h[2]);
+    args_int(args, "in_w", in[2] + h[1] + h[3]);
+    args_int(args, "in_c", in[3]);
+    args_int(args, "kernel_h", w[1]);
+    args_int(args, "kernel_w", w[2]);
+    args_int(args, "stride_h", int_at(conv.strides, 0));
+    args_int(args, "stride_w", int_at(conv.strides, 1));
+    args_int(args, "dilation_h", int_at(conv.dilations, 0));
+    args_int(args, "dilation_w", int_at(conv.dilations, 1));
+    args_int(args, "pad_top", halo ? 0 : int_at(conv.pads, 0));
+    args_int(args, "pad_left", halo ? 0 : int_at(conv.pads, 1));
+    args_int(args, "group", conv.group);
+    args_int(args, "padded", !halo);
+    activation_args(lower, args, op, conv.input);
+    // As if dense; set again when the buffers are known.
+    args_int(args, "in_row", (in[2] + h[1] + h[3]) * in[3]);
+    args_int(args, "in_image", (in[1] + h[0] + h[2]) * (in[2] + h[1] + h[3]) * in[3]);
+    args_int(args, "out_row", out[2] * out[3]);
+    args_int(args, "out_image", out[1] * out[2] * out[3]);
+}
+
+static const char *operands_text(const Op *op) { return op->results[0].type->quant ? "s8s8" : "f32f32"; }
+
+static bool has_constant_weights(const Op *op) {
+    return value_constant(op_operand(op, 1)) && (!op_operand(op, 2) || value_constant(op_operand(op, 2)));
+}
+
+// Weights computed at run time can't be packed: only kernels that take them as they are.
+static const KernelInfo *choose_for(const Lower *lower, const Op *op, const KernelArgs *args) {
+    const char *only = has_constant_weights(op) ? lower->context->only_isa : "generic";
+    const KernelInfo *kernel = kernel_choose(lower->context->target, only, operands_text(op), kind_text(op->results[0].type), args);
+    BUG_UNLESS(kernel, "no kernel for %s", args->family->name);
+    return kernel;
+}
+
+void plan_conv2d_halo(Lower *lower, Op *op) {
+    int32_t halo[4];
+    outside(op, halo);
+    if (!(halo[0] | halo[1] | halo[2] | halo[3])) return;
+    KernelArgs with, without;
+    conv_args(lower, op, halo, &with);
+    conv_args(lower, op, NULL, &without);
+    if (choose_for(lower, op, &with) == choose_for(lower, op, &without)) return;
+    int32_t *planned = lowered_get(lower, op_operand(op, 0))->halo;
+    for (int i = 0; i < 4; i++)
+        if (halo[i] > planned[i]) planned[i] = halo[i];
+}
+
+// ---- constants
+
+static double weight_scale(const Value *weight, int64_t channel) {
+    const Quant *quant = weight->type->quant;
+    return quant->scale[quant->count > 1 ? channel : 0];
+}
+
+static int32_t weight_zero(const Op *op) {
+    const Quant *quant = op_operand(op, 1)->type->quant;
+    for (int c = 1; quant && c < quant->count; c++)
+        BUG_UNLESS(quant->zero_point[c] == quant->zero_point[0], "weights with a zero point for each channel");
+    return quant ? quant->zero_point[0] : 0;
+}
+
+static const float *multipliers(const Lower *lower, const Op *op, int64_t channels) {
+    float *m = ARENA_ARRAY(lower->arena, float, channels);
+    double s_x = scale_of(op_operand(op, 0)), s_y = op->results[0].type->quant->scale[0];
+    for (int64_t c = 0; c < channels; c++) m[c] = (float)(s_x * weight_scale(op_operand(op, 1), c) / s_y);
+    return m;
+}
+
+static const void *elements(const Lower *lower, const Value *value) {
+    const Dense *dense = value_constant(value);
+    if (!dense || !dense->splat) return dense ? dense->data : NULL;
+    size_t bytes = type_bytes(dense->type);
+    char *data = arena_alloc(lower->arena, bytes);
+    for (size_t at = 0; at < bytes; at += dense->bytes) memcpy(data + at, dense->data, dense->bytes);
+    return data;
+}
+
+// |acc * m| < 2^31 for every channel and every input.
+static bool is_bounded(const PackSource *source, int32_t in_zp, int32_t weight_zp) {
+    int64_t each = source->kernel_h * source->kernel_w * source->in_c;
+    int reach = in_zp < 0 ? 127 - in_zp : in_zp + 128;
+    const int8_t *w = source->weight;
+    for (int64_t c = 0; c < source->out_c; c++) {
+        int64_t sum = 0;
+        for (int64_t i = 0; i < each; i++) sum += labs((long)w[c * each + i] - weight_zp);
+        double largest = (double)sum * reach + (source->bias_i32 ? fabs((double)source->bias_i32[c]) : 0);
+        if (largest * source->multiplier[c] >= 2147483000.0) return false;
+    }
+    return true;
+}
+
+static void source_of(const Lower *lower, const Op *op, const KernelArgs *args, PackSource *source) {
+    const Type *w = op_operand(op, 1)->type;
+    bool image = w->rank == 4;
+    *source = (PackSource){.out_c = w->shape[0], .kernel_h = image ? w->shape[1] : 1, .kernel_w = image ? w->shape[2] : 1,
+                           .in_c = image ? w->shape[3] : w->shape[1], .weight = elements(lower, op_operand(op, 1)), .args = args};
+    const void *bias = elements(lower, op_operand(op, 2));
+    if (w->quant) {
+        source->bias_i32 = bias;
+        source->multiplier = multipliers(lower, op, source->out_c);
+    } else source->bias_f32 = bias;
+}
+
+// The kernel's constants: operands 1, 2 and 3 of its call.
+static void constants(Lower *lower, const Op *op, const KernelInfo *kernel, const PackSource *source, Value **buffers) {
+    const char *name = op_operand(op, 1)->name, *base = name ? name : "weight";
+    Elem elem = source->multiplier ? ELEM_I8 : ELEM_F32, bias_elem = source->multiplier ? ELEM_I32 : ELEM_F32;
+    if (!has_constant_weights(op)) {
+        buffers[1] = operand_in_arena(lower, op_operand(op, 1));
+        buffers[2] = op_operand(op, 2) ? operand_in_arena(lower, op_operand(op, 2)) : NULL;
+        if (!buffers[2]) {
+            size_t bytes = (size_t)source->out_c * 4;
+            buffers[2] = buffer_weights(lower, bias_elem, arena_alloc(lower->arena, bytes), bytes, NULL);
+        }
+        buffers[3] = source->multiplier ? buffer_weights(lower, ELEM_F32, source->multiplier, (size_t)source->out_c * 4, NULL) : NULL;
+        return;
+    }
+    Packed packed;
+    PackFn *pack = pack_find(kernel->packing);
+    BUG_UNLESS(pack, "no packing '%s'", kernel->packing);
+    pack(lower->arena, source, &packed);
+    buffers[1] = buffer_weights(lower, elem, packed.weight, packed.weight_bytes, base);
+    buffers[2] = buffer_weights(lower, bias_elem, packed.bias, packed.bias_bytes, arena_printf(lower->arena, "%s_bias", base));
+    buffers[3] = NULL;
+    if (packed.multiplier)
+        buffers[3] = buffer_weights(lower, ELEM_F32, packed.multiplier, packed.multiplier_bytes, arena_printf(lower->arena, "%s_multiplier", base));
+}
+
+static void bound(KernelArgs *args, const Op *op, const PackSource *source) {
+    if (!source->multiplier || !source->weight) return;
+    args_int(args, "weight_zp", weight_zero(op));
+    args_int(args, "bounded", is_bounded(source, zero_of(op_operand(op, 0)), weight_zero(op)));
+}
+
+void lower_conv2d(Lower *lower, Op *op) {
+    int32_t halo[4];
+    KernelArgs args, padded;
+    PackSource source;
+    outside(op, halo);
+    bool reaches = halo[0] | halo[1] | halo[2] | halo[3];
+    conv_args(lower, op, halo, &args);
+    source_of(lower, op, &args, &source);
+    bound(&args, op, &source);
+    conv_args(lower, op, NULL, &padded);
+    bound(&padded, op, &source);
+    if (reaches && choose_for(lower, op, &args) == choose_for(lower, op, &padded)) args = padded;
+    Value *input = op_operand(op, 0), *in, *buffers[5];
+    bool use_halo = reaches && !args_get(&args, "padded");
+    in = use_halo ? operand_with_halo(lower, input, halo) : operand_in_arena(lower, input);
+    Value *out = result_buffer(lower, &op->results[0]);
+    args_int(&args, "in_row", buffer_row(in->type));
+    args_int(&args, "in_image", buffer_image(in->type));
+    args_int(&args, "out_row", buffer_row(out->type));
+    args_int(&args, "out_image", buffer_image(out->type));
+    buffers[0] = in;
+    if (use_halo) {
+        int64_t back = halo[0] * buffer_row(in->type) + halo[1] * in->type->shape[3];
+        buffers[0] = buffer_view(lower, in, in->type, -back * (elem_bits(in->type->elem) / 8));
+    }
+    const KernelInfo *kernel = choose_for(lower, op, &args);
+    constants(lower, op, kernel, &source, buffers);
+    buffers[4] = out;
+    emit_call(lower, kernel, &args, 5, buffers);
+}
+
+void lower_linear(Lower *lower, Op *op) {
+    linear_view linear = as_linear(op);
+    int64_t n = linear.weight->type->shape[0], k = linear.weight->type->shape[1];
+    KernelArgs args;
+    PackSource source;
+    args_begin(&args, "linear");
+    args_int(&args, "rows", k ? type_elem_count(linear.input->type) / k : 0);
+    args_int(&args, "k", k);
+    args_int(&args, "n", n);
+    args_int(&args, "a_row", k);
+    args_int(&args, "out_row", n);
+    activation_args(lower, &args, op, linear.input);
+    source_of(lower, op, &args, &source);
+    bound(&args, op, &source);
+    Value *in = operand_in_arena(lower, linear.input), *buffers[5];
+    if (!buffer_is_dense(in)) in = operand_dense(lower, linear.input);
+    buffers[0] = in;
+    const KernelInfo *kernel = choose_for(lower, op, &args);
+    constants(lower, op, kernel, &source, buffers);
+    buffers[4] = result_buffer(lower, linear.output);
+    if (!buffer_is_dense(buffers[4])) BUG("a halo around the result of linear");
+    emit_call(lower, kernel, &args, 5, buffers);
+}
+
+// ---- matmul
+
+// Strides of the batch dimensions of an operand (the output's, right-aligned), 0 where it repeats.
+static void batch_strides(const Type *operand, const Type *output, int64_t out[4]) {
+    int64_t strides[MAX_RANK];
+    buffer_strides(operand, strides);
+    int batches = output->rank - 2;
+    for (int i = 0; i < 4; i++) {
+        int dim = i - (4 - batches), own = dim - (output->rank - operand->rank);
+        out[i] = dim < 0 || own < 0 || operand->shape[own] == 1 ? 0 : strides[own];
+    }
+}
+
+void lower_matmul(Lower *lower, Op *op) {
+    matmul_view matmul = as_matmul(op);
+    const Type *ta = matmul.a->type, *tb = matmul.b->type, *out = matmul.output->type;
+    if (ta->rank < 2 || tb->rank < 2 || out->rank > 6) {
+        lower->failed = true;
+        diag_error(lower->context->diag, op->loc, "matmul of ranks %d and %d is not supported", ta->rank, tb->rank);
+        return;
+    }
+    int64_t m = ta->shape[ta->rank - 2], k = ta->shape[ta->rank - 1], n = tb->shape[tb->rank - 1];
+    int64_t batch[4] = {1, 1, 1, 1}, strides[4], rows = m;
+    for (int i = 0; i < out->rank - 2; i++) rows *= batch[4 - (out->rank - 2) + i] = out->shape[i];
+    Value *buffers[] = {operand_dense(lower, matmul.a), operand_dense(lower, matmul.b), result_buffer(lower, matmul.output)};
+    KernelArgs args;
+    args_begin(&args, "matmul");
+    args_int(&args, "rows", rows);
+    args_int(&args, "m", m);
+    args_int(&args, "n", n);
+    args_int(&args, "k", k);
+    args_int(&args, "a_m", k);
+    args_int(&args, "a_k", 1);
+    args_int(&args, "b_k", n);
+    args_int(&args, "b_n", 1);
+    args_ints(&args, "batch", 4, batch);
+    batch_strides(ta, out, strides);
+    args_ints(&args, "a_batch", 4, strides);
+    batch_strides(tb, out, strides);
+    args_ints(&args, "b_batch", 4, strides);
+    args_float(&args, "min", -INFINITY);
+    args_float(&args, "max", INFINITY);
+    if (out->quant) {
+        args_int(&args, "a_zp", zero_of(matmul.a));
+        args_int(&args, "b_zp", zero_of(matmul.b));
+        args_int(&args, "out_zp", out->quant->zero_point[0]);
+        args_int(&args, "lo", out->quant->storage_min);
+        args_int(&args, "hi", out->quant->storage_max);
+        args_int(&args, "flip", lower->flip);
+        args_float(&args, "multiplier", (float)((double)scale_of(matmul.a) * scale_of(matmul.b) / out->quant->scale[0]));
+    }
+    emit(lower, operands_text(op), kind_text(out), &args, 3, buffers);
+}

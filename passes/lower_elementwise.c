@@ -1,0 +1,188 @@
+// Elementwise ops: binary, unary, tables, and the changes between precisions.
+#include <math.h>
+
+#include "ir/eval.h"
+#include "passes/lower.h"
+
+static void too_many_dims(Lower *lower, const Op *op) {
+    lower->failed = true;
+    diag_error(lower->context->diag, op->loc, "%s over more than 5 dimensions that can't be merged is not supported",
+               op_info(op->kind)->full_name);
+}
+
+static void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
+    const Quant *out = op->results[0].type->quant;
+    double s_a = scale_of(op_operand(op, 0)), s_b = scale_of(op_operand(op, 1)), s_y = out->scale[0];
+    int32_t lo, hi;
+    activation_range(op_string(op, "activation"), out, &lo, &hi);
+    args_int(args, "a_zp", zero_of(op_operand(op, 0)));
+    args_int(args, "b_zp", zero_of(op_operand(op, 1)));
+    args_int(args, "out_zp", out->zero_point[0]);
+    args_int(args, "lo", lo);
+    args_int(args, "hi", hi);
+    args_int(args, "flip", lower->flip);
+    args_float(args, "a_multiplier", op->kind == OP_mul ? (float)(s_a * s_b / s_y) : (float)(s_a / s_y));
+    args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : (float)(s_b / s_y));
+}
+
+void lower_binary(Lower *lower, Op *op) {
+    static const char *const names[] = {"a", "b", "out"};
+    Value *a = operand_any(lower, op_operand(op, 0)), *b = operand_any(lower, op_operand(op, 1));
+    Value *out = result_buffer(lower, &op->results[0]), *buffers[] = {a, b, out};
+    const Type *types[] = {a->type, b->type, out->type}, *type = op->results[0].type;
+    if (!type->quant && type->elem != ELEM_F32) {
+        lower->failed = true;
+        diag_error(lower->context->diag, op->loc, "%s of %s has no kernel; cast to f32", op_info(op->kind)->full_name, elem_name(type->elem));
+        return;
+    }
+    Walk walk = walk_new(type, 3, types);
+    KernelArgs args;
+    args_begin(&args, "binary");
+    if (!walk_args(&walk, &args, names)) {
+        too_many_dims(lower, op);
+        return;
+    }
+    args_int(&args, "op", op->kind == OP_add ? QN_ADD : op->kind == OP_sub ? QN_SUB : op->kind == OP_mul ? QN_MUL : QN_DIV);
+    if (type->quant) binary_i8_args(lower, op, &args);
+    else {
+        float min, max;
+        float_activation(op->kind == OP_div ? "none" : op_string(op, "activation"), &min, &max);
+        args_float(&args, "min", min);
+        args_float(&args, "max", max);
+    }
+    emit(lower, type->quant ? "s8s8" : "f32f32", kind_text(type), &args, 3, buffers);
+}
+
+// ---- one operand
+
+static void unary_op(const Op *op, KernelArgs *args) {
+    int code = 0;
+    float alpha = 0, beta = 0;
+    switch (op->kind) {
+    case OP_relu: code = QN_RELU; break;
+    case OP_clip: code = QN_CLIP; alpha = (float)as_clip(op).min; beta = (float)as_clip(op).max; break;
+    case OP_leaky_relu: code = QN_LEAKY_RELU; alpha = (float)as_leaky_relu(op).alpha; break;
+    case OP_sigmoid: code = QN_SIGMOID; break;
+    case OP_hard_sigmoid: code = QN_HARD_SIGMOID; alpha = (float)as_hard_sigmoid(op).alpha; beta = (float)as_hard_sigmoid(op).beta; break;
+    case OP_hard_swish: code = QN_HARD_SWISH; break;
+    case OP_tanh: code = QN_TANH; break;
+    case OP_exp: code = QN_EXP; break;
+    case OP_sqrt: code = QN_SQRT; break;
+    default: BUG("%s has no unary kernel", op_info(op->kind)->full_name);
+    }
+    args_int(args, "op", code);
+    args_float(args, "alpha", alpha);
+    args_float(args, "beta", beta);
+}
+
+// The op's table over stored bytes.
+static Value *table_buffer(Lower *lower, const Op *op) {
+    int8_t logical[256];
+    uint8_t *stored = arena_alloc(lower->arena, 256);
+    eval_table(op, logical);
+    for (int i = 0; i < 256; i++) stored[i ^ lower->flip] = (uint8_t)logical[i] ^ (uint8_t)lower->flip;
+    return buffer_weights(lower, ELEM_U8, stored, 256, NULL);
+}
+
+void lower_unary(Lower *lower, Op *op) {
+    static const char *const names[] = {"in", "out"};
+    Value *in = operand_any(lower, op_operand(op, 0)), *out = result_buffer(lower, &op->results[0]);
+    const Type *types[] = {in->type, out->type}, *type = op->results[0].type;
+    Walk walk = walk_new(type, 2, types);
+    KernelArgs args;
+    args_begin(&args, type->quant ? "table" : "unary");
+    if (!walk_args(&walk, &args, names)) {
+        too_many_dims(lower, op);
+        return;
+    }
+    if (type->quant) {
+        Value *buffers[] = {in, table_buffer(lower, op), out};
+        emit(lower, "s8", "s8", &args, 3, buffers);
+        return;
+    }
+    unary_op(op, &args);
+    Value *buffers[] = {in, out};
+    emit(lower, "f32", "f32", &args, 2, buffers);
+}
+
+// ---- precisions
+
+// walk's first strides are the input's.
+static void emit_quantize(Lower *lower, const Op *op, const Walk *walk, const Quant *from, const Quant *to, Value *in, Value *out) {
+    static const char *const names[] = {"in", "out"};
+    KernelArgs args;
+    args_begin(&args, "quantize");
+    if (!walk_args(walk, &args, names)) {
+        too_many_dims(lower, op);
+        return;
+    }
+    float scale = from && to ? (float)((double)from->scale[0] / to->scale[0]) : from ? from->scale[0] : to->scale[0];
+    args_float(&args, "scale", scale);
+    if (from) args_int(&args, "in_zp", from->zero_point[0]);
+    if (to) {
+        args_int(&args, "out_zp", to->zero_point[0]);
+        args_int(&args, "lo", to->storage_min);
+        args_int(&args, "hi", to->storage_max);
+    }
+    args_int(&args, "flip", lower->flip);
+    Value *buffers[] = {in, out};
+    emit(lower, from ? "s8" : "f32", to ? "s8" : "f32", &args, 2, buffers);
+}
+
+// quantize(transpose(x)) reads x in its own order: one kernel, no transposed copy.
+static bool through_transpose(Lower *lower, Op *op, Walk *walk, Value **in) {
+    Op *transpose = value_def(op_operand(op, 0), OP_transpose);
+    if (!transpose || op->kind != OP_quantize || lowered_get(lower, op_operand(op, 0))->buffer) return false;
+    transpose_view view = as_transpose(transpose);
+    *in = operand_any(lower, view.input);
+    int64_t strides[MAX_RANK];
+    buffer_strides((*in)->type, strides);
+    for (int i = 0; i < view.perm.count; i++) walk->strides[0][i] = strides[view.perm.data[i]];
+    return true;
+}
+
+void lower_quantize(Lower *lower, Op *op) {
+    Value *out = result_buffer(lower, &op->results[0]), *in = out;
+    const Type *from = op_operand(op, 0)->type, *to = op->results[0].type;
+    const Type *types[] = {out->type, out->type};
+    Walk walk = walk_new(to, 2, types);
+    if (!through_transpose(lower, op, &walk, &in)) {
+        in = operand_any(lower, op_operand(op, 0));
+        types[0] = in->type;
+        walk = walk_new(to, 2, types);
+    }
+    emit_quantize(lower, op, &walk, from->quant, to->quant, in, out);
+}
+
+void lower_fake_quant(Lower *lower, Op *op) {
+    fake_quant_view fake = as_fake_quant(op);
+    Value *in = operand_any(lower, fake.input), *out = result_buffer(lower, fake.output);
+    const Type *type = type_quantized(lower->arena, fake.as->quant, fake.output->type->rank, fake.output->type->shape);
+    Value *middle = buffer_alloc(lower, type, NULL, NULL);
+    const Type *first[] = {in->type, middle->type}, *second[] = {middle->type, out->type};
+    Walk walk = walk_new(type, 2, first);
+    emit_quantize(lower, op, &walk, NULL, fake.as->quant, in, middle);
+    walk = walk_new(type, 2, second);
+    emit_quantize(lower, op, &walk, fake.as->quant, NULL, middle, out);
+}
+
+void lower_concat(Lower *lower, Op *op) {
+    concat_view concat = as_concat(op);
+    Value *out = result_buffer(lower, concat.output);
+    const Type *type = concat.output->type;
+    int64_t axis = concat.axis < 0 ? concat.axis + type->rank : concat.axis, strides[MAX_RANK], at = 0;
+    buffer_strides(out->type, strides);
+    int bytes = elem_bits(out->type->elem) / 8;
+    for (int i = 0; i < concat.inputs.count; i++) {
+        Value *input = concat.inputs.uses[i].value, *in = operand_any(lower, input);
+        if (!type_elem_count(input->type)) continue;
+        const Type *types[] = {in->type, out->type};
+        Walk walk = walk_new(input->type, 2, types);
+        memcpy(walk.strides[1], strides, sizeof strides);
+        Value *place = buffer_view(lower, out, out->type, at * strides[axis] * bytes);
+        if (type->quant && !quant_equal(type->quant, input->type->quant))
+            emit_quantize(lower, op, &walk, input->type->quant, type->quant, in, place);
+        else emit_copy(lower, &walk, bytes, 0, in, place);
+        at += input->type->shape[axis];
+    }
+}

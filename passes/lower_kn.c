@@ -1,0 +1,171 @@
+// nn to kn for one target. First every convolution asks for the halo that its fast kernel wants around its input, and
+// returned values are given the caller's memory; then ops are lowered in order into a new @main. A value's buffer is
+// an arena allocation of its own, a view of another's (reshape), the caller's memory, or read-only data.
+#include "passes/lower.h"
+
+typedef void LowerFn(Lower *, Op *);
+
+static LowerFn *lowering_of(const Op *op) {
+    switch (op->kind) {
+    case OP_conv2d: return lower_conv2d;
+    case OP_linear: return lower_linear;
+    case OP_matmul: return lower_matmul;
+    case OP_max_pool2d: case OP_avg_pool2d: return lower_pool2d;
+    case OP_reduce_mean: return lower_reduce_mean;
+    case OP_softmax: return lower_softmax;
+    case OP_add: case OP_sub: case OP_mul: case OP_div: return lower_binary;
+    case OP_quantize: case OP_dequantize: case OP_requantize: return lower_quantize;
+    case OP_fake_quant: return lower_fake_quant;
+    case OP_reshape: return lower_reshape;
+    case OP_transpose: return lower_transpose;
+    case OP_slice: return lower_slice;
+    case OP_pad: return lower_pad;
+    case OP_concat: return lower_concat;
+    case OP_broadcast_to: return lower_broadcast_to;
+    case OP_gather: return lower_gather;
+    case OP_cast: return lower_cast;
+    default: return op_has(op, TABLE) ? lower_unary : NULL;
+    }
+}
+
+// Ops whose kernels write through row strides, and so can leave a halo around their result.
+static bool can_write_halo(const Op *op) {
+    switch (op->kind) {
+    case OP_conv2d: case OP_max_pool2d: case OP_avg_pool2d: case OP_add: case OP_sub: case OP_mul: case OP_div:
+    case OP_quantize: case OP_dequantize: case OP_requantize: case OP_fake_quant: case OP_transpose: case OP_slice:
+    case OP_pad: case OP_concat: case OP_broadcast_to: return true;
+    default: return op_has(op, TABLE);
+    }
+}
+
+static void plan_halos(Lower *lower) {
+    FOR_EACH_OP(lower->from, op)
+        if (op->kind == OP_conv2d) plan_conv2d_halo(lower, op);
+    FOR_EACH_OP(lower->from, op)
+        for (int i = 0; i < op->result_count; i++)
+            if (!can_write_halo(op)) memset(lowered_get(lower, &op->results[i])->halo, 0, sizeof(int32_t[4]));
+}
+
+// ---- the caller's memory
+
+static const Type *edge_type(const Lower *lower, const Type *tensor, Elem wanted) {
+    Elem stored = tensor->quant && tensor->elem == ELEM_I8 && wanted == ELEM_U8 ? ELEM_U8 : tensor->elem;
+    return type_buffer(lower->arena, tensor, stored, NULL);
+}
+
+static Value *edge(Lower *lower, OpKind kind, const Type *type, int index, const char *name) {
+    Builder builder = {lower->to, NULL, {.name = name}};
+    Op *op = op_new(&builder, kind, 0, NULL, 1, &type, attr_int(lower->arena, NULL, "index", index));
+    op->results[0].name = name;
+    return &op->results[0];
+}
+
+// A copy between the caller's memory and the arena, flipping 8-bit values when they are stored otherwise.
+static void copy_edge(Lower *lower, Value *from, Value *to, const Type *tensor) {
+    const Type *types[] = {from->type, to->type};
+    Walk walk = walk_new(tensor, 2, types);
+    emit_copy(lower, &walk, elem_bits(to->type->elem) / 8, from->type->elem != to->type->elem ? 0x80 : 0, from, to);
+}
+
+static void lower_inputs(Lower *lower) {
+    for (int i = 0; i < lower->from->arg_count; i++) {
+        Value *arg = &lower->from->args[i];
+        const char *name = arg->name ? arg->name : arena_printf(lower->arena, "input%d", i);
+        Value *memory = edge(lower, OP_kn_input, edge_type(lower, arg->type, lower->context->input_type), i, name);
+        if (!arg->type->quant || (memory->type->elem == ELEM_U8) == (lower->flip != 0)) {
+            result_is(lower, arg, memory);
+            continue;
+        }
+        Value *stored = buffer_alloc(lower, arg->type, NULL, arena_printf(lower->arena, "%s_stored", name));
+        lower->loc = (Loc){.name = name};
+        copy_edge(lower, memory, stored, arg->type);
+        result_is(lower, arg, stored);
+    }
+}
+
+// Whether the op that makes `value` may write the caller's memory itself: made once, returned once, read by nobody who
+// may read past it, and stored the same way.
+static bool can_write_output(Lower *lower, const Value *value, const Value *memory) {
+    if (!value->def || value->def->kind == OP_constant || value->def->kind == OP_reshape) return false;
+    if (!value_has_one_use(value) || lowered_get(lower, value)->buffer) return false;
+    if (value->def->kind == OP_transpose && only_quantized_uses(value)) return false;
+    return !value->type->quant || (memory->type->elem == ELEM_U8) == (lower->flip != 0);
+}
+
+static void plan_outputs(Lower *lower) {
+    Op *ret = lower->from->last;
+    for (int i = 0; i < ret->operand_count; i++) {
+        Value *value = op_operand(ret, i);
+        const char *name = value->name ? value->name : arena_printf(lower->arena, "output%d", i);
+        Value *memory = edge(lower, OP_kn_output, edge_type(lower, value->type, lower->context->output_type), i, name);
+        if (can_write_output(lower, value, memory)) result_is(lower, value, memory);
+        lower->outputs[i] = memory;
+    }
+}
+
+static void lower_outputs(Lower *lower) {
+    Op *ret = lower->from->last;
+    for (int i = 0; i < ret->operand_count; i++) {
+        Value *value = op_operand(ret, i), *memory = lower->outputs[i];
+        Value *buffer = operand_any(lower, value);
+        lower->loc = (Loc){.name = memory->name};
+        if (buffer != memory) copy_edge(lower, buffer, memory, value->type);
+    }
+}
+
+// Every tensor of the network returned, so that it can be looked at: --dump-all.
+static void return_all(Func *func) {
+    Op *ret = func->last;
+    int count = ret->operand_count;
+    FOR_EACH_OP(func, op) count += op->result_count;
+    Value **values = ARENA_ARRAY(func->module->arena, Value *, count);
+    count = 0;
+    for (int i = 0; i < ret->operand_count; i++) values[count++] = op_operand(ret, i);
+    FOR_EACH_OP(func, op) {
+        bool returned = op->kind == OP_constant || !op->result_count;
+        for (int i = 0; i < ret->operand_count && !returned; i++) returned = op_operand(ret, i) == &op->results[0];
+        if (!returned && op->results[0].name) values[count++] = &op->results[0];
+    }
+    Builder builder = builder_before(ret);
+    op_new(&builder, OP_return, count, values, 0, NULL, NULL);
+    op_erase(ret);
+}
+
+static bool lower_ops(Lower *lower) {
+    const PassContext *context = lower->context;
+    FOR_EACH_OP(lower->from, op) {
+        if (op->kind == OP_constant || op->kind == OP_return) continue;
+        LowerFn *fn = lowering_of(op);
+        if (!fn) {
+            lower->failed = true;
+            diag_error(context->diag, op->loc, "%s can't be lowered to target %s", op_info(op->kind)->full_name, context->target->name);
+            continue;
+        }
+        lower->loc = op->loc;
+        lower->loc.name = op->results[0].name ? op->results[0].name : op->loc.name;
+        fn(lower, op);
+    }
+    return !lower->failed;
+}
+
+bool lower_kn(Module *module, const PassContext *context) {
+    Func *from = module_main(module);
+    BUG_UNLESS(context->target, "lowering needs a target");
+    if (context->keep_all) return_all(from);
+    Lower lower = {.context = context, .arena = module->arena, .from = from, .capacity = 64};
+    FOR_EACH_OP(from, op) lower.capacity += 2 * (size_t)op->result_count;
+    lower.capacity += 2 * (size_t)from->arg_count;
+    lower.lowered = ARENA_ARRAY(context->scratch, Lowered, lower.capacity);
+    lower.outputs = ARENA_ARRAY(context->scratch, Value *, from->last->operand_count);
+    lower.flip = context->target->activations == ELEM_U8 ? 0x80 : 0;
+    module->funcs = NULL;
+    lower.to = func_new(module, "main", 0, NULL, NULL);
+    plan_halos(&lower);
+    lower_inputs(&lower);
+    plan_outputs(&lower);
+    if (!lower_ops(&lower)) return false;
+    lower_outputs(&lower);
+    Builder builder = {lower.to, NULL, {0}};
+    op_new(&builder, OP_return, 0, NULL, 0, NULL, NULL);
+    return true;
+}

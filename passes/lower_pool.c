@@ -1,0 +1,178 @@
+// pool2d, reduce_mean and softmax.
+#include "ir/eval.h"
+#include "passes/lower.h"
+
+static void integer_args(const Lower *lower, KernelArgs *args, const Op *op) {
+    const Quant *out = op->results[0].type->quant;
+    if (!out) return;
+    args_int(args, "in_zp", zero_of(op_operand(op, 0)));
+    args_int(args, "out_zp", out->zero_point[0]);
+    args_int(args, "lo", out->storage_min);
+    args_int(args, "hi", out->storage_max);
+    args_int(args, "flip", lower->flip);
+}
+
+// m for each count of elements, as an average needs it.
+static Value *count_multipliers(Lower *lower, const Op *op, int64_t largest) {
+    float *m = ARENA_ARRAY(lower->arena, float, largest + 1);
+    double s_x = scale_of(op_operand(op, 0)), s_y = op->results[0].type->quant->scale[0];
+    for (int64_t n = 1; n <= largest; n++) m[n] = (float)(s_x / (s_y * (double)n));
+    return buffer_weights(lower, ELEM_F32, m, (size_t)(largest + 1) * 4, NULL);
+}
+
+void lower_pool2d(Lower *lower, Op *op) {
+    bool average = op->kind == OP_avg_pool2d;
+    IntList kernel = op_ints(op, "kernel"), strides = op_ints(op, "strides"), pads = op_ints(op, "pads");
+    IntList dilations = op_ints(op, "dilations");
+    Value *in = operand_any(lower, op_operand(op, 0)), *out = result_buffer(lower, &op->results[0]);
+    const int64_t *x = in->type->shape, *y = out->type->shape;
+    KernelArgs args;
+    args_begin(&args, "pool2d");
+    args_int(&args, "rows", y[0] * y[1]);
+    args_int(&args, "mode", average ? QN_POOL_AVERAGE : QN_POOL_MAX);
+    args_int(&args, "out_h", y[1]);
+    args_int(&args, "out_w", y[2]);
+    args_int(&args, "out_c", y[3]);
+    args_int(&args, "out_row", buffer_row(out->type));
+    args_int(&args, "out_image", buffer_image(out->type));
+    args_int(&args, "in_h", x[1]);
+    args_int(&args, "in_w", x[2]);
+    args_int(&args, "in_c", x[3]);
+    args_int(&args, "in_row", buffer_row(in->type));
+    args_int(&args, "in_image", buffer_image(in->type));
+    args_int(&args, "kernel_h", int_at(kernel, 0));
+    args_int(&args, "kernel_w", int_at(kernel, 1));
+    args_int(&args, "stride_h", int_at(strides, 0));
+    args_int(&args, "stride_w", int_at(strides, 1));
+    args_int(&args, "dilation_h", int_at(dilations, 0));
+    args_int(&args, "dilation_w", int_at(dilations, 1));
+    args_int(&args, "pad_top", int_at(pads, 0));
+    args_int(&args, "pad_left", int_at(pads, 1));
+    args_int(&args, "padded_h", x[1] + int_at(pads, 0) + int_at(pads, 2));
+    args_int(&args, "padded_w", x[2] + int_at(pads, 1) + int_at(pads, 3));
+    if (average) args_int(&args, "count_include_pad", op_bool(op, "count_include_pad"));
+    integer_args(lower, &args, op);
+    Value *multipliers = NULL;
+    if (average && out->type->quant) multipliers = count_multipliers(lower, op, int_at(kernel, 0) * int_at(kernel, 1));
+    Value *buffers[] = {in, multipliers, out};
+    const char *text = kind_text(out->type);
+    emit(lower, text, text, &args, 3, buffers);
+}
+
+// ---- reduce_mean
+
+typedef struct { int64_t outer, r, s, inner, in_outer, in_r, in_s; } Reduction;
+
+// [outer][r][s][inner] with the reduced axes in the middle, by the buffer's strides; false if they lie otherwise.
+static bool reduction_of(const Type *type, IntList axes, Reduction *out) {
+    int64_t strides[MAX_RANK];
+    bool reduced[MAX_RANK] = {false};
+    int first = type->rank, last = -1;
+    buffer_strides(type, strides);
+    for (int i = 0; i < axes.count; i++) {
+        int axis = (int)axes.data[i];
+        reduced[axis] = true;
+        if (type->shape[axis] == 1) continue;
+        first = axis < first ? axis : first;
+        last = axis > last ? axis : last;
+    }
+    if (last < 0) first = last = (int)axes.data[0];
+    *out = (Reduction){1, 1, 1, 1, 0, 0, 0};
+    for (int i = 0; i < first; i++) out->outer *= type->shape[i];
+    out->in_outer = first ? strides[first - 1] : 0;
+    for (int i = 1; i < first; i++)
+        if (strides[i - 1] != strides[i] * type->shape[i]) return false;
+    for (int i = last + 1; i < type->rank; i++) out->inner *= type->shape[i];
+    if (last + 1 < type->rank && out->inner > 1 && strides[last] != out->inner) return false;
+    for (int i = first; i <= last; i++)
+        if (!reduced[i] && type->shape[i] != 1) return false;
+    if (last - first > 1) { // more than two: dense, and taken as one
+        for (int i = first; i <= last; i++) out->s *= type->shape[i];
+        out->in_s = strides[last];
+        for (int i = first; i < last; i++)
+            if (strides[i] != strides[i + 1] * type->shape[i + 1]) return false;
+        return true;
+    }
+    out->r = last > first ? type->shape[first] : 1;
+    out->in_r = last > first ? strides[first] : 0;
+    out->s = type->shape[last];
+    out->in_s = strides[last];
+    return true;
+}
+
+// Reduced axes moved to the end, when they lie apart.
+static Value *axes_to_the_end(Lower *lower, Value *in, const Type *tensor, IntList *axes) {
+    int64_t shape[MAX_RANK], strides[MAX_RANK], *list = ARENA_ARRAY(lower->arena, int64_t, MAX_RANK);
+    Walk walk = {.rank = tensor->rank, .count = 2};
+    buffer_strides(in->type, strides);
+    int to = 0, kept = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < tensor->rank; i++) {
+            bool reduced = false;
+            for (int k = 0; k < axes->count; k++) reduced = reduced || axes->data[k] == i;
+            if (reduced != (pass == 1)) continue;
+            if (reduced) list[to - kept] = to;
+            else kept++;
+            walk.shape[to] = shape[to] = tensor->shape[i];
+            walk.strides[0][to++] = strides[i];
+        }
+    Value *copy = buffer_alloc(lower, type_with_shape(lower->arena, tensor, tensor->rank, shape), NULL, NULL);
+    int64_t dense[MAX_RANK];
+    buffer_strides(copy->type, dense);
+    memcpy(walk.strides[1], dense, sizeof dense);
+    emit_copy(lower, &walk, elem_bits(copy->type->elem) / 8, 0, in, copy);
+    axes->data = list;
+    return copy;
+}
+
+void lower_reduce_mean(Lower *lower, Op *op) {
+    reduce_mean_view reduce = as_reduce_mean(op);
+    Value *in = operand_any(lower, reduce.input);
+    IntList axes = reduce.axes;
+    Reduction r;
+    if (!reduction_of(in->type, axes, &r)) {
+        in = axes_to_the_end(lower, in, reduce.input->type, &axes);
+        BUG_UNLESS(reduction_of(in->type, axes, &r), "reduction of a transposed copy");
+    }
+    KernelArgs args;
+    args_begin(&args, "reduce_mean");
+    args_int(&args, "rows", r.outer);
+    args_int(&args, "size_r", r.r);
+    args_int(&args, "size_s", r.s);
+    args_int(&args, "inner", r.inner);
+    args_int(&args, "in_outer", r.in_outer);
+    args_int(&args, "in_r", r.in_r);
+    args_int(&args, "in_s", r.in_s);
+    args_int(&args, "out_outer", r.inner);
+    integer_args(lower, &args, op);
+    const Type *out = reduce.output->type;
+    if (out->quant) {
+        double count = (double)(r.r * r.s);
+        args_float(&args, "multiplier", (float)((double)scale_of(reduce.input) / ((double)out->quant->scale[0] * count)));
+    }
+    Value *target = result_buffer(lower, reduce.output), *dense = target;
+    if (!buffer_is_dense(target)) dense = buffer_alloc(lower, out, NULL, NULL);
+    Value *buffers[] = {in, dense};
+    emit(lower, kind_text(out), kind_text(out), &args, 2, buffers);
+    if (dense == target) return;
+    const Type *types[] = {dense->type, target->type};
+    Walk walk = walk_new(out, 2, types);
+    emit_copy(lower, &walk, elem_bits(target->type->elem) / 8, 0, dense, target);
+}
+
+void lower_softmax(Lower *lower, Op *op) {
+    softmax_view softmax = as_softmax(op);
+    const Type *type = softmax.input->type;
+    int64_t axis = softmax.axis < 0 ? softmax.axis + type->rank : softmax.axis, inner = 1, outer = 1;
+    for (int i = 0; i < type->rank; i++) {
+        if (i < axis) outer *= type->shape[i];
+        if (i > axis) inner *= type->shape[i];
+    }
+    KernelArgs args;
+    args_begin(&args, "softmax");
+    args_int(&args, "rows", outer * inner);
+    args_int(&args, "size", type->shape[axis]);
+    args_int(&args, "inner", inner);
+    Value *buffers[] = {operand_dense(lower, softmax.input), result_buffer(lower, softmax.output)};
+    emit(lower, "f32", "f32", &args, 2, buffers);
+}

@@ -1,0 +1,65 @@
+// Scales and zero points of activations and weights, in double, rounded once.
+#include "passes/quantize.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "runtime/rounding.h"
+
+// Round half to even, for |x| < 2^51, whatever the rounding mode of libm's own functions.
+static double round_even(double x) {
+    double magic = 6755399441055744.0; // 1.5 * 2^52
+    volatile double shifted = x + magic;
+    return shifted - magic;
+}
+
+static float normal_scale(double scale) {
+    float single = (float)scale;
+    if (!(single >= FLT_MIN)) return FLT_MIN;
+    return single > FLT_MAX ? FLT_MAX : single;
+}
+
+const Quant *activation_quant(Arena *arena, const CalibrationEntry *entry, bool symmetric) {
+    double lo = fmin(fmax(entry->min, -entry->threshold), 0), hi = fmax(fmin(entry->max, entry->threshold), 0);
+    if (lo == 0 && hi == 0) return quant_per_tensor(arena, ELEM_I8, 1.0f, 0);
+    if (symmetric) return quant_per_tensor(arena, ELEM_I8, normal_scale(fmax(-lo, hi) / 127), 0);
+    float scale = normal_scale((hi - lo) / 255);
+    double zero = round_even(-128 - lo / scale);
+    return quant_per_tensor(arena, ELEM_I8, scale, (int32_t)fmin(fmax(zero, -128), 127));
+}
+
+// The smallest scale of weights for which |bias| + each * 127 * 255 stays below 2^31, and the multiplier normal.
+static double smallest_scale(int64_t each, double bias, const Quant *input, const Quant *output) {
+    double room = 2147483647.0 - (double)each * 127 * 255 - 1;
+    double for_bias = room > 0 ? fabs(bias) / ((double)input->scale[0] * room) : INFINITY;
+    double for_multiplier = (double)FLT_MIN * output->scale[0] / input->scale[0] * 1.0001;
+    return fmax(fmax(for_bias * 1.000001, for_multiplier), FLT_MIN);
+}
+
+static double largest_magnitude(const float *weights, int64_t count) {
+    double largest = 0;
+    for (int64_t i = 0; i < count; i++) largest = fmax(largest, fabs((double)weights[i]));
+    return largest;
+}
+
+static int8_t quantize_weight(float weight, float scale) {
+    double q = round_even((double)weight / scale);
+    return (int8_t)fmin(fmax(q, -127), 127);
+}
+
+const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const float *weights, const float *bias,
+                          const Quant *input, const Quant *output, bool per_tensor, int8_t *q, int32_t *q_bias) {
+    float *scales = ARENA_ARRAY(arena, float, channels), largest = 0;
+    for (int64_t c = 0; c < channels; c++) {
+        double by_weights = largest_magnitude(weights + c * each, each) / 127;
+        scales[c] = normal_scale(fmax(by_weights, smallest_scale(each, bias ? bias[c] : 0, input, output)));
+        largest = scales[c] > largest ? scales[c] : largest;
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        if (per_tensor) scales[c] = largest;
+        for (int64_t i = 0; i < each; i++) q[c * each + i] = quantize_weight(weights[c * each + i], scales[c]);
+        q_bias[c] = bias ? (int32_t)round_even(bias[c] / ((double)input->scale[0] * scales[c])) : 0;
+    }
+    if (per_tensor) return quant_per_axis(arena, ELEM_I8, -1, 1, scales, NULL, -127, 127);
+    return quant_per_axis(arena, ELEM_I8, 0, (int)channels, scales, NULL, -127, 127);
+}

@@ -8,19 +8,9 @@ static int elem_bytes(const Value *buffer) { return elem_bits(buffer->type->elem
 // A reshape of dense memory is a view of it.
 void lower_reshape(Lower *lower, Op *op) {
     reshape_view reshape = as_reshape(op);
-    Lowered *lowered = lowered_get(lower, reshape.output);
     Value *in = operand_dense(lower, reshape.input);
-    if (lowered->buffer) { // the model's output: copied there unless it was written there
-        if (op_operand(in->def, 0) == lowered->buffer || in == lowered->buffer) return;
-        const Type *flat = type_buffer(lower->arena, reshape.input->type, in->type->elem, NULL);
-        Value *out = buffer_view(lower, lowered->buffer, flat, 0);
-        const Type *types[] = {in->type, flat};
-        Walk walk = walk_new(reshape.input->type, 2, types);
-        emit_copy(lower, &walk, elem_bytes(in), 0, in, out);
-        return;
-    }
     const Type *type = type_buffer(lower->arena, reshape.output->type, in->type->elem, NULL);
-    lowered_get(lower, reshape.output)->buffer = buffer_view(lower, in, type, 0);
+    result_is(lower, reshape.output, buffer_view(lower, in, type, 0));
 }
 
 bool only_quantized_uses(const Value *value) {

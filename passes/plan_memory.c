@@ -1,0 +1,197 @@
+// Gives every kn.alloc its offset in the arena. A buffer lives from the first to the last call that touches it. An
+// elementwise result takes the place of an operand that dies there. Buffers are then placed one by one, each at the
+// lowest offset where nothing alive at the same time lies; several orders are tried and the smallest plan kept.
+#include <stdlib.h>
+
+#include "ir/targets.h"
+#include "passes/rewrite.h"
+
+enum { ALIGN = 64, SLACK = 64 }; // kernels may read SLACK bytes past a buffer
+
+typedef struct {
+    Op *alloc;
+    int first, last;  // calls
+    int64_t bytes, offset;
+    int place;        // index of the buffer whose place this one takes; itself
+} Buffer;
+
+typedef struct { Buffer *buffers; int count; } Plan;
+
+static Op *alloc_of(const Value *value) {
+    while (value && value->def && value->def->kind == OP_kn_view) value = op_operand(value->def, 0);
+    return value_def(value, OP_kn_alloc);
+}
+
+static int index_of(const Plan *plan, const Op *alloc) {
+    for (int i = 0; i < plan->count; i++)
+        if (plan->buffers[i].alloc == alloc) return i;
+    BUG("a buffer that was not counted");
+}
+
+static void find_lifetimes(Func *func, Plan *plan) {
+    int step = 0;
+    FOR_EACH_OP(func, op) {
+        if (op->kind != OP_kn_call) continue;
+        for (int i = 0; i < op->operand_count; i++) {
+            Op *alloc = alloc_of(op_operand(op, i));
+            if (!alloc) continue;
+            Buffer *buffer = &plan->buffers[index_of(plan, alloc)];
+            if (buffer->first < 0) buffer->first = step;
+            buffer->last = step;
+        }
+        step++;
+    }
+}
+
+// ---- in place
+
+static bool works_in_place(const char *kernel) {
+    static const char *const prefixes[] = {"qn_unary_", "qn_table_", "qn_binary_", "qn_quantize_s8_s8_"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (!strncmp(kernel, prefixes[i], strlen(prefixes[i]))) return true;
+    return false;
+}
+
+static int root(const Plan *plan, int i) {
+    while (plan->buffers[i].place != i) i = plan->buffers[i].place;
+    return i;
+}
+
+// The input is the whole of its buffer, laid out as the output is, and dies at `step`.
+static bool can_take(const Plan *plan, const Value *input, const Value *output, int step) {
+    if (!input || input->def->kind != OP_kn_alloc || !type_same_shape(input->type, output->type)) return false;
+    if (input->type->elem != output->type->elem || memcmp(input->type->halo, output->type->halo, sizeof input->type->halo)) return false;
+    return plan->buffers[root(plan, index_of(plan, input->def))].last == step;
+}
+
+static void take_places(Func *func, Plan *plan) {
+    int step = 0;
+    FOR_EACH_OP(func, op) {
+        if (op->kind != OP_kn_call) continue;
+        Value *output = op_operand(op, op->operand_count - 1);
+        if (works_in_place(as_kn_call(op).kernel) && value_def(output, OP_kn_alloc)) {
+            int out = index_of(plan, output->def);
+            for (int i = 0; i + 1 < op->operand_count; i++) {
+                Value *input = op_operand(op, i);
+                if (!can_take(plan, input, output, step) || root(plan, out) != out) continue;
+                Buffer *place = &plan->buffers[root(plan, index_of(plan, input->def))];
+                Buffer *taker = &plan->buffers[out];
+                if (taker->first < step - 1 || taker == place) continue; // something but its halo is there already
+                taker->place = (int)(place - plan->buffers);
+                if (taker->last > place->last) place->last = taker->last;
+                break;
+            }
+        }
+        step++;
+    }
+}
+
+// ---- offsets
+
+static bool overlap_in_time(const Buffer *a, const Buffer *b) { return a->first <= b->last && b->first <= a->last; }
+
+static int compare_offset(const void *a, const void *b) {
+    const Buffer *x = *(const Buffer *const *)a, *y = *(const Buffer *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static int64_t round_up(int64_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
+
+// Lowest offset among the buffers placed so far; `near` is scratch for them.
+static void place(Buffer *buffer, Buffer *const *placed, int count, Buffer **near) {
+    int alive = 0;
+    for (int i = 0; i < count; i++)
+        if (overlap_in_time(placed[i], buffer)) near[alive++] = placed[i];
+    qsort(near, (size_t)alive, sizeof *near, compare_offset);
+    int64_t offset = 0;
+    for (int i = 0; i < alive; i++) {
+        if (near[i]->offset >= offset + round_up(buffer->bytes)) break;
+        int64_t end = near[i]->offset + round_up(near[i]->bytes);
+        if (end > offset) offset = end;
+    }
+    buffer->offset = offset;
+}
+
+static int by_size(const void *a, const void *b) {
+    const Buffer *x = *(const Buffer *const *)a, *y = *(const Buffer *const *)b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return x->first != y->first ? (x->first < y->first ? -1 : 1) : (x < y ? -1 : x > y);
+}
+
+static int by_start(const void *a, const void *b) {
+    const Buffer *x = *(const Buffer *const *)a, *y = *(const Buffer *const *)b;
+    return x->first != y->first ? (x->first < y->first ? -1 : 1) : by_size(a, b);
+}
+
+static int by_area(const void *a, const void *b) {
+    const Buffer *x = *(const Buffer *const *)a, *y = *(const Buffer *const *)b;
+    int64_t p = x->bytes * (x->last - x->first + 1), q = y->bytes * (y->last - y->first + 1);
+    return p != q ? (p < q ? 1 : -1) : by_size(a, b);
+}
+
+static int by_life(const void *a, const void *b) {
+    const Buffer *x = *(const Buffer *const *)a, *y = *(const Buffer *const *)b;
+    int p = x->last - x->first, q = y->last - y->first;
+    return p != q ? (p < q ? 1 : -1) : by_size(a, b);
+}
+
+static int64_t place_all(Buffer **order, int count, Buffer **near) {
+    int64_t end = 0;
+    for (int i = 0; i < count; i++) {
+        place(order[i], order, i, near);
+        int64_t own = order[i]->offset + round_up(order[i]->bytes);
+        if (own > end) end = own;
+    }
+    return end;
+}
+
+// Tries each order; the least end wins.
+static void place_best(Plan *plan, Arena *scratch) {
+    typedef int Compare(const void *, const void *);
+    static Compare *const orders[] = {by_size, by_start, by_area, by_life};
+    Buffer **order = ARENA_ARRAY(scratch, Buffer *, plan->count), **near = ARENA_ARRAY(scratch, Buffer *, plan->count);
+    int64_t *best = ARENA_ARRAY(scratch, int64_t, plan->count), least = INT64_MAX;
+    int count = 0;
+    for (int i = 0; i < plan->count; i++)
+        if (plan->buffers[i].place == i && plan->buffers[i].first >= 0) order[count++] = &plan->buffers[i];
+    for (size_t k = 0; k < sizeof orders / sizeof *orders; k++) {
+        qsort(order, (size_t)count, sizeof *order, orders[k]);
+        int64_t end = place_all(order, count, near);
+        if (end >= least) continue;
+        least = end;
+        for (int i = 0; i < plan->count; i++) best[i] = plan->buffers[i].offset;
+    }
+    for (int i = 0; i < plan->count; i++) plan->buffers[i].offset = best[i];
+}
+
+// What lies highest gets the slack that its kernel may read.
+static void write_offsets(Plan *plan, Arena *arena) {
+    int highest = 0;
+    for (int i = 0; i < plan->count; i++) {
+        plan->buffers[i].offset = plan->buffers[root(plan, i)].offset;
+        if (plan->buffers[i].offset + plan->buffers[i].bytes >= plan->buffers[highest].offset + plan->buffers[highest].bytes) highest = i;
+    }
+    for (int i = 0; i < plan->count; i++) {
+        Buffer *buffer = &plan->buffers[i];
+        op_set_attr(buffer->alloc, attr_int(arena, NULL, "offset", buffer->offset));
+        if (i == highest) op_set_attr(buffer->alloc, attr_int(arena, NULL, "bytes", buffer->bytes + SLACK));
+    }
+}
+
+bool plan_memory(Module *module, const PassContext *context) {
+    Func *func = module_main(module);
+    Plan plan = {0};
+    FOR_EACH_OP(func, op) plan.count += op->kind == OP_kn_alloc;
+    plan.buffers = ARENA_ARRAY(context->scratch, Buffer, plan.count);
+    int at = 0;
+    FOR_EACH_OP(func, op)
+        if (op->kind == OP_kn_alloc) {
+            plan.buffers[at] = (Buffer){.alloc = op, .first = -1, .last = -1, .bytes = as_kn_alloc(op).bytes, .place = at};
+            at++;
+        }
+    find_lifetimes(func, &plan);
+    take_places(func, &plan);
+    place_best(&plan, context->scratch);
+    if (plan.count) write_offsets(&plan, module->arena);
+    return true;
+}

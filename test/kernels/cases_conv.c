@@ -1,0 +1,261 @@
+// Cases of the families with weights: conv2d, depthwise, linear. Constants are packed as the row says.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/pack.h"
+#include "runtime/kernel_table.h"
+#include "test/kernels/check.h"
+
+// A layer's constants, by output channel, and the data to check it with.
+typedef struct {
+    int out_c, taps_h, taps_w, in_c; // in_c: a group's
+    bool is_f32;
+    int32_t weight_zp;
+    int8_t *weight_s8;
+    float *weight_f32;
+    int32_t *bias_s32;
+    float *bias_f32;
+    float *multiplier;
+} Layer;
+
+static size_t layer_depth(const Layer *layer) { return (size_t)layer->taps_h * layer->taps_w * layer->in_c; }
+
+static bool row_is_f32(const Test *test) { return !strcmp(test->row->operands, "f32f32"); }
+static int over_read(const Test *test) { return strcmp(test->row->isa, "generic") ? OVER_READ : 0; }
+
+// A bias that the accumulation bound allows: |b| + sum |w - w_zp| max |x - x_zp| < 2^31.
+static int32_t random_bias(Test *test, const Layer *layer, int o, int32_t in_zp) {
+    const int reach = abs(-128 - in_zp) > abs(127 - in_zp) ? abs(-128 - in_zp) : abs(127 - in_zp);
+    int64_t sum = 0;
+    for (size_t i = 0; i < layer_depth(layer); i++)
+        sum += (int64_t)abs(layer->weight_s8[(size_t)o * layer_depth(layer) + i] - layer->weight_zp) * reach;
+    int64_t room = INT32_MAX - sum;
+    if (random_chance(test, 10)) return (int32_t)(random_chance(test, 50) ? room : -room);
+    if (room > 30000) room = 30000;
+    return random_int(test, (int)-room, (int)room);
+}
+
+static void layer_fill(Test *test, Layer *layer, int32_t in_zp, bool bounded) {
+    const size_t weights = layer_depth(layer) * layer->out_c;
+    if (layer->is_f32) {
+        layer->weight_f32 = random_floats(test, weights, -1, 1);
+        layer->bias_f32 = random_floats(test, layer->out_c, -1, 1);
+        return;
+    }
+    layer->weight_s8 = (int8_t *)random_bytes(test, weights);
+    layer->bias_s32 = ARENA_ARRAY(test->arena, int32_t, layer->out_c);
+    layer->multiplier = ARENA_ARRAY(test->arena, float, layer->out_c);
+    for (int o = 0; o < layer->out_c; o++) {
+        layer->bias_s32[o] = random_bias(test, layer, o, in_zp);
+        layer->multiplier[o] = random_multiplier(test, bounded);
+    }
+}
+
+// The call's inputs 1, 2 and 3, packed.
+static void layer_pack(Test *test, const Layer *layer, const void *args, Call *call) {
+    KernelArgs words;
+    args_begin(&words, test->row->family);
+    memcpy(words.words, args, (size_t)words.family->words * 4);
+    const PackSource source = {
+        .out_c = layer->out_c, .kernel_h = layer->taps_h, .kernel_w = layer->taps_w, .in_c = layer->in_c,
+        .weight = layer->is_f32 ? (const void *)layer->weight_f32 : layer->weight_s8,
+        .bias_i32 = layer->bias_s32, .bias_f32 = layer->bias_f32, .multiplier = layer->multiplier, .args = &words};
+    Packed packed = {0};
+    PackFn *pack = pack_find(test->row->packing);
+    BUG_UNLESS(pack, "%s: unknown packing '%s'", test->row->symbol, test->row->packing);
+    pack(test->arena, &source, &packed);
+    call->inputs[1] = memory_constant(packed.weight, packed.weight_bytes);
+    call->inputs[2] = memory_constant(packed.bias, packed.bias_bytes);
+    if (packed.multiplier) call->inputs[3] = memory_constant(packed.multiplier, packed.multiplier_bytes);
+    call->input_count = 4;
+    if (over_read(test)) return;
+    for (int i = 1; i < 4; i++) call->inputs[i].over_read = 0, call->inputs[i].align = 4;
+}
+
+// What the naive computation reads from a window: calls for each tap inside the image.
+typedef struct { const struct qn_conv2d_args *a; int n, y, x, o; } Pixel;
+
+static bool tap_inside(const Pixel *p, int ky, int kx, int *iy, int *ix) {
+    const struct qn_conv2d_args *a = p->a;
+    *iy = p->y * a->stride_h - a->pad_top + ky * a->dilation_h;
+    *ix = p->x * a->stride_w - a->pad_left + kx * a->dilation_w;
+    return *iy >= 0 && *iy < a->in_h && *ix >= 0 && *ix < a->in_w;
+}
+
+static uint8_t naive_s8(const Pixel *p, const Layer *layer, const uint8_t *in, const Image *image) {
+    const struct qn_conv2d_args *a = p->a;
+    const int group = p->o / (a->out_c / a->group);
+    int64_t acc = layer->bias_s32[p->o];
+    int iy, ix;
+    for (int ky = 0; ky < a->kernel_h; ky++)
+        for (int kx = 0; kx < a->kernel_w; kx++)
+            for (int c = 0; c < layer->in_c; c++) {
+                if (!tap_inside(p, ky, kx, &iy, &ix)) continue;
+                const int x = (int8_t)(in[image_at(image, p->n, iy, ix, group * layer->in_c + c)] ^ a->flip);
+                const size_t w = (((size_t)p->o * a->kernel_h + ky) * a->kernel_w + kx) * layer->in_c + c;
+                acc += (int64_t)(x - a->in_zp) * (layer->weight_s8[w] - a->weight_zp);
+            }
+    BUG_UNLESS(acc == (int32_t)acc, "the case breaks the accumulation bound");
+    return (uint8_t)(naive_round((float)acc * layer->multiplier[p->o], a->out_zp, a->lo, a->hi) ^ a->flip);
+}
+
+// In double; *bound: how far a sum in single may be off.
+static float naive_f32(const Pixel *p, const Layer *layer, const float *in, const Image *image, float *bound) {
+    const struct qn_conv2d_args *a = p->a;
+    const int group = p->o / (a->out_c / a->group);
+    double acc = layer->bias_f32[p->o], size = fabs(acc);
+    int iy, ix;
+    for (int ky = 0; ky < a->kernel_h; ky++)
+        for (int kx = 0; kx < a->kernel_w; kx++)
+            for (int c = 0; c < layer->in_c; c++) {
+                if (!tap_inside(p, ky, kx, &iy, &ix)) continue;
+                const size_t w = (((size_t)p->o * a->kernel_h + ky) * a->kernel_w + kx) * layer->in_c + c;
+                const double y = (double)in[image_at(image, p->n, iy, ix, group * layer->in_c + c)] * layer->weight_f32[w];
+                acc += y;
+                size += fabs(y);
+            }
+    *bound = (float)(2e-6 * size);
+    return (float)fmax(fmin(acc, a->max), a->min);
+}
+
+static void naive_conv(const struct qn_conv2d_args *a, const Layer *layer, const void *in, const Image *from,
+                       void *out, const Image *to, float *bound) {
+    for (int n = 0; n < to->n; n++)
+        for (int y = 0; y < a->out_h; y++)
+            for (int x = 0; x < a->out_w; x++)
+                for (int o = 0; o < a->out_c; o++) {
+                    const Pixel pixel = {a, n, y, x, o};
+                    const size_t at = image_at(to, n, y, x, o);
+                    if (layer->is_f32) ((float *)out)[at] = naive_f32(&pixel, layer, in, from, &bound[at]);
+                    else ((uint8_t *)out)[at] = naive_s8(&pixel, layer, in, from);
+                }
+}
+
+// One dimension of a window: sizes that give at least one output.
+typedef struct { int in, kernel, stride, dilation, before, out; } Axis;
+static Axis axis_random(Test *test, bool padded) {
+    for (;;) {
+        Axis axis = {.in = random_int(test, 1, 14), .kernel = RANDOM_OF(test, 1, 1, 2, 3, 3, 5, 7), .stride = RANDOM_OF(test, 1, 1, 2, 3),
+                     .dilation = random_chance(test, 75) ? 1 : 2};
+        const int after = padded ? random_int(test, 0, axis.kernel - 1) : 0;
+        if (random_chance(test, 15)) axis.in = 1;
+        axis.before = padded ? random_int(test, 0, axis.kernel - 1) : 0;
+        const int room = axis.in + axis.before + after - axis.dilation * (axis.kernel - 1) - 1;
+        axis.out = room / axis.stride + 1;
+        if (room >= 0) return axis;
+    }
+}
+
+static void window_random(Test *test, struct qn_conv2d_args *a) {
+    a->padded = random_chance(test, 40);
+    Axis v = axis_random(test, a->padded), h = axis_random(test, a->padded);
+    if (random_chance(test, 20)) v.kernel = v.stride = v.dilation = 1, v.before = 0, v.out = v.in;
+    if (v.kernel == 1 && random_chance(test, 70)) h.kernel = h.stride = h.dilation = 1, h.before = 0, h.out = h.in;
+    if (random_chance(test, 10)) h.out = 1; // fewer columns than the input has room for: a slice of a larger image
+    a->in_h = v.in, a->kernel_h = v.kernel, a->stride_h = v.stride, a->dilation_h = v.dilation;
+    a->pad_top = v.before, a->out_h = v.out;
+    a->in_w = h.in, a->kernel_w = h.kernel, a->stride_w = h.stride, a->dilation_w = h.dilation;
+    a->pad_left = h.before, a->out_w = h.out;
+}
+
+static void quantization_random(Test *test, struct qn_conv2d_args *a) {
+    a->in_zp = random_zero_point(test);
+    a->out_zp = random_zero_point(test);
+    a->weight_zp = random_chance(test, 80) ? 0 : random_int(test, -128, 127);
+    a->flip = random_chance(test, 50) ? 0x80 : 0;
+    a->bounded = random_chance(test, 50);
+    random_clamp(test, &a->lo, &a->hi);
+}
+
+// The rest of a convolution's case, once the arguments are drawn. struct qn_depthwise_args has the same fields.
+static void run_conv(Test *test, struct qn_conv2d_args *a) {
+    Layer layer = {.out_c = a->out_c, .taps_h = a->kernel_h, .taps_w = a->kernel_w, .in_c = a->in_c / a->group,
+                   .is_f32 = row_is_f32(test), .weight_zp = a->weight_zp};
+    const int images = random_chance(test, 75) ? 1 : 2;
+    const size_t elem = layer.is_f32 ? 4 : 1;
+    Image from = image_random(test, images, a->in_h, a->in_w, a->in_c);
+    Image to = image_random(test, images, a->out_h, a->out_w, a->out_c);
+    a->rows = images * a->out_h;
+    a->in_row = from.row, a->in_image = from.image, a->out_row = to.row, a->out_image = to.image;
+    layer_fill(test, &layer, a->in_zp, a->bounded);
+    const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
+    const void *before = random_bytes(test, to.elems * elem);
+    void *expected = copy_bytes(test, before, to.elems * elem);
+    float *bound = ARENA_ARRAY(test->arena, float, to.elems);
+    Call call = {.args = a, .expected = expected, .bound = layer.is_f32 ? bound : NULL};
+    if (!test->row->guard(a)) {
+        test->rejected++;
+        return;
+    }
+    naive_conv(a, &layer, in, &from, expected, &to, bound);
+    call.inputs[0] = memory_of(in, elem, from.elems, from.before);
+    call.inputs[0].over_read = over_read(test);
+    call.output = memory_of(before, elem, to.elems, to.before);
+    layer_pack(test, &layer, a, &call);
+    check(test, &call);
+}
+
+static bool too_large(const struct qn_conv2d_args *a) {
+    return (int64_t)a->out_h * a->out_w * a->out_c * a->kernel_h * a->kernel_w * (a->in_c / a->group) > 1500000;
+}
+
+void case_conv2d(Test *test) {
+    struct qn_conv2d_args a = {.group = 1};
+    do {
+        window_random(test, &a);
+        a.group = random_chance(test, 75) ? 1 : random_int(test, 2, 4);
+        a.in_c = random_channels(test, 1000 / a.group) * a.group;
+        a.out_c = random_channels(test, 1000 / a.group) * a.group;
+    } while (too_large(&a));
+    quantization_random(test, &a);
+    random_clamp_f32(test, &a.min, &a.max);
+    run_conv(test, &a);
+}
+
+_Static_assert(sizeof(struct qn_depthwise_args) == sizeof(struct qn_conv2d_args), "the two families share their cases");
+
+void case_depthwise(Test *test) {
+    struct qn_conv2d_args a = {.group = 1};
+    do {
+        window_random(test, &a);
+        if (random_chance(test, 5)) a.kernel_h = 9, a.in_h = 9 + random_int(test, 0, 3), a.out_h = 1, a.dilation_h = 1;
+        a.in_c = a.group = random_channels(test, 300);
+        a.out_c = a.in_c * (random_chance(test, 80) ? 1 : random_int(test, 2, 3));
+    } while (too_large(&a));
+    quantization_random(test, &a);
+    random_clamp_f32(test, &a.min, &a.max);
+    run_conv(test, &a);
+}
+
+// A linear layer is a 1 x 1 convolution of an image of `rows` rows and one column, with pitches of its own.
+void case_linear(Test *test) {
+    struct qn_conv2d_args c = {.group = 1, .kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1,
+                               .dilation_h = 1, .dilation_w = 1, .in_w = 1, .out_w = 1};
+    c.in_h = c.out_h = random_chance(test, 50) ? 1 : random_int(test, 2, 40);
+    do {
+        c.in_c = random_chance(test, 10) ? random_int(test, 258, 1400) : random_channels(test, 300);
+        c.out_c = random_chance(test, 10) ? random_int(test, 258, 1100) : random_channels(test, 300);
+    } while (too_large(&c));
+    quantization_random(test, &c);
+    random_clamp_f32(test, &c.min, &c.max);
+    Layer layer = {.out_c = c.out_c, .taps_h = 1, .taps_w = 1, .in_c = c.in_c, .is_f32 = row_is_f32(test),
+                   .weight_zp = c.weight_zp};
+    const size_t elem = layer.is_f32 ? 4 : 1;
+    Image from = image_random(test, 1, c.in_h, 1, c.in_c), to = image_random(test, 1, c.out_h, 1, c.out_c);
+    layer_fill(test, &layer, c.in_zp, c.bounded);
+    const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
+    const void *before = random_bytes(test, to.elems * elem);
+    void *expected = copy_bytes(test, before, to.elems * elem);
+    float *bound = ARENA_ARRAY(test->arena, float, to.elems);
+    naive_conv(&c, &layer, in, &from, expected, &to, bound);
+    const struct qn_linear_args a = {.rows = c.in_h, .k = c.in_c, .n = c.out_c, .a_row = from.row, .out_row = to.row,
+                                     .weight_zp = c.weight_zp, .in_zp = c.in_zp, .out_zp = c.out_zp, .lo = c.lo,
+                                     .hi = c.hi, .flip = c.flip, .bounded = c.bounded, .min = c.min, .max = c.max};
+    Call call = {.args = &a, .expected = expected, .bound = layer.is_f32 ? bound : NULL};
+    call.inputs[0] = memory_of(in, elem, from.elems, from.before);
+    call.inputs[0].over_read = over_read(test);
+    call.output = memory_of(before, elem, to.elems, to.before);
+    layer_pack(test, &layer, &a, &call);
+    check(test, &call);
+}

@@ -1,0 +1,200 @@
+// Cases of the elementwise families: binary, unary, table, quantize.
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "runtime/kernel_table.h"
+#include "test/kernels/check.h"
+
+// In place needs the input laid out as the output.
+static Strided input_layout(Test *test, const int32_t shape[5], const Strided *out, bool in_place) {
+    return in_place ? *out : strided_random(test, shape, MAY_REPEAT);
+}
+
+// ---- binary
+
+static uint8_t binary_s8(const struct qn_binary_args *args, uint8_t stored_a, uint8_t stored_b) {
+    const int a = (int8_t)(stored_a ^ args->flip) - args->a_zp, b = (int8_t)(stored_b ^ args->flip) - args->b_zp;
+    const float x = (float)a * args->a_multiplier, y = (float)b * args->b_multiplier;
+    float result = x + y;
+    if (args->op == QN_SUB) result = x - y;
+    if (args->op == QN_MUL) result = (float)(a * b) * args->a_multiplier;
+    return (uint8_t)(naive_round(result, args->out_zp, args->lo, args->hi) ^ args->flip);
+}
+static float binary_f32(const struct qn_binary_args *args, float a, float b) {
+    float y = args->op == QN_ADD ? a + b : args->op == QN_SUB ? a - b : args->op == QN_MUL ? a * b : a / b;
+    return fmaxf(fminf(y, args->max), args->min);
+}
+
+static void binary_args_random(Test *test, struct qn_binary_args *args, bool is_f32) {
+    args->op = is_f32 ? RANDOM_OF(test, QN_ADD, QN_SUB, QN_MUL, QN_DIV) : RANDOM_OF(test, QN_ADD, QN_SUB, QN_MUL);
+    shape_random(test, args->shape);
+    args->rows = args->shape[0] * args->shape[1];
+    args->a_zp = random_zero_point(test);
+    args->b_zp = random_zero_point(test);
+    args->out_zp = random_zero_point(test);
+    args->flip = random_chance(test, 50) ? 0x80 : 0;
+    args->a_multiplier = random_multiplier(test, false);
+    args->b_multiplier = random_chance(test, 30) ? args->a_multiplier : random_multiplier(test, false);
+    random_clamp(test, &args->lo, &args->hi);
+    random_clamp_f32(test, &args->min, &args->max);
+}
+
+void case_binary(Test *test) {
+    struct qn_binary_args args = {0};
+    const bool is_f32 = !strcmp(test->row->result, "f32"), in_place = random_chance(test, 40);
+    const size_t elem = is_f32 ? 4 : 1;
+    binary_args_random(test, &args, is_f32);
+    const Strided out = strided_random(test, args.shape, DISTINCT);
+    const Strided a = input_layout(test, args.shape, &out, in_place);
+    const Strided b = random_chance(test, 40) ? out : strided_random(test, args.shape, MAY_REPEAT);
+    memcpy(args.a, a.stride, sizeof args.a);
+    memcpy(args.b, b.stride, sizeof args.b);
+    memcpy(args.out, out.stride, sizeof args.out);
+    const void *pa = is_f32 ? (void *)random_floats(test, a.elems, -8, 8) : random_bytes(test, a.elems);
+    const void *pb = is_f32 ? (void *)random_floats(test, b.elems, -8, 8) : random_bytes(test, b.elems);
+    const void *before = in_place ? pa : random_bytes(test, out.elems * elem);
+    void *expected = copy_bytes(test, before, out.elems * elem);
+    for (size_t i = 0; i < shape_elems(args.shape); i++) {
+        const size_t at = strided_at(&out, args.shape, i), x = strided_at(&a, args.shape, i), y = strided_at(&b, args.shape, i);
+        if (is_f32) ((float *)expected)[at] = binary_f32(&args, ((const float *)pa)[x], ((const float *)pb)[y]);
+        else ((uint8_t *)expected)[at] = binary_s8(&args, ((const uint8_t *)pa)[x], ((const uint8_t *)pb)[y]);
+    }
+    check(test, &(Call){.args = &args, .input_count = 2, .expected = expected, .in_place = in_place,
+                        .inputs = {memory_of(pa, elem, a.elems, a.before), memory_of(pb, elem, b.elems, b.before)},
+                        .output = memory_of(before, elem, out.elems, out.before)});
+}
+
+// ---- unary
+
+// In double; *slack: what rounding inside the formula adds to the bound, beyond units of the result's last place.
+static double unary_f64(const struct qn_unary_args *a, double x, double *slack) {
+    *slack = 0;
+    switch (a->op) {
+    case QN_RELU: return x < 0 ? 0 : x;
+    case QN_CLIP: return fmin(fmax(x, a->alpha), a->beta);
+    case QN_LEAKY_RELU: return x < 0 ? a->alpha * x : x;
+    case QN_SIGMOID:
+        *slack = FLT_MIN; // subnormal results may be 0
+        return 1 / (1 + exp(-x));
+    case QN_HARD_SIGMOID:
+        *slack = 1.2e-7 * (fabs(a->alpha * x) + fabs(a->beta));
+        return fmin(fmax(a->alpha * x + a->beta, 0), 1);
+    case QN_HARD_SWISH:
+        *slack = 2.4e-7 * fabs(x);
+        return x * fmin(fmax(x / 6 + 0.5, 0), 1);
+    case QN_TANH: return tanh(x);
+    case QN_EXP: return exp(x);
+    }
+    return sqrt(x);
+}
+// Two units in the last place; subnormal results are good to one.
+static float unary_bound(const struct qn_unary_args *a, float expected, double slack) {
+    const bool exact = a->op == QN_RELU || a->op == QN_CLIP || a->op == QN_LEAKY_RELU || a->op == QN_SQRT;
+    if (exact || isinf(expected)) return 0;
+    return (float)slack + 2 * (nextafterf(fabsf(expected), INFINITY) - fabsf(expected));
+}
+// Over the whole range, near 0 and where the functions saturate; infinities, but no NaN.
+static float unary_input(Test *test) {
+    switch (random_int(test, 0, 9)) {
+    case 0: return random_chance(test, 50) ? 0.0f : random_chance(test, 50) ? INFINITY : -INFINITY;
+    case 1: return ldexpf(random_float(test, -1, 1), random_int(test, -126, 120));
+    case 2: return random_float(test, -110, 110);
+    case 3: return random_float(test, -1, 1);
+    }
+    return random_float(test, -10, 10);
+}
+
+void case_unary(Test *test) {
+    struct qn_unary_args a = {.op = random_int(test, QN_RELU, QN_SQRT), .alpha = 0.1f, .beta = 0.5f};
+    const bool in_place = random_chance(test, 40);
+    if (a.op == QN_CLIP) a.alpha = -1, a.beta = 3;
+    shape_random(test, a.shape);
+    a.rows = a.shape[0] * a.shape[1];
+    const Strided out = strided_random(test, a.shape, DISTINCT), in = input_layout(test, a.shape, &out, in_place);
+    memcpy(a.in, in.stride, sizeof a.in);
+    memcpy(a.out, out.stride, sizeof a.out);
+    float *x = ARENA_ARRAY(test->arena, float, in.elems);
+    for (size_t i = 0; i < in.elems; i++) x[i] = unary_input(test);
+    const void *before = in_place ? (void *)x : random_bytes(test, out.elems * 4);
+    float *expected = copy_bytes(test, before, out.elems * 4);
+    float *bound = ARENA_ARRAY(test->arena, float, out.elems);
+    for (size_t i = 0; i < shape_elems(a.shape); i++) {
+        const size_t at = strided_at(&out, a.shape, i);
+        double slack;
+        expected[at] = (float)unary_f64(&a, x[strided_at(&in, a.shape, i)], &slack);
+        bound[at] = unary_bound(&a, expected[at], slack);
+    }
+    check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .bound = bound, .in_place = in_place,
+                        .inputs = {memory_of(x, 4, in.elems, in.before)},
+                        .output = memory_of(before, 4, out.elems, out.before)});
+}
+
+// ---- table
+
+void case_table(Test *test) {
+    struct qn_table_args a = {0};
+    const bool in_place = random_chance(test, 40);
+    shape_random(test, a.shape);
+    a.rows = a.shape[0] * a.shape[1];
+    const Strided out = strided_random(test, a.shape, DISTINCT), in = input_layout(test, a.shape, &out, in_place);
+    memcpy(a.in, in.stride, sizeof a.in);
+    memcpy(a.out, out.stride, sizeof a.out);
+    const uint8_t *x = random_bytes(test, in.elems), *table = random_bytes(test, 256);
+    const uint8_t *before = in_place ? x : random_bytes(test, out.elems);
+    uint8_t *expected = copy_bytes(test, before, out.elems);
+    for (size_t i = 0; i < shape_elems(a.shape); i++)
+        expected[strided_at(&out, a.shape, i)] = table[x[strided_at(&in, a.shape, i)]];
+    check(test, &(Call){.args = &a, .input_count = 2, .expected = expected, .in_place = in_place,
+                        .inputs = {memory_of(x, 1, in.elems, in.before), memory_of(table, 1, 256, 0)},
+                        .output = memory_of(before, 1, out.elems, out.before)});
+}
+
+// ---- quantize, dequantize, requantize
+
+// Ties, values far outside the range, infinities and NaN.
+static float *quantize_inputs(Test *test, const struct qn_quantize_args *a, size_t count) {
+    float *x = ARENA_ARRAY(test->arena, float, count);
+    for (size_t i = 0; i < count; i++) {
+        switch (random_int(test, 0, 9)) {
+        case 0: x[i] = RANDOM_OF(test, 0, 1) ? NAN : RANDOM_OF(test, 0, 1) ? INFINITY : -INFINITY; break;
+        case 1: x[i] = random_float(test, -1e30f, 1e30f); break;
+        case 2: case 3: x[i] = ((float)random_int(test, -300, 300) + 0.5f) * a->scale; break;
+        default: x[i] = random_float(test, -300, 300) * a->scale;
+        }
+    }
+    return x;
+}
+
+static void naive_quantize(const struct qn_quantize_args *a, const Strided *in, const void *x, bool from_f32,
+                           const Strided *out, void *y, bool to_f32) {
+    for (size_t i = 0; i < shape_elems(a->shape); i++) {
+        const size_t at = strided_at(out, a->shape, i), from = strided_at(in, a->shape, i);
+        float real;
+        if (from_f32) real = ((const float *)x)[from] / a->scale;
+        else real = (float)((int8_t)(((const uint8_t *)x)[from] ^ a->flip) - a->in_zp) * a->scale;
+        if (to_f32) ((float *)y)[at] = real;
+        else ((uint8_t *)y)[at] = (uint8_t)(naive_round(real, a->out_zp, a->lo, a->hi) ^ a->flip);
+    }
+}
+
+void case_quantize(Test *test) {
+    struct qn_quantize_args a = {.in_zp = random_zero_point(test), .out_zp = random_zero_point(test),
+                                 .flip = random_chance(test, 50) ? 0x80 : 0, .scale = random_multiplier(test, false)};
+    const bool from_f32 = !strcmp(test->row->operands, "f32"), to_f32 = !strcmp(test->row->result, "f32");
+    const bool in_place = !from_f32 && !to_f32 && random_chance(test, 40);
+    const size_t in_elem = from_f32 ? 4 : 1, out_elem = to_f32 ? 4 : 1;
+    random_clamp(test, &a.lo, &a.hi);
+    shape_random(test, a.shape);
+    a.rows = a.shape[0] * a.shape[1];
+    const Strided out = strided_random(test, a.shape, DISTINCT), in = input_layout(test, a.shape, &out, in_place);
+    memcpy(a.in, in.stride, sizeof a.in);
+    memcpy(a.out, out.stride, sizeof a.out);
+    const void *x = from_f32 ? (void *)quantize_inputs(test, &a, in.elems) : random_bytes(test, in.elems);
+    const void *before = in_place ? x : random_bytes(test, out.elems * out_elem);
+    void *expected = copy_bytes(test, before, out.elems * out_elem);
+    naive_quantize(&a, &in, x, from_f32, &out, expected, to_f32);
+    check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .in_place = in_place,
+                        .inputs = {memory_of(x, in_elem, in.elems, in.before)},
+                        .output = memory_of(before, out_elem, out.elems, out.before)});
+}

@@ -42,9 +42,9 @@ void result_is(Lower *lower, Value *value, Value *buffer);
 
 // ---- calls
 // Chooses the kernel by args; BUG if none. `buffers` in the family's order, NULL: none.
-const KernelInfo *choose(const Lower *lower, const char *operands, const char *result, const KernelArgs *args);
+const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args);
 void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *args, int count, Value *const *buffers);
-void emit(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers);
+void emit_kernel(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers);
 
 // ---- walks of elementwise families: up to MAX_RANK dimensions merged to the 5 of families.def
 typedef struct { int rank, count; int64_t shape[MAX_RANK], strides[3][MAX_RANK]; } Walk;

@@ -105,7 +105,7 @@ static void emit_halo(Lower *lower, Value *buffer, const Type *tensor) {
     args_int(&args, "elem_bytes", elem_bits(type->elem) / 8);
     int32_t zero = tensor->quant ? (tensor->quant->zero_point[0] & 255) ^ (type->elem == ELEM_U8 ? 0x80 : 0) : 0;
     args_int(&args, "value_lo", zero);
-    emit(lower, "any", "any", &args, 1, &buffer);
+    emit_kernel(lower, "any", "any", &args, 1, &buffer);
 }
 
 static Value *alloc_with_halo(Lower *lower, const Type *tensor, const int32_t halo[4], const char *name) {
@@ -171,7 +171,7 @@ void result_is(Lower *lower, Value *value, Value *buffer) {
 
 // ---- calls
 
-const KernelInfo *choose(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
+const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
     const PassContext *context = lower->context;
     const KernelInfo *kernel = kernel_choose(context->target, context->only_isa, operands, result, args);
     BUG_UNLESS(kernel, "no kernel for %s %s -> %s", args->family->name, operands, result);
@@ -186,8 +186,8 @@ void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *args, i
         fprintf(lower->context->explain, "%s: %s\n", lower->loc.name ? lower->loc.name : "?", kernel->symbol);
 }
 
-void emit(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers) {
-    emit_call(lower, choose(lower, operands, result, args), args, count, buffers);
+void emit_kernel(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers) {
+    emit_call(lower, choose_kernel(lower, operands, result, args), args, count, buffers);
 }
 
 // ---- walks
@@ -290,7 +290,7 @@ void emit_copy(Lower *lower, const Walk *walk, int elem_bytes, int32_t flip, Val
     args_int(&args, "elem_bytes", elem_bytes);
     args_int(&args, "flip", flip);
     Value *buffers[] = {from, to};
-    emit(lower, "any", "any", &args, 2, buffers);
+    emit_kernel(lower, "any", "any", &args, 2, buffers);
 }
 
 void float_activation(const char *activation, float *min, float *max) {

@@ -299,5 +299,5 @@ void lower_matmul(Lower *lower, Op *op) {
         args_int(&args, "flip", lower->flip);
         args_float(&args, "multiplier", (float)((double)scale_of(matmul.a) * scale_of(matmul.b) / out->quant->scale[0]));
     }
-    emit(lower, operands_text(op), kind_text(out), &args, 3, buffers);
+    emit_kernel(lower, operands_text(op), kind_text(out), &args, 3, buffers);
 }

@@ -50,7 +50,7 @@ void lower_binary(Lower *lower, Op *op) {
         args_float(&args, "min", min);
         args_float(&args, "max", max);
     }
-    emit(lower, type->quant ? "s8s8" : "f32f32", kind_text(type), &args, 3, buffers);
+    emit_kernel(lower, type->quant ? "s8s8" : "f32f32", kind_text(type), &args, 3, buffers);
 }
 
 // ---- one operand
@@ -97,12 +97,12 @@ void lower_unary(Lower *lower, Op *op) {
     }
     if (type->quant) {
         Value *buffers[] = {in, table_buffer(lower, op), out};
-        emit(lower, "s8", "s8", &args, 3, buffers);
+        emit_kernel(lower, "s8", "s8", &args, 3, buffers);
         return;
     }
     unary_op(op, &args);
     Value *buffers[] = {in, out};
-    emit(lower, "f32", "f32", &args, 2, buffers);
+    emit_kernel(lower, "f32", "f32", &args, 2, buffers);
 }
 
 // ---- precisions
@@ -126,7 +126,7 @@ static void emit_quantize(Lower *lower, const Op *op, const Walk *walk, const Qu
     }
     args_int(&args, "flip", lower->flip);
     Value *buffers[] = {in, out};
-    emit(lower, from ? "s8" : "f32", to ? "s8" : "f32", &args, 2, buffers);
+    emit_kernel(lower, from ? "s8" : "f32", to ? "s8" : "f32", &args, 2, buffers);
 }
 
 // quantize(transpose(x)) reads x in its own order: one kernel, no transposed copy.

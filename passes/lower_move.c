@@ -81,7 +81,7 @@ static void emit_fill(Lower *lower, Value *out, const Type *tensor, uint64_t bit
     args_int(&args, "elem_bytes", elem_bytes(out));
     args_int(&args, "value_lo", (int32_t)(uint32_t)bits);
     args_int(&args, "value_hi", (int32_t)(uint32_t)(bits >> 32));
-    emit(lower, "any", "any", &args, 1, &out);
+    emit_kernel(lower, "any", "any", &args, 1, &out);
 }
 
 void lower_pad(Lower *lower, Op *op) {
@@ -126,7 +126,7 @@ void lower_gather(Lower *lower, Op *op) {
     args_int(&args, "inner_bytes", inner * elem_bytes(in));
     args_int(&args, "index_bytes", elem_bits(index->elem) / 8);
     Value *buffers[] = {in, indices, result_buffer(lower, gather.output)};
-    emit(lower, "any", "any", &args, 3, buffers);
+    emit_kernel(lower, "any", "any", &args, 3, buffers);
 }
 
 static int cast_elem(Elem elem) {
@@ -158,5 +158,5 @@ void lower_cast(Lower *lower, Op *op) {
     args_int(&args, "from", from);
     args_int(&args, "to", to);
     Value *buffers[] = {operand_dense(lower, cast.input), result_buffer(lower, cast.output)};
-    emit(lower, "any", "any", &args, 2, buffers);
+    emit_kernel(lower, "any", "any", &args, 2, buffers);
 }

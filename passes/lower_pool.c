@@ -56,7 +56,7 @@ void lower_pool2d(Lower *lower, Op *op) {
     if (average && out->type->quant) multipliers = count_multipliers(lower, op, int_at(kernel, 0) * int_at(kernel, 1));
     Value *buffers[] = {in, multipliers, out};
     const char *text = kind_text(out->type);
-    emit(lower, text, text, &args, 3, buffers);
+    emit_kernel(lower, text, text, &args, 3, buffers);
 }
 
 // ---- reduce_mean
@@ -153,7 +153,7 @@ void lower_reduce_mean(Lower *lower, Op *op) {
     Value *target = result_buffer(lower, reduce.output), *dense = target;
     if (!buffer_is_dense(target)) dense = buffer_alloc(lower, out, NULL, NULL);
     Value *buffers[] = {in, dense};
-    emit(lower, kind_text(out), kind_text(out), &args, 2, buffers);
+    emit_kernel(lower, kind_text(out), kind_text(out), &args, 2, buffers);
     if (dense == target) return;
     const Type *types[] = {dense->type, target->type};
     Walk walk = walk_new(out, 2, types);
@@ -174,5 +174,5 @@ void lower_softmax(Lower *lower, Op *op) {
     args_int(&args, "size", type->shape[axis]);
     args_int(&args, "inner", inner);
     Value *buffers[] = {operand_dense(lower, softmax.input), result_buffer(lower, softmax.output)};
-    emit(lower, "f32", "f32", &args, 2, buffers);
+    emit_kernel(lower, "f32", "f32", &args, 2, buffers);
 }

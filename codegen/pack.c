@@ -29,7 +29,7 @@ static void pack_none(Arena *arena, const PackSource *source, Packed *packed) {
     copy_bias(source, packed);
 }
 
-// ---- AVX512-VNNI
+// ---- matrix panels, and what int8 on AVX512-VNNI needs
 
 // The constant part of sum (x - zp) w, where the kernel sums (x + 128) w: subtracted from the bias, modulo 2^32.
 static void fold_unsigned_offset(const PackSource *source, Packed *packed) {
@@ -49,22 +49,47 @@ static int64_t run_elems(const PackSource *source) {
     return dilated ? source->in_c : source->kernel_w * source->in_c;
 }
 
-static void pack_vnni32(Arena *arena, const PackSource *source, Packed *packed) {
-    const int64_t taps = source->kernel_h * source->kernel_w * source->in_c;
-    const int64_t run = run_elems(source), steps = (run + 3) / 4, padded_taps = taps / run * steps * 4;
-    const int64_t channels = (source->out_c + 15) / 16 * 16;
-    packed_begin(arena, source, channels, (size_t)(channels * padded_taps), packed);
+// Panels of two vectors of `lanes` channels, the last of one where that holds the rest: [panel][run][step][channel]
+// [elements of a step]. Runs are padded to whole steps.
+static void pack_panels(Arena *arena, const PackSource *source, int64_t lanes, int64_t step, size_t elem, Packed *packed) {
+    const int64_t taps = source->kernel_h * source->kernel_w * source->in_c, panel_size = 2 * lanes;
+    const int64_t run = run_elems(source), steps = (run + step - 1) / step, padded_taps = taps / run * steps * step;
+    const int64_t channels = (source->out_c + lanes - 1) / lanes * lanes;
+    packed_begin(arena, source, channels, (size_t)(channels * padded_taps) * elem, packed);
     copy_bias(source, packed);
-    fold_unsigned_offset(source, packed);
     for (int64_t o = 0; o < source->out_c; o++) {
-        const int64_t panel = o / 32 * 32, width = channels - panel < 32 ? channels - panel : 32;
-        const int8_t *from = (const int8_t *)source->weight + o * taps;
-        int8_t *to = (int8_t *)packed->weight + panel * padded_taps;
+        const int64_t panel = o / panel_size * panel_size;
+        const int64_t width = channels - panel < panel_size ? channels - panel : panel_size;
+        const char *from = (const char *)source->weight + (size_t)(o * taps) * elem;
+        char *to = (char *)packed->weight + (size_t)(panel * padded_taps) * elem;
         for (int64_t i = 0; i < taps; i++) {
-            const int64_t at = i / run * steps * 4 + i % run;
-            to[(at / 4 * width + (o - panel)) * 4 + at % 4] = from[i];
+            const int64_t at = i / run * steps * step + i % run;
+            memcpy(to + (size_t)((at / step * width + (o - panel)) * step + at % step) * elem, from + (size_t)i * elem, elem);
         }
     }
+}
+
+static void pack_vnni32(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_panels(arena, source, 16, 4, 1, packed);
+    fold_unsigned_offset(source, packed);
+}
+
+static void pack_f32x32(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_panels(arena, source, 16, 1, sizeof(float), packed);
+}
+
+static void pack_f32x16(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_panels(arena, source, 8, 1, sizeof(float), packed);
+}
+
+// Depthwise: [tap][channel], channels padded to 32.
+static void pack_f32_depthwise(Arena *arena, const PackSource *source, Packed *packed) {
+    const int64_t taps = source->kernel_h * source->kernel_w, channels = (source->out_c + 31) / 32 * 32;
+    packed_begin(arena, source, channels, (size_t)(channels * taps) * sizeof(float), packed);
+    copy_bias(source, packed);
+    for (int64_t o = 0; o < source->out_c; o++)
+        for (int64_t i = 0; i < taps; i++)
+            ((float *)packed->weight)[i * channels + o] = ((const float *)source->weight)[o * taps + i];
 }
 
 // Depthwise blocks: 64 channels, or 32 where the rest fits. Within one, vector j, lane l, element e holds channel

@@ -143,13 +143,19 @@ QN_INLINE void depthwise_vnni_block(const struct depthwise_vnni *d, const uint8_
     }
 }
 
-#define DEPTHWISE_VNNI(a)                                                                                        \
-    {                                                                                                            \
-        .in_row = (int64_t)(a)->dilation_h * (a)->in_row, .in_column = (int64_t)(a)->dilation_w * (a)->in_c,     \
-        .row_step = (int64_t)(a)->stride_h * (a)->in_row, .column_step = (int64_t)(a)->stride_w * (a)->in_c,     \
-        .out_row = (a)->out_row, .out_column = (a)->out_c, .kernel_h = (a)->kernel_h, .kernel_w = (a)->kernel_w, \
-        .width = (a)->out_w, .quant = VNNI_QUANT(a)                                                              \
-    }
+QN_INLINE struct depthwise_vnni depthwise_vnni_of(const struct qn_depthwise_args *a) {
+    const struct depthwise_vnni d = {
+        .in_row = (int64_t)a->dilation_h * a->in_row,
+        .in_column = (int64_t)a->dilation_w * a->in_c,
+        .row_step = (int64_t)a->stride_h * a->in_row,
+        .column_step = (int64_t)a->stride_w * a->in_c,
+        .out_row = a->out_row,
+        .out_column = a->out_c,
+        .kernel_h = a->kernel_h, .kernel_w = a->kernel_w, .width = a->out_w,
+        .quant = {a->out_zp + 128, a->lo + 128, a->hi + 128, a->bounded},
+    };
+    return d;
+}
 
 // One block of channels of any image's rows; vectors: of the block's weights.
 QN_INLINE void depthwise_vnni_rows3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
@@ -167,7 +173,7 @@ QN_INLINE void depthwise_vnni_rows3(const struct depthwise_vnni *d, const uint8_
 QN_KERNEL qn_depthwise_s8s8_s8__64x3x3__avx512vnni(const struct qn_depthwise_args *a, const void *input,
                                                    const void *weight, const void *bias, const void *multiplier,
                                                    void *output, int32_t begin, int32_t end) {
-    const struct depthwise_vnni d = DEPTHWISE_VNNI(a);
+    const struct depthwise_vnni d = depthwise_vnni_of(a);
     QN_NO_UNROLL for (int32_t row = begin; row < end;) {
         const int32_t image = row / a->out_h, y = row % a->out_h;
         const int32_t rows = a->out_h - y < end - row ? a->out_h - y : end - row;
@@ -181,7 +187,7 @@ QN_KERNEL qn_depthwise_s8s8_s8__64x3x3__avx512vnni(const struct qn_depthwise_arg
 QN_KERNEL qn_depthwise_s8s8_s8__64c4__avx512vnni(const struct qn_depthwise_args *a, const void *input,
                                                  const void *weight, const void *bias, const void *multiplier,
                                                  void *output, int32_t begin, int32_t end) {
-    const struct depthwise_vnni d = DEPTHWISE_VNNI(a);
+    const struct depthwise_vnni d = depthwise_vnni_of(a);
     const int32_t channel_bytes = a->kernel_w * ((a->kernel_h + 3) / 4) * 4;
     QN_NO_UNROLL for (int32_t row = begin; row < end; row++) {
         const uint8_t *in = (const uint8_t *)input + (int64_t)(row / a->out_h) * a->in_image + row % a->out_h * d.row_step;
@@ -198,4 +204,3 @@ QN_KERNEL qn_depthwise_s8s8_s8__64c4__avx512vnni(const struct qn_depthwise_args 
 }
 #undef HALF
 #undef WIDE
-#undef DEPTHWISE_VNNI

@@ -1,0 +1,43 @@
+// What matrix kernels share: a product over windows of pixels, as convolutions and linear layers see it. The window of
+// a pixel is segments_h x segments_w runs of contiguous elements, `steps` steps each (4 elements a step in int8, 1 in
+// f32), segment_row and segment_column elements apart; what the last step of a run holds past its end meets zero weights.
+// Pixels are in_row, in_column elements apart, their outputs out_row, out_column.
+#ifndef QN_GEMM_H
+#define QN_GEMM_H
+#include "runtime/kernel.h"
+
+struct gemm {
+    int32_t segments_h, segments_w, steps;
+    int64_t segment_row, segment_column, in_row, in_column, out_row, out_column;
+    int32_t zp, lo, hi, bounded; // int8: zero point and clamp of what is stored, unsigned
+    float min, max;              // f32: clamp
+};
+
+QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t step) {
+    const int32_t taps = a->dilation_w == 1 ? a->kernel_w : 1; // a kernel row is one run, or each tap is
+    const struct gemm g = {
+        .segments_h = a->kernel_h,
+        .segments_w = a->kernel_w / taps,
+        .steps = (taps * a->in_c + step - 1) / step,
+        .segment_row = (int64_t)a->dilation_h * a->in_row,
+        .segment_column = (int64_t)a->dilation_w * a->in_c,
+        .in_row = (int64_t)a->stride_h * a->in_row,
+        .in_column = (int64_t)a->stride_w * a->in_c,
+        .out_row = a->out_row,
+        .out_column = a->out_c,
+        .zp = a->out_zp + 128, .lo = a->lo + 128, .hi = a->hi + 128, .bounded = a->bounded,
+        .min = a->min, .max = a->max,
+    };
+    return g;
+}
+
+QN_INLINE struct gemm gemm_of_linear(const struct qn_linear_args *a, int32_t step) {
+    const struct gemm g = {
+        .segments_h = 1, .segments_w = 1, .steps = (a->k + step - 1) / step,
+        .in_column = a->a_row, .out_column = a->out_row,
+        .zp = a->out_zp + 128, .lo = a->lo + 128, .hi = a->hi + 128, .bounded = a->bounded,
+        .min = a->min, .max = a->max,
+    };
+    return g;
+}
+#endif

@@ -91,7 +91,7 @@ bool convert_range(Node *node) {
 
 // ---- elementwise on constants, with broadcasting
 
-enum { MAX_CONSTANT_OPERANDS = 3 };
+enum { MAX_CONSTANT_OPERANDS = 16 };
 
 typedef struct {
     int count, rank;
@@ -150,10 +150,12 @@ static bool bind_constants(Node *node, const Constants *constants, Elem elem, Co
     return node_bind_dense(node, 0, dense_new(importer->scratch, type, tensor.data, false));
 }
 
+// The rest has the sign of the dividend with attribute fmod, else that of the divisor.
 static double modulo(const Node *node, double a, double b) {
-    double rest = b != 0 ? fmod(a, b) : 0;
-    if (!node_int(node, "fmod", 0) && rest != 0 && (rest < 0) != (b < 0)) rest += b;
-    return rest;
+    double rest = fmod(a, b);
+    if (node_int(node, "fmod", 0)) return rest;
+    if (rest == 0) return copysign(0, b);
+    return (rest < 0) != (b < 0) ? rest + b : rest;
 }
 
 static double compare(const Node *node, const double *x) {
@@ -198,6 +200,37 @@ bool convert_rounding(Node *node) {
     Constants constants;
     return read_constants(node, 1, &constants) &&
            bind_constants(node, &constants, constants.dense[0]->type->elem, round_toward);
+}
+
+// ---- ops that also have a form on tensors: on constants alone
+
+static double power(const Node *node, const double *x) { return (void)node, pow(x[0], x[1]); }
+
+bool fold_pow(Node *node) {
+    Constants constants;
+    return read_constants(node, 2, &constants) &&
+           bind_constants(node, &constants, constants.dense[0]->type->elem, power);
+}
+
+static double extremum(const Node *node, const double *x) {
+    bool maximum = !strcmp(node->proto->op_type, "Max");
+    double result = x[0];
+    for (int i = 1; i < node_input_count(node); i++)
+        if (isnan(x[i]) || (maximum ? x[i] > result : x[i] < result)) result = x[i];
+    return result;
+}
+
+bool fold_extremum(Node *node) {
+    Constants constants;
+    return read_constants(node, node_input_count(node), &constants) &&
+           bind_constants(node, &constants, constants.dense[0]->type->elem, extremum);
+}
+
+bool node_is_constant(const Node *node) {
+    int count = node_input_count(node);
+    for (int i = 0; i < count; i++)
+        if (!node_dense(node, i)) return false;
+    return count > 0 && count <= MAX_CONSTANT_OPERANDS;
 }
 
 // Of all elements of a constant: sizes of shapes.

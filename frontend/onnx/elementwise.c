@@ -103,22 +103,21 @@ bool convert_abs(Node *node) {
 
 // Constant exponents for which there is an exact form.
 bool convert_pow(Node *node) {
+    if (node_is_constant(node)) return fold_pow(node);
     Value *input = node_input(node, 0), *output = NULL;
     const Dense *dense = node_dense(node, 1);
     if (!input) return false;
-    bool uniform = dense && dense_count(dense) > 0;
-    double exponent = uniform ? dense_f64(dense, 0) : 0;
-    for (int64_t i = 1; uniform && !dense->splat && i < dense_count(dense); i++) uniform = dense_f64(dense, i) == exponent;
-    uniform &= dense && dense_count(dense) == 1;
-    if (uniform && exponent == 1) output = input;
-    else if (uniform && exponent == 2) output = emit_binary(node, OP_mul, input, input);
-    else if (uniform && exponent == 3) output = emit_binary(node, OP_mul, emit_binary(node, OP_mul, input, input), input);
-    else if (uniform && exponent == 0.5) output = emit_unary(node, OP_sqrt, input, NULL);
+    bool single = dense && dense_count(dense) == 1 && dense->type->rank <= input->type->rank;
+    double exponent = single ? dense_f64(dense, 0) : 0;
+    if (exponent == 1) output = input;
+    else if (exponent == 2) output = emit_binary(node, OP_mul, input, input);
+    else if (exponent == 3) output = emit_binary(node, OP_mul, emit_binary(node, OP_mul, input, input), input);
+    else if (exponent == 0.5) output = emit_unary(node, OP_sqrt, input, NULL);
     else return node_error(node, "only the constant exponents 0.5, 1, 2 and 3 are supported");
     return node_bind(node, 0, output);
 }
 
-// ---- minimum and maximum: of constants by comparison, with one constant number as a clip
+// ---- minimum and maximum: of constants, or with a constant number, as a clip
 
 static Value *emit_extremum(const Node *node, Value *a, Value *b, bool maximum) {
     if (!a || !b) return NULL;
@@ -133,6 +132,7 @@ static Value *emit_extremum(const Node *node, Value *a, Value *b, bool maximum) 
 }
 
 static bool convert_extremum(Node *node, bool maximum) {
+    if (node_is_constant(node)) return fold_extremum(node);
     Value *value = node_input(node, 0);
     for (int i = 1; value && i < node_input_count(node); i++)
         value = emit_extremum(node, value, node_input(node, i), maximum);

@@ -75,6 +75,10 @@ static bool declare_outputs(Importer *importer, const Onnx__GraphProto *graph) {
             const char *name = graph->node[i]->output[j];
             if (*name && !declare(importer, name, "the result")) return false;
         }
+    for (size_t i = 0; i < graph->n_value_info; i++) {
+        Symbol *symbol = symbol_find(importer, graph->value_info[i]->name ? graph->value_info[i]->name : "");
+        if (symbol) symbol->info = graph->value_info[i];
+    }
     for (size_t i = 0; i < graph->n_output; i++) {
         const char *name = graph->output[i]->name ? graph->output[i]->name : "";
         Symbol *symbol = symbol_find(importer, name);
@@ -97,19 +101,11 @@ typedef struct {
     const ShapeOption *option;
 } Input;
 
-static bool read_input(Importer *importer, const Onnx__ValueInfoProto *info, Input *input) {
-    if (!info->name || !*info->name) return fail(importer, "an input of the graph has no name");
-    input->name = info->name;
-    if (!info->type || info->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !info->type->tensor_type)
-        return fail(importer, "input '%s' is not a tensor", input->name);
-    const Onnx__TypeProto__Tensor *tensor = info->type->tensor_type;
-    if (!elem_from_onnx(tensor->elem_type, &input->elem))
-        return fail(importer, "input '%s' has elements of type %s, which is not supported", input->name,
-                    onnx_type_name(tensor->elem_type));
+// False if the element type or the number of dimensions is not supported.
+static bool read_type(const Onnx__TypeProto__Tensor *tensor, Input *input) {
+    if (!tensor || !elem_from_onnx(tensor->elem_type, &input->elem)) return false;
     if (!tensor->shape) return true;
-    if (tensor->shape->n_dim > MAX_RANK)
-        return fail(importer, "input '%s' has %zu dimensions; at most %d are supported", input->name,
-                    tensor->shape->n_dim, MAX_RANK);
+    if (tensor->shape->n_dim > MAX_RANK) return false;
     input->has_shape = true;
     input->rank = (int)tensor->shape->n_dim;
     for (int i = 0; i < input->rank; i++) {
@@ -120,6 +116,17 @@ static bool read_input(Importer *importer, const Onnx__ValueInfoProto *info, Inp
             input->symbols[i] = dim->dim_param;
     }
     return true;
+}
+
+static bool read_input(Importer *importer, const Onnx__ValueInfoProto *info, Input *input) {
+    if (!info->name || !*info->name) return fail(importer, "an input of the graph has no name");
+    input->name = info->name;
+    if (!info->type || info->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !info->type->tensor_type)
+        return fail(importer, "input '%s' is not a tensor", input->name);
+    const Onnx__TypeProto__Tensor *tensor = info->type->tensor_type;
+    if (read_type(tensor, input)) return true;
+    return fail(importer, "input '%s' has elements of type %s and %zu dimensions, which is not supported", input->name,
+                onnx_type_name(tensor->elem_type), tensor->shape ? tensor->shape->n_dim : 0);
 }
 
 static const char *dims_text(Importer *importer, int rank, const int64_t *dims, const char *const *symbols) {
@@ -256,10 +263,25 @@ static const char *printable(Arena *arena, const char *text) {
     return copy;
 }
 
+// A stand-in of the type that the model states, so that the nodes behind a failed one are still examined; the module
+// is dropped in the end. NULL if the model states none, or not all of it.
+static Value *stand_in(Importer *importer, const Symbol *symbol) {
+    Input input = {0};
+    const Onnx__TypeProto *type = symbol->info ? symbol->info->type : NULL;
+    if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || !read_type(type->tensor_type, &input)) return NULL;
+    bool fixed = input.elem == ELEM_F32 && input.rank > 0 && dims_count(input.rank, input.dims) > 0;
+    if (!fixed) return NULL;
+    const Type *tensor = type_tensor(importer->arena, input.elem, input.rank, input.dims);
+    return op_result(op_new(&importer->builder, OP_requantize, 0, NULL, 1, &tensor, NULL), 0);
+}
+
 static void mark_broken(Importer *importer, const Onnx__NodeProto *proto) {
     for (size_t i = 0; i < proto->n_output; i++) {
         Symbol *symbol = proto->output[i][0] ? symbol_find(importer, proto->output[i]) : NULL;
-        if (symbol) symbol->broken = symbol->defined = true;
+        if (!symbol) continue;
+        symbol->defined = true;
+        symbol->value = stand_in(importer, symbol);
+        symbol->broken = !symbol->value;
     }
 }
 

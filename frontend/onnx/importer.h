@@ -15,10 +15,11 @@
 enum { MAX_RESOURCE_INLINE = 64 };          // larger constants become resources
 
 // What an ONNX tensor name stands for. A constant has `dense`, and a `value` once an op took it. A `broken` one is the
-// result of a node that failed: what depends on it is passed over.
+// result of a node that failed: what depends on it is passed over, unless the model states its type.
 typedef struct Symbol {
     const char *name;
     const Onnx__TensorProto *initializer; // decoded on first use
+    const Onnx__ValueInfoProto *info;     // the type that the model states
     const Dense *dense;
     Value *value;
     bool defined;    // an input, initializer, or result of a node already converted
@@ -99,6 +100,8 @@ const Dense *symbol_dense(Importer *importer, Symbol *symbol);
 Value *symbol_value(Importer *importer, Symbol *symbol);
 // A constant op. `dense` is copied into the module unless it is there already (`owned`).
 Value *emit_constant(Importer *importer, const Dense *dense, bool owned, const char *name);
+// The name for another form of the constant input `index`: its own, which an unused op of the first form gives up.
+const char *take_name(const Node *node, int index);
 // Gives the value the tensor's own name, or, when another value has that, a name derived from it.
 void name_value(Importer *importer, Value *value, const char *name);
 
@@ -148,3 +151,9 @@ Value *emit_ints(const Node *node, int count, const int64_t *values);
 // Between ONNX's N C spatial and nn's channels last, for rank 3 and 4 (rank 3 gets a height of 1).
 Value *emit_to_nhwc(const Node *node, Value *input);
 Value *emit_from_nhwc(const Node *node, Value *input, int rank);
+
+// ---- computing on constants (constants.c)
+
+bool node_is_constant(const Node *node); // all inputs are
+bool fold_pow(Node *node);
+bool fold_extremum(Node *node);

@@ -20,7 +20,7 @@ static Value *emit_weight(const Node *node, int index, bool rows_are_outputs, do
     const Dense *dense = scaled(importer, node_dense(node, index), factor);
     if (elem_bits(dense->type->elem) < 8) return node_error(node, "its weight has packed elements"), NULL;
     dense = dense_transpose(importer->arena, dense, rows_are_outputs ? (int[]){0, 1} : (int[]){1, 0});
-    return emit_constant(importer, dense, !dense->splat, node->proto->input[index]);
+    return emit_constant(importer, dense, !dense->splat, take_name(node, index));
 }
 
 static Value *emit_scaled(const Node *node, Value *value, double factor) {
@@ -38,7 +38,7 @@ static Value *emit_bias(const Node *node, int64_t count, double beta) {
     const Dense *bias = scaled(importer, dense, beta);
     Dense *kept = dense_new(importer->arena, type_tensor(importer->arena, ELEM_F32, 1, &count), bias->data,
                             bias->splat || columns != count);
-    return emit_constant(importer, kept, false, node->proto->input[2]);
+    return emit_constant(importer, kept, false, take_name(node, 2));
 }
 
 static Value *emit_plain_gemm(const Node *node, Value *a, bool transposed, double alpha) {

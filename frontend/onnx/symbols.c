@@ -53,6 +53,16 @@ void name_value(Importer *importer, Value *value, const char *name) {
     value->name = arena_strdup(importer->arena, own);
 }
 
+const char *take_name(const Node *node, int index) {
+    const char *name = node->proto->input[index];
+    Symbol *symbol = symbol_find(node->importer, name);
+    Value *value = symbol ? symbol->value : NULL;
+    if (!value || !value->def || value->uses || !value->name || strcmp(value->name, name)) return name;
+    value->name = NULL;
+    symbol->named = false;
+    return name;
+}
+
 Value *emit_constant(Importer *importer, const Dense *dense, bool owned, const char *name) {
     Arena *arena = importer->arena;
     const Type *type = type_tensor(arena, dense->type->elem, dense->type->rank, dense->type->shape);

@@ -95,7 +95,7 @@ static Value *emit_filter(const Node *node) {
         dense = dense_reshape(importer->scratch, dense, 4, (int64_t[]){shape[0], shape[1], 1, shape[2]});
     if (elem_bits(dense->type->elem) < 8) return node_error(node, "its weight has packed elements"), NULL;
     dense = dense_transpose(importer->arena, dense, (int[]){0, 2, 3, 1});
-    return emit_constant(importer, dense, !dense->splat, node->proto->input[1]);
+    return emit_constant(importer, dense, !dense->splat, take_name(node, 1));
 }
 
 static bool check_kernel_shape(const Node *node, const Type *weight) {
@@ -219,7 +219,8 @@ static bool read_factors(const Node *node, const Type *input, int index, int64_t
     const Onnx__AttributeProto *attr = node_attr(node, "scales");
     bool by_sizes = !(dense && dense_count(dense)) && sizes && !attr;
     int64_t count = attr ? (int64_t)attr->n_floats : by_sizes ? dense_count(sizes) : dense ? dense_count(dense) : 0;
-    if (count != 4 || input->rank != 4 || node_attr(node, "axes"))
+    bool stretched = !strcmp(node_string(node, "keep_aspect_ratio_policy", "stretch"), "stretch");
+    if (count != 4 || input->rank != 4 || node_attr(node, "axes") || !stretched)
         return node_error(node, "only images with constant sizes or scales of all 4 dimensions are supported");
     for (int i = 0; i < 4; i++) {
         int64_t size = input->shape[i], factor;

@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Writes the small ONNX models of this folder's tests: one for each operator that is imported, and broken ones.
+
+Needs the packages onnx and numpy; the models are committed, so the tests do not. Usage: make_models.py [folder]
+"""
+import os
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FOLDER = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "models")
+
+
+def tensor(name, values, kind=np.float32):
+    return numpy_helper.from_array(np.asarray(values, dtype=kind), name)
+
+
+def ints(name, *values):
+    return tensor(name, values, np.int64)
+
+
+def ramp(name, *shape):
+    count = int(np.prod(shape))
+    return tensor(name, np.arange(count).reshape(shape) * 0.5)
+
+
+def info(name, shape, kind=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def node(op, inputs, outputs="y", name="", domain="", **attributes):
+    return helper.make_node(op, inputs.split(","), outputs.split(","), name=name, domain=domain, **attributes)
+
+
+def model(file, nodes, x=(1, 2, 4, 4), constants=(), opset=17, outputs=("y",), inputs=None, domains=()):
+    """A model with input x, the nodes and constants, and outputs of unstated shape."""
+    inputs = [info("x", x)] if inputs is None else inputs
+    outputs = [helper.make_empty_tensor_value_info(name) if isinstance(name, str) else name for name in outputs]
+    graph = helper.make_graph(nodes, file, inputs, outputs, list(constants))
+    imports = [helper.make_opsetid("", opset)] + [helper.make_opsetid(name, 1) for name in domains]
+    made = helper.make_model(graph, opset_imports=imports, ir_version=3 if opset < 9 else 8, producer_name="qanat")
+    onnx.save(made, os.path.join(FOLDER, file + ".onnx"))
+
+
+def field(number, content):
+    """A protobuf field of bytes."""
+    length, prefix = len(content), b""
+    while length > 127:
+        prefix += bytes([length & 127 | 128])
+        length >>= 7
+    return bytes([number << 3 | 2]) + prefix + bytes([length]) + content
+
+
+def nested(depth):
+    return field(1, field(5, field(6, nested(depth - 1)))) if depth else b""
+
+
+def convolutions():
+    w, b = ramp("w", 4, 2, 3, 3), tensor("b", [1, 2, 3, 4])
+    model("conv", [node("Conv", "x,w,b", strides=[2, 1], pads=[0, 1, 2, 1], dilations=[1, 2])], constants=[w, b])
+    model("conv_group", [node("Conv", "x,w", group=2)], constants=[ramp("w", 2, 1, 3, 3)])
+    model("conv_same_upper", [node("Conv", "x,w", auto_pad="SAME_UPPER", strides=[2, 2])], constants=[w])
+    model("conv_same_lower", [node("Conv", "x,w", auto_pad="SAME_LOWER", strides=[2, 2])], constants=[w])
+    model("conv_valid", [node("Conv", "x,w", auto_pad="VALID", kernel_shape=[3, 3])], constants=[w])
+    model("conv_1d", [node("Conv", "x,w", pads=[1, 0])], x=(1, 2, 8), constants=[ramp("w", 4, 2, 3)])
+    model("conv_3d", [node("Conv", "x,w", name="deep")], x=(1, 2, 4, 4, 4), constants=[ramp("w", 4, 2, 3, 3, 3)])
+    parts = [tensor(name, [1, 2]) for name in ("scale", "bias", "mean", "variance")]
+    model("batch_normalization", [node("BatchNormalization", "x,scale,bias,mean,variance", epsilon=0.5)], constants=parts)
+    model("batch_normalization_2d", [node("BatchNormalization", "x,scale,bias,mean,variance")], x=(3, 2), constants=parts)
+
+
+def products():
+    w, c = ramp("w", 3, 2), tensor("c", [1, 2])
+    model("gemm", [node("Gemm", "x,w,c", alpha=2.0, beta=0.5)], x=(4, 3), constants=[w, c])
+    model("gemm_transposed", [node("Gemm", "x,w", transA=1, transB=1)], x=(3, 4), constants=[ramp("w", 2, 3)])
+    model("gemm_rows", [node("Gemm", "x,w,c")], x=(2, 3), constants=[w, tensor("c", [[1], [2]])])
+    model("matmul", [node("MatMul", "x,w")], x=(5, 4, 3), constants=[w])
+    model("matmul_tensors", [node("MatMul", "x,x")], x=(2, 3, 3))
+    model("matmul_vector", [node("MatMul", "x,w")], x=(3,), constants=[w])
+
+
+def pools():
+    model("max_pool", [node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1, dilations=[1, 2])], x=(1, 2, 5, 5))
+    model("max_pool_1d", [node("MaxPool", "x", kernel_shape=[2])], x=(1, 2, 5))
+    model("average_pool", [node("AveragePool", "x", kernel_shape=[3, 3], pads=[1, 1, 0, 0], count_include_pad=1)])
+    model("average_pool_same", [node("AveragePool", "x", kernel_shape=[2, 2], auto_pad="SAME_UPPER")])
+    model("global_average_pool", [node("GlobalAveragePool", "x")])
+    model("global_max_pool", [node("GlobalMaxPool", "x")])
+    model("reduce_mean", [node("ReduceMean", "x", axes=[-1, 2], keepdims=0)])
+    model("reduce_mean_input", [node("ReduceMean", "x,axes")], constants=[ints("axes", 1)], opset=18)
+    model("reduce_mean_noop", [node("ReduceMean", "x", "m", noop_with_empty_axes=1), node("Relu", "m")], opset=18)
+    model("reduce_sum", [node("ReduceSum", "x,axes")], constants=[ints("axes", 1)])
+
+
+def activations():
+    for op in ("Relu", "Sigmoid", "Tanh", "Exp", "Sqrt"):
+        model(op.lower(), [node(op, "x")])
+    model("abs", [node("Abs", "x")])
+    model("hard_swish", [node("HardSwish", "x")])
+    model("hard_sigmoid", [node("HardSigmoid", "x", alpha=0.25)])
+    model("leaky_relu", [node("LeakyRelu", "x", alpha=0.25)])
+    model("prelu", [node("PRelu", "x,slope")], constants=[tensor("slope", [[[0.25]], [[0.5]]])])
+    model("prelu_one", [node("PRelu", "x,slope")], constants=[tensor("slope", [0.25])])
+    model("clip", [node("Clip", "x,,max")], constants=[tensor("max", 6)])
+    model("clip_attributes", [node("Clip", "x", min=0.0, max=6.0)], opset=7)
+    model("clip_not_constant", [node("Clip", "x,,max", name="clip")],
+          inputs=[info("x", [4]), info("max", [])])
+    model("softmax", [node("Softmax", "x", axis=1)])
+    model("softmax_flat", [node("Softmax", "x", axis=1)], opset=9)
+
+
+def arithmetic():
+    c = tensor("c", [[[1]], [[2]]])
+    for op in ("Add", "Sub", "Mul", "Div"):
+        model(op.lower(), [node(op, "x,c")], constants=[c])
+    model("sum", [node("Sum", "x,c,x")], constants=[c])
+    model("neg", [node("Neg", "x")])
+    model("reciprocal", [node("Reciprocal", "x")])
+    model("max", [node("Max", "x,c")], constants=[tensor("c", 0)])
+    model("min", [node("Min", "c,x")], constants=[tensor("c", 6)])
+    model("pow", [node("Pow", "x,two", "s"), node("Pow", "s,half")],
+          constants=[tensor("two", 2), tensor("half", 0.5)])
+
+
+def moves():
+    model("concat", [node("Concat", "x,x", axis=-3)])
+    model("flatten", [node("Flatten", "x", axis=2)])
+    model("reshape", [node("Reshape", "x,shape")], constants=[ints("shape", 0, -1, 2)])
+    model("transpose", [node("Transpose", "x")], x=(1, 2, 3))
+    model("squeeze", [node("Squeeze", "x,axes")], x=(1, 2, 1), constants=[ints("axes", -1)])
+    model("squeeze_attribute", [node("Squeeze", "x")], x=(1, 2, 1), opset=11)
+    model("unsqueeze", [node("Unsqueeze", "x,axes")], x=(2,), constants=[ints("axes", 0, -1)])
+    model("unsqueeze_attribute", [node("Unsqueeze", "x", axes=[0, 3])], x=(2, 3), opset=11)
+    model("pad", [node("Pad", "x,pads,value,axes")], opset=18,
+          constants=[ints("pads", 1, 2, 3, -1), tensor("value", 1), ints("axes", -1, 2)])
+    model("pad_attributes", [node("Pad", "x", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=-1.0)], opset=9)
+    model("pad_reflect", [node("Pad", "x,pads", name="border", mode="reflect")], constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)])
+    model("slice", [node("Slice", "x,starts,ends,axes,steps")],
+          constants=[ints("starts", -1, 1), ints("ends", -(2**63), 2**63 - 1), ints("axes", 2, -1), ints("steps", -2, 1)])
+    model("slice_attributes", [node("Slice", "x", starts=[1, -3], ends=[9, -1], axes=[1, 2])], opset=9)
+    model("split", [node("Split", "x,sizes", "y,z", axis=2)], constants=[ints("sizes", 1, 3)], outputs=("y", "z"))
+    model("split_equal", [node("Split", "x", "y,z", axis=1)], outputs=("y", "z"), opset=11)
+    model("gather", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[ints("i", 0, 3, -1)])
+    model("gather_even", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[ints("i", 3, 1)])
+    model("gather_one", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[tensor("i", -1, np.int64)])
+    model("expand", [node("Expand", "x,shape")], x=(3, 1), constants=[ints("shape", 2, 1, 4)])
+    model("tile", [node("Tile", "x,repeats")], x=(1, 3), constants=[ints("repeats", 2, 2)])
+    model("identity", [node("Identity", "x", "a"), node("Relu", "a", "b"), node("Identity", "b")])
+    model("dropout", [node("Relu", "x", "a"), node("Dropout", "a", "y,mask")])
+    model("cast", [node("Cast", "x", to=TensorProto.INT32)], x=(2,))
+    model("depth_to_space", [node("DepthToSpace", "x", blocksize=2, mode="CRD")], x=(1, 8, 2, 3))
+    scales = tensor("scales", [1, 1, 2, 3])
+    model("resize", [node("Resize", "x,,scales", mode="nearest", coordinate_transformation_mode="asymmetric",
+                          nearest_mode="floor")], constants=[scales])
+    model("upsample", [node("Upsample", "x,scales", mode="nearest")], constants=[scales], opset=9)
+
+
+def constants():
+    model("constant", [node("Constant", "", "c", value_floats=[1.0, 2.0]), node("Add", "x,c")], x=(2,))
+    model("constant_of_shape", [node("ConstantOfShape", "shape", "c", value=tensor("v", [2])), node("Add", "x,c")],
+          x=(2, 3), constants=[ints("shape", 2, 3)])
+    # The usual chain of an exporter: reshape to [shape(x)[0], -1].
+    model("shape", [node("Shape", "x", "s"), node("Gather", "s,zero", "n"), node("Unsqueeze", "n,axis", "u"),
+                    node("Concat", "u,rest", "t", axis=0), node("Reshape", "x,t")],
+          x=("batch", 2, 4), constants=[tensor("zero", 0, np.int64), ints("axis", 0), ints("rest", -1)])
+    # A range, compared and chosen from: reshape to [-1, 4] by arithmetic on constants.
+    model("arithmetic", [
+        node("Size", "x", "size"), node("Shape", "x", "s", start=2), node("ReduceProd", "s", "p", keepdims=0),
+        node("Div", "size,p", "d"), node("Mod", "d,three", "m"), node("Range", "m,three,one", "r"),
+        node("Greater", "r,m", "big"), node("Not", "big", "small"), node("Equal", "r,m", "same"),
+        node("GreaterOrEqual", "r,m", "ge"), node("Less", "r,m", "less"), node("LessOrEqual", "r,m", "le"),
+        node("And", "same,ge", "both"), node("Or", "both,less", "any"), node("And", "any,le", "all"),
+        node("And", "all,small", "choice"), node("Where", "choice,minus,four", "t"),
+        node("Cast", "t", "f", to=TensorProto.FLOAT), node("Floor", "f", "g"), node("Ceil", "g", "h"),
+        node("Cast", "h", "t64", to=TensorProto.INT64), node("Reshape", "x,t64")],
+        x=(1, 5, 4, 4), constants=[tensor("one", 1, np.int64), tensor("three", 4, np.int64), ints("minus", -1), ints("four", 4)])
+
+
+def shapes_and_errors():
+    relu = [node("Relu", "x")]
+    model("symbolic", [node("Add", "x,z")], inputs=[info("x", ["n", 3]), info("z", ["n", 3])])
+    model("no_shape", relu, inputs=[info("x", None)])
+    model("input_with_initializer", [node("Add", "x,w")], inputs=[info("x", [2]), info("w", [2])],
+          constants=[tensor("w", [1, 2])], opset=8)
+    model("unsupported", [node("Erf", "x", "a", name="first"), node("Erf", "a", "b", name="second"),
+                          node("Pad", "x,pads", "c", name="third", mode="edge"),
+                          node("Fancy", "b", domain="com.example", name="fourth")],
+          constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)], domains=("com.example",))
+    model("opset_6", relu, opset=6)
+    model("newer_op", [node("HardSwish", "x", name="swish")], opset=13)
+    model("undefined_name", [node("Add", "x,later", name="early"), node("Relu", "x", "later")])
+    model("twice", [node("Relu", "x"), node("Tanh", "x")])
+    model("not_broadcastable", [node("Add", "x,c", name="sum")], constants=[tensor("c", [1, 2, 3])])
+    model("huge_constant", [node("ConstantOfShape", "shape", name="huge")], inputs=[], constants=[ints("shape", 2**40, 2**40)])
+    model("integers", [node("Add", "x,x", name="sum")], inputs=[info("x", [2], TensorProto.INT64)])
+    short = tensor("w", [1, 2, 3, 4])
+    short.dims[0] = 5
+    model("short_data", [node("Add", "x,w")], x=(5,), constants=[short])
+    negative = tensor("w", [1])
+    negative.dims[0] = -1
+    model("negative_dim", [node("Add", "x,w")], x=(5,), constants=[negative])
+    with open(os.path.join(FOLDER, "deep.onnx"), "wb") as file:  # graph in attribute in node in graph in …
+        file.write(field(7, nested(100)))
+    with open(os.path.join(FOLDER, "text.onnx"), "w", encoding="ascii") as file:
+        file.write("This is a text file, not a model.\n")
+    with open(os.path.join(FOLDER, "empty.onnx"), "wb"):
+        pass
+
+
+os.makedirs(FOLDER, exist_ok=True)
+for make in (convolutions, products, pools, activations, arithmetic, moves, constants, shapes_and_errors):
+    make()

@@ -1,0 +1,89 @@
+// Reading files, and model files by what they begin with.
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "frontend/frontend.h"
+#include "ir/verify.h"
+
+enum { MAP_FROM_BYTES = 1 << 20 };
+
+// Mapped files stay mapped: they live as long as the process, as does what points into them.
+static const char *map_file(int file, size_t bytes) {
+    long page = sysconf(_SC_PAGESIZE);
+    if (bytes % (size_t)page == 0) return NULL; // no room for the final NUL
+    void *data = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file, 0);
+    return data == MAP_FAILED ? NULL : data;
+}
+
+// To the end, whatever the size said: pipes and devices have none.
+static const char *read_all(Arena *arena, int file, size_t expected, size_t *bytes) {
+    size_t capacity = expected + 4096, length = 0;
+    char *data = arena_alloc(arena, capacity);
+    for (;;) {
+        ssize_t got = read(file, data + length, capacity - length - 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return NULL;
+        if (!got) break;
+        length += (size_t)got;
+        if (length + 1 < capacity) continue;
+        char *grown = arena_alloc(arena, capacity *= 2);
+        memcpy(grown, data, length);
+        data = grown;
+    }
+    data[length] = 0;
+    *bytes = length;
+    return data;
+}
+
+const char *read_file(Arena *arena, Diag *diag, const char *path, size_t *bytes) {
+    bool standard_input = !strcmp(path, "-");
+    int file = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    const char *data = NULL;
+    if (file >= 0 && fstat(file, &status) == 0) {
+        bool regular = S_ISREG(status.st_mode);
+        if (regular && status.st_size >= MAP_FROM_BYTES) {
+            *bytes = (size_t)status.st_size;
+            data = map_file(file, *bytes);
+        }
+        if (!data) data = read_all(arena, file, regular ? (size_t)status.st_size : 0, bytes);
+    }
+    int cause = errno;
+    if (file >= 0 && !standard_input) close(file);
+    if (!data) diag_error(diag, loc_file(path), "cannot be read: %s", strerror(cause));
+    return data;
+}
+
+// The textual IR begins with a comment, `module` or `func`, after white space.
+static bool looks_textual(const char *data, size_t bytes) {
+    static const char *const starts[] = {"//", "module", "func"};
+    size_t i = 0;
+    while (i < bytes && strchr(" \t\r\n", data[i]) && data[i]) i++;
+    for (int k = 0; k < 3; k++) {
+        size_t length = strlen(starts[k]);
+        if (bytes - i >= length && !memcmp(data + i, starts[k], length)) return true;
+    }
+    return false;
+}
+
+static bool ends_in(const char *path, const char *end) {
+    size_t length = strlen(path), tail = strlen(end);
+    return length >= tail && !strcmp(path + length - tail, end);
+}
+
+Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options) {
+    size_t bytes;
+    const char *data = read_file(arena, diag, path, &bytes);
+    if (!data) return NULL;
+    if (!bytes) {
+        diag_error(diag, loc_file(path), "the file is empty");
+        return NULL;
+    }
+    if (!looks_textual(data, bytes) && !ends_in(path, ".qir")) return import_onnx(arena, diag, path, data, bytes, options);
+    Module *module = parse_qir(arena, diag, path, data, bytes);
+    return module && module_verify(module, diag) ? module : NULL;
+}

@@ -1,0 +1,161 @@
+// Reads calibration tables (name threshold min max) and quantization tables (name type). Every bad line is reported,
+// with its column; a name that stands twice is an error.
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "frontend/tables/tables.h"
+#include "ir/map.h"
+#include "tables_parser.h"
+
+static Loc place_loc(const TableState *state, TablePlace place) {
+    return (Loc){.file = state->path, .line = place.line, .column = place.column};
+}
+
+bool table_fault(TableState *state, TablePlace place, const char *text) {
+    state->good = false;
+    state->faults++;
+    return diag_error(state->diag, place_loc(state, place), "%s", text);
+}
+
+static bool fault(TableState *state, const TableWord *word, const char *text) {
+    return table_fault(state, word->place, text);
+}
+
+// The words of a line: exactly `count`.
+static bool take_words(TableState *state, const TableWord *words, int count, const TableWord **out, const char *form) {
+    int found = 0;
+    const TableWord *last = words;
+    for (const TableWord *word = words; word; word = word->next) {
+        if (found < count) out[found] = word;
+        found++;
+        if (found <= count + 1) last = word;
+    }
+    if (found == count) return true;
+    return fault(state, last, arena_printf(state->scratch, "found %d words, expected `%s`", found, form));
+}
+
+static bool take_number(TableState *state, const TableWord *word, double *value) {
+    char *end;
+    *value = strtod(word->text, &end);
+    if (end != word->text && !*end && isfinite(*value)) return true;
+    return fault(state, word, arena_printf(state->scratch, "'%.60s' is not a finite number", word->text));
+}
+
+static void *grown(TableState *state, void *entries, int count, size_t size) {
+    if (count < state->capacity) return entries;
+    state->capacity = state->capacity ? 2 * state->capacity : 64;
+    char *more = arena_alloc(state->arena, size * (size_t)state->capacity);
+    if (count) memcpy(more, entries, size * (size_t)count);
+    return more;
+}
+
+typedef struct { void *table; Map *names; } Reading;
+
+static bool take_name(TableState *state, const TableWord *word) {
+    void **slot = map_get(((Reading *)state->out)->names, word->text);
+    if (*slot) {
+        fault(state, word, arena_printf(state->scratch, "'%s' stands twice", word->text));
+        return diag_note(state->diag, place_loc(state, ((const TableWord *)*slot)->place), "the first time");
+    }
+    *slot = (void *)word;
+    return true;
+}
+
+// ---- calibration
+
+static void calibration_line(TableState *state, const TableWord *words) {
+    CalibrationTable *table = ((Reading *)state->out)->table;
+    const TableWord *word[4];
+    CalibrationEntry entry = {0};
+    if (!take_words(state, words, 4, word, "name threshold min max") || !take_name(state, word[0])) return;
+    double *const numbers[] = {&entry.threshold, &entry.min, &entry.max};
+    for (int i = 0; i < 3; i++)
+        if (!take_number(state, word[i + 1], numbers[i])) return;
+    if (entry.threshold < 0) {
+        fault(state, word[1], "the threshold is negative");
+        return;
+    }
+    if (entry.min > entry.max) {
+        fault(state, word[2], "min exceeds max");
+        return;
+    }
+    entry.name = word[0]->text;
+    entry.loc = place_loc(state, word[0]->place);
+    table->entries = grown(state, table->entries, table->count, sizeof entry);
+    table->entries[table->count++] = entry;
+}
+
+// `# method: kl` and the like; other comments say nothing to us.
+static void calibration_comment(TableState *state, const char *text) {
+    CalibrationTable *table = ((Reading *)state->out)->table;
+    static const char *const keys[] = {"method:", "data:", "model:"};
+    const char **const fields[] = {&table->method, &table->data, &table->model_hash};
+    while (*text == ' ' || *text == '\t') text++;
+    for (int i = 0; i < 3; i++) {
+        size_t length = strlen(keys[i]);
+        if (strncmp(text, keys[i], length)) continue;
+        text += length;
+        while (*text == ' ' || *text == '\t') text++;
+        char *value = arena_strdup(state->arena, text), *end = value + strlen(value);
+        while (end > value && strchr(" \t\r", end[-1])) *--end = 0;
+        *fields[i] = value;
+        return;
+    }
+}
+
+// ---- quantization table
+
+static void qtable_line(TableState *state, const TableWord *words) {
+    Qtable *table = ((Reading *)state->out)->table;
+    const TableWord *word[2];
+    QtableEntry entry = {0};
+    if (!take_words(state, words, 2, word, "name type") || !take_name(state, word[0])) return;
+    if (!elem_find(word[1]->text, &entry.type)) {
+        fault(state, word[1], arena_printf(state->scratch, "unknown type '%.60s', expected one of f32 f16 bf16 i16 i8 i4",
+                                           word[1]->text));
+        return;
+    }
+    entry.name = word[0]->text;
+    entry.loc = place_loc(state, word[0]->place);
+    table->entries = grown(state, table->entries, table->count, sizeof entry);
+    table->entries[table->count++] = entry;
+}
+
+static void no_comment(TableState *state, const char *text) { (void)state, (void)text; }
+
+// ----
+
+static bool read_table(TableState *state, void *table) {
+    size_t bytes;
+    const char *text = read_file(state->arena, state->diag, state->path, &bytes);
+    if (!text) return false;
+    if (bytes > INT_MAX - 16) return diag_error(state->diag, loc_file(state->path), "the table exceeds 2 GB");
+    state->path = arena_strdup(state->arena, state->path);
+    diag_set_source(state->diag, state->path, text, bytes);
+    state->scratch = arena_new();
+    Reading reading = {table, map_new_texts(state->scratch)};
+    state->out = &reading;
+    state->line = state->column = 1;
+    state->good = true;
+    void *scanner = tables_scan_begin(text, bytes);
+    BUG_UNLESS(scanner, "no memory for a scanner");
+    if (tables_parse(state, scanner)) state->good = false;
+    tables_scan_end(scanner);
+    arena_free(state->scratch);
+    return state->good;
+}
+
+bool parse_calibration_table(Arena *arena, Diag *diag, const char *path, CalibrationTable *table) {
+    *table = (CalibrationTable){0};
+    TableState state = {.arena = arena, .diag = diag, .path = path, .take_line = calibration_line,
+                        .take_comment = calibration_comment};
+    return read_table(&state, table);
+}
+
+bool parse_qtable(Arena *arena, Diag *diag, const char *path, Qtable *table) {
+    *table = (Qtable){0};
+    TableState state = {.arena = arena, .diag = diag, .path = path, .take_line = qtable_line, .take_comment = no_comment};
+    return read_table(&state, table);
+}

@@ -1,0 +1,31 @@
+// Between the scanner, the grammar and the reader of tables that people edit: lines of words and numbers. The grammar
+// knows lines only; what the columns mean is in tables.c.
+#pragma once
+#include "frontend/frontend.h"
+
+typedef struct { int line, column; } TablePlace;
+
+typedef struct TableWord {
+    const char *text;
+    TablePlace place;
+    struct TableWord *next;
+} TableWord;
+
+enum { MAX_TABLE_FAULTS = 20 };
+
+typedef struct TableState {
+    Arena *arena, *scratch;
+    Diag *diag;
+    const char *path;
+    int line, column; // of the scanner
+    bool good;
+    int faults; // reported; after MAX_TABLE_FAULTS the rest is not read
+    TableWord *first, *last; // of the line being read
+    // Called at the end of each line that has words, and for each comment.
+    void (*take_line)(struct TableState *state, const TableWord *words);
+    void (*take_comment)(struct TableState *state, const char *text);
+    void *out;
+    int capacity;
+} TableState;
+
+bool table_fault(TableState *state, TablePlace place, const char *text);

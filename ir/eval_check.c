@@ -65,7 +65,7 @@ bool eval_check_close(Diag *diag, const Op *op, const Tensor *const *operands, T
     double bound = as_check_close(op).tolerance * largest;
     for (int64_t i = count - 1; i >= 0; i--) {
         double a = tensor_f64(actual, i), b = tensor_f64(expected, i);
-        if (a == b || fabs(a - b) <= bound) continue;
+        if (a == b || fabs(a - b) <= bound || (isnan(a) && isnan(b))) continue;
         differing++;
         first = i;
     }

@@ -296,10 +296,11 @@ static void print_body(Printer *p, const Interface *interface) {
     print_info(p->out, interface, p->steps);
 }
 
-// gcc allocates registers poorly for the kernels' tiles without the first; the others keep floats exact.
+// gcc allocates registers poorly for the kernels' tiles without the first, and vectorizes no selection by a float without the
+// second; the others keep floats exact.
 static const char *const prologue =
     "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#elif defined(__GNUC__)\n"
-    "#pragma GCC optimize(\"no-tree-coalesce-vars\", \"no-strict-aliasing\", \"fp-contract=off\")\n#endif\n";
+    "#pragma GCC optimize(\"no-tree-coalesce-vars\", \"no-trapping-math\", \"no-strict-aliasing\", \"fp-contract=off\")\n#endif\n";
 
 bool emit_c(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options, Code *code) {
     char *body;

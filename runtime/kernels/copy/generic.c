@@ -11,7 +11,10 @@ enum { QN_COPY_TILE = 16 };
                                           type flip) {                                                                 \
         const int32_t rows = w->size[1], columns = w->size[2];                                                         \
         const ptrdiff_t ir = w->stride[0][1], ic = w->stride[0][2], or = w->stride[1][1], oc = w->stride[1][2];        \
-        if (ic == 1 && oc == 1) {                                                                                      \
+        if (ic == 1 && oc == 1 && flip == 0) {                                                                         \
+            for (int32_t i = 0; i < rows; i++)                                                                         \
+                __builtin_memcpy(out + i * or, in + i * ir, (size_t)columns * sizeof(type));                           \
+        } else if (ic == 1 && oc == 1) {                                                                               \
             for (int32_t i = 0; i < rows; i++)                                                                         \
                 for (int32_t j = 0; j < columns; j++) out[i * or + j] = (type)(in[i * ir + j] ^ flip);                 \
         } else if (ir == 1 && columns < QN_COPY_TILE) {                                                                \

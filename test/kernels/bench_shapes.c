@@ -1,0 +1,217 @@
+// The shapes that kernels are measured on: layers of MobileNetV2 and ResNet-50, and the tensors between them.
+#include <string.h>
+
+#include "runtime/kernel.h"
+#include "test/kernels/bench.h"
+
+typedef struct { int size, kernel, stride, in_c, out_c; } LayerShape; // square images, haloed
+
+static const LayerShape conv_shapes[] = {
+    {224, 3, 2, 3, 32},   {112, 1, 1, 32, 16},  {112, 1, 1, 16, 96}, {56, 1, 1, 144, 24}, {28, 1, 1, 32, 192},
+    {14, 1, 1, 64, 384},  {14, 1, 1, 576, 96},  {7, 1, 1, 960, 160}, {7, 1, 1, 320, 1280}, {56, 1, 1, 64, 256},
+    {56, 3, 1, 64, 64},   {28, 3, 1, 128, 128}, {14, 3, 1, 256, 256}, {7, 3, 1, 512, 512}};
+static const LayerShape depthwise_shapes[] = {{112, 3, 1, 32, 32}, {112, 3, 2, 96, 96}, {56, 3, 1, 144, 144},
+                                              {28, 3, 1, 192, 192}, {14, 3, 1, 384, 384}, {7, 3, 1, 960, 960}};
+static const LayerShape linear_shapes[] = {{1, 1, 1, 1280, 1000}, {1, 1, 1, 2048, 1000}, {64, 1, 1, 512, 512}};
+
+static const struct qn_conv2d_args *conv_args(Arena *arena, const LayerShape *s, bool depthwise) {
+    struct qn_conv2d_args *a = ARENA_NEW(arena, struct qn_conv2d_args);
+    const int in = s->size + s->kernel - 1, out = (in - s->kernel) / s->stride + 1;
+    a->rows = a->out_h = a->out_w = out;
+    a->out_c = s->out_c, a->out_row = out * s->out_c, a->out_image = out * a->out_row;
+    a->in_h = a->in_w = in, a->in_c = s->in_c, a->in_row = in * s->in_c, a->in_image = in * a->in_row;
+    a->kernel_h = a->kernel_w = s->kernel, a->stride_h = a->stride_w = s->stride, a->dilation_h = a->dilation_w = 1;
+    a->group = depthwise ? s->in_c : 1;
+    a->in_zp = -128, a->out_zp = -128, a->lo = -128, a->hi = 127, a->flip = 0x80, a->bounded = 1, a->max = 6;
+    return a;
+}
+static const struct qn_linear_args *linear_args(Arena *arena, const LayerShape *s) {
+    struct qn_linear_args *a = ARENA_NEW(arena, struct qn_linear_args);
+    *a = (struct qn_linear_args){.rows = s->size, .k = s->in_c, .n = s->out_c, .a_row = s->in_c, .out_row = s->out_c,
+                                 .in_zp = 3, .lo = -128, .hi = 127, .flip = 0x80, .bounded = 1, .max = 6};
+    return a;
+}
+
+int bench_layers(const KernelInfo *row, Arena *arena, BenchCall *calls, int max) {
+    const bool linear = !strcmp(row->family, "linear"), depthwise = !strcmp(row->family, "depthwise");
+    const LayerShape *shapes = linear ? linear_shapes : depthwise ? depthwise_shapes : conv_shapes;
+    int count = (int)(linear ? sizeof linear_shapes : depthwise ? sizeof depthwise_shapes : sizeof conv_shapes) /
+                (int)sizeof(LayerShape);
+    if (count > max) count = max;
+    for (int i = 0; i < count; i++) {
+        const LayerShape *s = &shapes[i];
+        BenchCall *call = &calls[i];
+        *call = (BenchCall){0};
+        if (linear) {
+            call->args = linear_args(arena, s);
+            call->shape = arena_printf(arena, "%d x %d -> %d", s->size, s->in_c, s->out_c);
+            call->macs = (double)s->size * s->in_c * s->out_c;
+            call->elems[0] = (size_t)s->size * s->in_c, call->elems[4] = (size_t)s->size * s->out_c;
+        } else {
+            const struct qn_conv2d_args *a = conv_args(arena, s, depthwise);
+            call->args = a;
+            call->shape = arena_printf(arena, "%dx%d s%d %dx%d %d -> %d", s->kernel, s->kernel, s->stride, s->size, s->size,
+                                       s->in_c, s->out_c);
+            call->macs = (double)a->out_h * a->out_w * a->out_c * s->kernel * s->kernel * (s->in_c / a->group);
+            call->elems[0] = (size_t)a->in_image, call->elems[4] = (size_t)a->out_image;
+        }
+    }
+    return count;
+}
+
+// ---- families without weights
+
+enum { MAX_BENCH_ELEMS = 56 * 56 * 64 };
+static const int32_t image_shape[5] = {1, 56, 1, 56, 64}, image_strides[5] = {56 * 56 * 64, 56 * 64, 0, 64, 1};
+
+// An NCHW picture to NHWC: dimensions N H 1 W C.
+static const int32_t picture_shape[5] = {1, 224, 1, 224, 3};
+static const int32_t picture_in[5] = {3 * 224 * 224, 224, 0, 1, 224 * 224}, picture_out[5] = {3 * 224 * 224, 224 * 3, 0, 3, 1};
+static const int32_t swap_in[5] = {56 * 56 * 64, 56, 0, 1, 56 * 56}; // 64 channels
+
+static double elem_bytes(const char *type) { return !strcmp(type, "f32") ? 4 : 1; }
+
+static BenchCall *call_add(BenchCall *calls, int *count, const char *shape, const void *args, double bytes, size_t in,
+                           size_t out, int pointers) {
+    BenchCall *call = &calls[(*count)++];
+    *call = (BenchCall){.shape = shape, .args = args, .bytes = bytes};
+    for (int i = 0; i < pointers; i++) call->elems[i] = i == pointers - 1 ? out : in;
+    return call;
+}
+
+static int bench_binary(const KernelInfo *row, Arena *arena, BenchCall *calls) {
+    static const char *const names[] = {"add 56x56x64", "sub 56x56x64", "mul 56x56x64"};
+    int count = 0;
+    for (int op = QN_ADD; op <= QN_MUL; op++) {
+        struct qn_binary_args *a = ARENA_NEW(arena, struct qn_binary_args);
+        *a = (struct qn_binary_args){.rows = 56, .op = op, .lo = -128, .hi = 127, .flip = 0x80, .a_multiplier = 0.5f,
+                                     .b_multiplier = 0.7f, .max = 6};
+        memcpy(a->shape, image_shape, sizeof a->shape);
+        memcpy(a->a, image_strides, sizeof a->a);
+        memcpy(a->b, image_strides, sizeof a->b);
+        memcpy(a->out, image_strides, sizeof a->out);
+        call_add(calls, &count, names[op], a, 3 * MAX_BENCH_ELEMS * elem_bytes(row->result), MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 3);
+    }
+    return count;
+}
+
+static int bench_unary(Arena *arena, BenchCall *calls) {
+    static const struct { int op; const char *name; } ops[] = {
+        {QN_RELU, "relu"}, {QN_HARD_SWISH, "hard_swish"}, {QN_SIGMOID, "sigmoid"}, {QN_TANH, "tanh"}, {QN_EXP, "exp"}, {QN_SQRT, "sqrt"}};
+    int count = 0;
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        struct qn_unary_args *a = ARENA_NEW(arena, struct qn_unary_args);
+        *a = (struct qn_unary_args){.rows = 56, .op = ops[i].op};
+        memcpy(a->shape, image_shape, sizeof a->shape);
+        memcpy(a->in, image_strides, sizeof a->in);
+        memcpy(a->out, image_strides, sizeof a->out);
+        call_add(calls, &count, ops[i].name, a, 8 * MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 2);
+    }
+    return count;
+}
+
+static int bench_table(Arena *arena, BenchCall *calls) {
+    int count = 0;
+    struct qn_table_args *a = ARENA_NEW(arena, struct qn_table_args);
+    a->rows = 56;
+    memcpy(a->shape, image_shape, sizeof a->shape);
+    memcpy(a->in, image_strides, sizeof a->in);
+    memcpy(a->out, image_strides, sizeof a->out);
+    call_add(calls, &count, "56x56x64", a, 2 * MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 3);
+    return count;
+}
+
+static int bench_quantize(const KernelInfo *row, Arena *arena, BenchCall *calls) {
+    int count = 0;
+    const double bytes = elem_bytes(row->operands) + elem_bytes(row->result);
+    for (int picture = 0; picture < 2; picture++) {
+        struct qn_quantize_args *a = ARENA_NEW(arena, struct qn_quantize_args);
+        *a = (struct qn_quantize_args){.rows = picture ? 224 : 56, .scale = 0.02f, .lo = -128, .hi = 127, .flip = 0x80};
+        memcpy(a->shape, picture ? picture_shape : image_shape, sizeof a->shape);
+        memcpy(a->in, picture ? picture_in : image_strides, sizeof a->in);
+        memcpy(a->out, picture ? picture_out : image_strides, sizeof a->out);
+        call_add(calls, &count, picture ? "3x224x224 to channels last" : "56x56x64", a,
+                 bytes * (picture ? 3 * 224 * 224 : MAX_BENCH_ELEMS), MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 2);
+    }
+    return count;
+}
+
+static int bench_copy(Arena *arena, BenchCall *calls) {
+    static const struct { const char *name; const int32_t *shape, *in, *out; int elem_bytes, flip, rows; } copies[] = {
+        {"56x56x64 bytes", image_shape, image_strides, image_strides, 1, 0, 56},
+        {"56x56x64 bytes, flipped", image_shape, image_strides, image_strides, 1, 0x80, 56},
+        {"3x224x224 f32 to channels last", picture_shape, picture_in, picture_out, 4, 0, 224},
+        {"3x224x224 f32 to planes", picture_shape, picture_out, picture_in, 4, 0, 224},
+        {"64x56x56 f32 to channels last", image_shape, swap_in, image_strides, 4, 0, 56},
+        {"64x56x56 f32 to planes", image_shape, image_strides, swap_in, 4, 0, 56}};
+    int count = 0;
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
+        struct qn_copy_args *a = ARENA_NEW(arena, struct qn_copy_args);
+        *a = (struct qn_copy_args){.rows = copies[i].rows, .elem_bytes = copies[i].elem_bytes, .flip = copies[i].flip};
+        memcpy(a->shape, copies[i].shape, sizeof a->shape);
+        memcpy(a->in, copies[i].in, sizeof a->in);
+        memcpy(a->out, copies[i].out, sizeof a->out);
+        call_add(calls, &count, copies[i].name, a, 2.0 * copies[i].elem_bytes * (double)shape_elems(copies[i].shape),
+                 MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 2);
+    }
+    return count;
+}
+
+static int bench_pool(const KernelInfo *row, Arena *arena, BenchCall *calls) {
+    int count = 0;
+    for (int mode = QN_POOL_MAX; mode <= QN_POOL_AVERAGE; mode++) {
+        struct qn_pool2d_args *a = ARENA_NEW(arena, struct qn_pool2d_args);
+        *a = (struct qn_pool2d_args){.rows = 28, .out_h = 28, .out_w = 28, .out_c = 64, .out_row = 28 * 64, .out_image = 28 * 28 * 64,
+                                     .in_h = 56, .in_w = 56, .in_c = 64, .in_row = 56 * 64, .in_image = 56 * 56 * 64, .kernel_h = 3,
+                                     .kernel_w = 3, .stride_h = 2, .stride_w = 2, .dilation_h = 1, .dilation_w = 1, .pad_top = 1,
+                                     .pad_left = 1, .mode = mode, .padded_h = 58, .padded_w = 58, .lo = -128, .hi = 127, .flip = 0x80};
+        call_add(calls, &count, mode == QN_POOL_MAX ? "max 3x3 s2 56x56x64" : "average 3x3 s2 56x56x64", a,
+                 1.25 * MAX_BENCH_ELEMS * elem_bytes(row->result), MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 3);
+    }
+    return count;
+}
+
+static int bench_reduce(const KernelInfo *row, Arena *arena, BenchCall *calls) {
+    int count = 0;
+    struct qn_reduce_mean_args *a = ARENA_NEW(arena, struct qn_reduce_mean_args);
+    *a = (struct qn_reduce_mean_args){.rows = 1, .size_r = 7, .size_s = 7, .inner = 1280, .in_r = 7 * 1280, .in_s = 1280,
+                                      .multiplier = 0.01f, .lo = -128, .hi = 127, .flip = 0x80};
+    call_add(calls, &count, "7x7x1280", a, 50 * 1280 * elem_bytes(row->result), 49 * 1280, 1280, 2);
+    return count;
+}
+
+static int bench_softmax(Arena *arena, BenchCall *calls) {
+    int count = 0;
+    for (int columns = 0; columns < 2; columns++) {
+        struct qn_softmax_args *a = ARENA_NEW(arena, struct qn_softmax_args);
+        *a = (struct qn_softmax_args){.rows = 64, .size = 1000, .inner = columns ? 64 : 1};
+        call_add(calls, &count, columns ? "1000 x 64, along columns" : "64 x 1000", a, 8 * 64000, 64000, 64000, 2);
+    }
+    return count;
+}
+
+static int bench_matmul(Arena *arena, BenchCall *calls) {
+    int count = 0;
+    for (int transposed = 0; transposed < 2; transposed++) {
+        struct qn_matmul_args *a = ARENA_NEW(arena, struct qn_matmul_args);
+        *a = (struct qn_matmul_args){.rows = 128, .m = 128, .n = 128, .k = 128, .a_m = 128, .a_k = 1, .b_k = transposed ? 1 : 128,
+                                     .b_n = transposed ? 128 : 1, .batch = {1, 1, 1, 1}, .lo = -128, .hi = 127,
+                                     .multiplier = 0.001f, .min = -1, .max = 1};
+        call_add(calls, &count, transposed ? "128x128x128, b transposed" : "128x128x128", a, 0, 16384, 16384, 3)->macs = 128.0 * 128 * 128;
+    }
+    return count;
+}
+
+int bench_elements(const KernelInfo *row, Arena *arena, BenchCall *calls, int max) {
+    (void)max; // no family has more than six
+    if (!strcmp(row->family, "binary")) return bench_binary(row, arena, calls);
+    if (!strcmp(row->family, "unary")) return bench_unary(arena, calls);
+    if (!strcmp(row->family, "table")) return bench_table(arena, calls);
+    if (!strcmp(row->family, "quantize")) return bench_quantize(row, arena, calls);
+    if (!strcmp(row->family, "copy")) return bench_copy(arena, calls);
+    if (!strcmp(row->family, "pool2d")) return bench_pool(row, arena, calls);
+    if (!strcmp(row->family, "reduce_mean")) return bench_reduce(row, arena, calls);
+    if (!strcmp(row->family, "softmax")) return bench_softmax(arena, calls);
+    if (!strcmp(row->family, "matmul")) return bench_matmul(arena, calls);
+    return 0;
+}

@@ -1,3 +1,4 @@
+# RUN: %python %s %root
 """Every op of dialects nn and check has a meaning (eval_<id>, or for unary ops a UNARY row) and a test
 test/ops/<id>.qir that states its answers. Prints what is missing. Usage: ops_are_complete.py ROOT"""
 import glob

@@ -1,3 +1,5 @@
+# RUN: %python %s %qanat
+# REQUIRES: onnxruntime, onnx
 """The interpreter against an independent truth: small ONNX models of one node, with many combinations of attributes,
 run by ONNX Runtime and by `qanat run --via interp`. Prints the cases that differ; exit status 1 if there are any,
 77 (skipped) where ONNX Runtime or onnx is not installed. Usage: against_onnxruntime.py QANAT [VIA] [FILTER]"""

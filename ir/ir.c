@@ -66,7 +66,23 @@ static void use_unlink(Use *use) {
     use->value = NULL;
 }
 
+// Makes room for an optional operand that was left out at the end.
+static void grow_operands(Op *op, int count) {
+    Use *old = op->operands;
+    op->operands = ARENA_ARRAY(op->func->module->arena, Use, count);
+    for (int i = 0; i < count; i++) {
+        op->operands[i].owner = op;
+        op->operands[i].index = i;
+        if (i >= op->operand_count) continue;
+        Value *value = old[i].value;
+        use_unlink(&old[i]);
+        use_link(&op->operands[i], value);
+    }
+    op->operand_count = count;
+}
+
 void op_set_operand(Op *op, int index, Value *value) {
+    if (index >= op->operand_count) grow_operands(op, index + 1);
     use_unlink(&op->operands[index]);
     use_link(&op->operands[index], value);
 }

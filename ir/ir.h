@@ -158,7 +158,7 @@ Value *op_constant_splat(Builder *builder, const Type *type, double value, const
 
 void op_erase(Op *op); // it must have no uses left
 void op_move_before(Op *op, Op *before);
-void op_set_operand(Op *op, int index, Value *value);
+void op_set_operand(Op *op, int index, Value *value); // an index past the end adds optional operands
 void op_replace(Op *op, Value *with); // all uses of its one result; erases op; names become aliases
 void value_replace_uses(Value *value, Value *with);
 int value_use_count(const Value *value);

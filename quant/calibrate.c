@@ -1,0 +1,205 @@
+// Runs the float program in process over all samples with an observer at every tensor. Each thread has observers of its
+// own; they are merged at the end, which gives the same table for any number of threads.
+#include "quant/calibrate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/codegen.h"
+#include "quant/observer.h"
+#include "quant/runner.h"
+
+// A tensor that is watched: a buffer of the program, or (buffer NULL) one of its inputs.
+typedef struct {
+    const Value *buffer;
+    const char *name;
+    int order;
+} Watched;
+
+typedef struct {
+    const Runner *runner;
+    const SampleSource *source;
+    int count;
+    Watched *watched;     // sorted by buffer
+    Observer **observers; // [worker][watched]
+} Calibration;
+
+static int by_buffer(const void *a, const void *b) {
+    uintptr_t x = (uintptr_t)((const Watched *)a)->buffer, y = (uintptr_t)((const Watched *)b)->buffer;
+    if (x != y)
+        return x < y ? -1 : 1;
+    return ((const Watched *)a)->order - ((const Watched *)b)->order;
+}
+
+static int by_order(const void *a, const void *b) {
+    return (*(const Watched *const *)a)->order - (*(const Watched *const *)b)->order;
+}
+
+static bool is_watched(const Op *op) {
+    return (op->kind == OP_kn_alloc || op->kind == OP_kn_output) && op->results[0].name &&
+           op->results[0].type->elem == ELEM_F32;
+}
+
+static void list_watched(Arena *arena, Calibration *work, const Module *imported, const Module *kn) {
+    const Func *main = module_main(imported), *program = module_main(kn);
+    int room = main->arg_count;
+    FOR_EACH_OP(program, op) room += is_watched(op);
+    work->watched = ARENA_ARRAY(arena, Watched, room + 1);
+    // Inputs first: qsort leaves them there, their buffer being NULL.
+    for (int i = 0; i < main->arg_count; i++)
+        work->watched[work->count++] = (Watched){NULL, main->args[i].name, i};
+    FOR_EACH_OP(program, op)
+    if (is_watched(op))
+        work->watched[work->count] = (Watched){&op->results[0], op->results[0].name, work->count},
+        work->count++;
+    qsort(work->watched, (size_t)work->count, sizeof *work->watched, by_buffer);
+}
+
+// ---- observing
+
+typedef struct {
+    const Calibration *work;
+    Observer *observers;
+} TapContext;
+
+static int find_watched(const Calibration *work, const Value *buffer) {
+    Watched key = {.buffer = buffer, .order = -1};
+    int low = 0, high = work->count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (by_buffer(&work->watched[middle], &key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < work->count && work->watched[low].buffer == buffer ? low : -1;
+}
+
+static void observe_row(void *context, const void *row, int64_t elems) {
+    observer_add(context, row, elems);
+}
+
+static void tap(void *context, const Value *buffer, const void *data) {
+    TapContext *tapped = context;
+    int index = find_watched(tapped->work, buffer);
+    if (index >= 0)
+        buffer_rows(buffer->type, data, observe_row, &tapped->observers[index]);
+}
+
+static bool check_finite(const Calibration *work, const Observer *observers, char *message) {
+    for (int i = 0; i < work->count; i++)
+        if (observers[i].not_finite) {
+            snprintf(message, MESSAGE_BYTES, "the network computes NaN or infinity in tensor '%s'; is the preprocessing right?",
+                     work->watched[i].name);
+            return false;
+        }
+    return true;
+}
+
+static bool calibrate_sample(void *context, int worker, int sample, char *message) {
+    Calibration *work = context;
+    RunnerState *state = runner_state(work->runner, worker);
+    Observer *observers = work->observers[worker];
+    if (!work->source->load(work->source->context, sample, state->inputs, message))
+        return false;
+    for (int i = 0; i < work->count && !work->watched[i].buffer; i++)
+        if (runner_input_type(work->runner, work->watched[i].order)->elem == ELEM_F32)
+            observer_add(&observers[i], state->inputs[work->watched[i].order],
+                         type_elem_count(runner_input_type(work->runner, work->watched[i].order)));
+    TapContext tapped = {work, observers};
+    runner_run(work->runner, worker, tap, &tapped);
+    if (work->source->step)
+        work->source->step(work->source->context);
+    return check_finite(work, observers, message);
+}
+
+// ---- the table
+
+static void merge_workers(Calibration *work, int threads) {
+    for (int worker = 1; worker < threads; worker++)
+        for (int i = 0; i < work->count; i++)
+            observer_merge(&work->observers[0][i], &work->observers[worker][i]);
+}
+
+static void fill_table(Arena *arena, const Calibration *work, CalibrationMethod method, CalibrationTable *table) {
+    const Watched **ordered = ARENA_ARRAY(arena, const Watched *, work->count + 1);
+    for (int i = 0; i < work->count; i++)
+        ordered[i] = &work->watched[i];
+    qsort(ordered, (size_t)work->count, sizeof *ordered, by_order);
+    table->entries = ARENA_ARRAY(arena, CalibrationEntry, work->count + 1);
+    for (int i = 0; i < work->count; i++) {
+        const Observer *seen = &work->observers[0][ordered[i] - work->watched];
+        if (seen->count == 0 || !ordered[i]->name)
+            continue;
+        double threshold = method == METHOD_KL ? threshold_kl(seen) : threshold_minmax(seen);
+        // In f32, as the table is written: reading it back gives the same numbers.
+        table->entries[table->count++] =
+            (CalibrationEntry){.name = arena_strdup(arena, ordered[i]->name), .threshold = (float)threshold,
+                               .min = seen->min, .max = seen->max};
+    }
+}
+
+static void open_observers(Arena *arena, Calibration *work, int threads, bool wants_bins) {
+    work->observers = ARENA_ARRAY(arena, Observer *, threads);
+    for (int worker = 0; worker < threads; worker++) {
+        work->observers[worker] = ARENA_ARRAY(arena, Observer, work->count + 1);
+        for (int i = 0; i < work->count; i++)
+            observer_open(&work->observers[worker][i], wants_bins);
+    }
+}
+
+static void close_observers(Calibration *work, int threads) {
+    for (int worker = 0; worker < threads; worker++)
+        for (int i = 0; i < work->count; i++)
+            observer_close(&work->observers[worker][i]);
+}
+
+bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+               CalibrationMethod method, int threads, CalibrationTable *table) {
+    static const char *const names[] = {"minmax", "kl"};
+    PassContext plain = *context;
+    plain.precision = plain.input_type = plain.output_type = ELEM_F32;
+    plain.calibration = NULL;
+    plain.qtable = NULL;
+    plain.explain = NULL;
+    plain.keep_all = false;
+    plain.target = target_host();
+    if (threads > source->count)
+        threads = source->count;
+    Module *kn = module_clone(arena, imported);
+    Calibration work = {.source = source};
+    if (!run_pipeline(kn, &plain, "lower") || !(work.runner = runner_new(arena, kn, threads, context->diag)))
+        return false;
+    list_watched(arena, &work, imported, kn);
+    open_observers(arena, &work, threads, method != METHOD_MINMAX);
+    int failed;
+    char message[MESSAGE_BYTES];
+    bool done = parallel_samples(threads, source->count, calibrate_sample, &work, &failed, message);
+    if (done) {
+        merge_workers(&work, threads);
+        *table = (CalibrationTable){.method = names[method], .data = source->description};
+        fill_table(arena, &work, method, table);
+    } else {
+        diag_error(context->diag, loc_file(source->path(source->context, failed)), "%s", message);
+    }
+    close_observers(&work, threads);
+    runner_free(work.runner);
+    return done;
+}
+
+bool calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
+    fprintf(out, "# qanat calibration table\n");
+    if (table->method)
+        fprintf(out, "# method: %s\n", table->method);
+    if (table->data)
+        fprintf(out, "# data: %s\n", table->data);
+    if (table->model_hash)
+        fprintf(out, "# model: %s\n", table->model_hash);
+    fprintf(out, "# name threshold min max\n");
+    for (int i = 0; i < table->count; i++) {
+        const CalibrationEntry *entry = &table->entries[i];
+        fprintf(out, "%s %s %s %s\n", entry->name, float_text(arena, (float)entry->threshold),
+                float_text(arena, (float)entry->min), float_text(arena, (float)entry->max));
+    }
+    return !ferror(out);
+}

@@ -1,0 +1,30 @@
+// What is remembered of one tensor over many samples, in bounded memory: range and histogram. The state is a function
+// of the multiset of values seen: neither the order of samples nor the number of threads changes one bit of it.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+// Bins have width 2^exponent, the smallest power of two for which BINS_PER_SIGN of them hold the largest magnitude.
+// Bin BINS_PER_SIGN + k counts k <= |x| / width < k + 1 for x >= 0, bin BINS_PER_SIGN - 1 - k the same for x < 0.
+enum { BIN_BITS = 13, BINS_PER_SIGN = 1 << BIN_BITS, BIN_COUNT = 2 * BINS_PER_SIGN };
+
+typedef struct {
+    float min, max;   // 0, 0 before the first value
+    bool not_finite;  // a NaN or an infinity was seen
+    uint64_t count, zeros;
+    int exponent;
+    uint64_t *bins;   // NULL: range only, or nothing but zeros so far
+    bool wants_bins;
+} Observer;
+
+void observer_open(Observer *observer, bool wants_bins);
+void observer_close(Observer *observer);
+void observer_add(Observer *observer, const float *values, int64_t count);
+void observer_merge(Observer *into, const Observer *from);
+
+// Thresholds on |x|.
+double threshold_minmax(const Observer *observer);
+// TPU-MLIR's: least Kullback-Leibler divergence over 16 candidates, on 2048 bins of |x| without exact zeros. The bins
+// are made of ours by proportional overlap. Ours are at most half as wide, so a count may land in the bin beside its
+// own; the threshold is another candidate only where two divergences agree to that.
+double threshold_kl(const Observer *observer);

@@ -1,0 +1,99 @@
+// Memory for running a program in process on several workers, and the walk over a buffer's rows.
+#include "quant/runner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct Runner {
+    Program *program;
+    int workers, input_count, output_count;
+    RunnerState *states;
+};
+
+// Kernels may read a little before and past a buffer.
+enum { ALIGNMENT = 64, SLACK_BYTES = 64 };
+
+static char *memory_new(size_t bytes) {
+    size_t room = (bytes + 2 * SLACK_BYTES + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    char *memory = aligned_alloc(ALIGNMENT, room);
+    BUG_UNLESS(memory, "out of memory: %zu bytes", room);
+    memset(memory, 0, room);
+    return memory + SLACK_BYTES;
+}
+
+static void memory_free(void *memory) {
+    if (memory)
+        free((char *)memory - SLACK_BYTES);
+}
+
+Runner *runner_new(Arena *arena, const Module *kn, int workers, Diag *diag) {
+    Runner *runner = ARENA_NEW(arena, Runner);
+    runner->program = program_new(arena, kn, 1, diag);
+    if (!runner->program)
+        return NULL;
+    runner->workers = workers;
+    runner->input_count = program_input_count(runner->program);
+    runner->output_count = program_output_count(runner->program);
+    runner->states = ARENA_ARRAY(arena, RunnerState, workers);
+    for (int w = 0; w < workers; w++) {
+        RunnerState *state = &runner->states[w];
+        state->arena = memory_new(program_arena_bytes(runner->program));
+        state->inputs = ARENA_ARRAY(arena, void *, runner->input_count + 1);
+        state->outputs = ARENA_ARRAY(arena, void *, runner->output_count + 1);
+        for (int i = 0; i < runner->input_count; i++)
+            state->inputs[i] = memory_new(type_bytes(program_input(runner->program, i)->type));
+        for (int i = 0; i < runner->output_count; i++)
+            state->outputs[i] = memory_new(type_bytes(program_output(runner->program, i)->type));
+    }
+    return runner;
+}
+
+void runner_free(const Runner *runner) {
+    for (int w = 0; w < runner->workers; w++) {
+        memory_free(runner->states[w].arena);
+        for (int i = 0; i < runner->input_count; i++)
+            memory_free(runner->states[w].inputs[i]);
+        for (int i = 0; i < runner->output_count; i++)
+            memory_free(runner->states[w].outputs[i]);
+    }
+}
+
+RunnerState *runner_state(const Runner *runner, int worker) {
+    return &runner->states[worker];
+}
+
+void runner_run(const Runner *runner, int worker, ProgramTap *tap, void *context) {
+    RunnerState *state = &runner->states[worker];
+    program_run(runner->program, state->arena, (const void *const *)state->inputs, state->outputs, NULL, tap, context);
+}
+
+int runner_input_count(const Runner *runner) {
+    return runner->input_count;
+}
+
+int runner_output_count(const Runner *runner) {
+    return runner->output_count;
+}
+
+const Type *runner_input_type(const Runner *runner, int index) {
+    return program_input(runner->program, index)->type;
+}
+
+const Value *runner_output(const Runner *runner, int index) {
+    return program_output(runner->program, index);
+}
+
+void buffer_rows(const Type *type, const void *data, BufferRow *each, void *context) {
+    const int32_t *halo = type->halo;
+    if (type->rank != 4 || !(halo[0] | halo[1] | halo[2] | halo[3])) {
+        each(context, data, type_elem_count(type));
+        return;
+    }
+    int64_t height = type->shape[1], width = type->shape[2], channels = type->shape[3];
+    size_t elem_bytes = (size_t)elem_bits(type->elem) / 8;
+    size_t row = (size_t)((halo[1] + width + halo[3]) * channels) * elem_bytes;
+    size_t image = row * (size_t)(halo[0] + height + halo[2]);
+    for (int64_t n = 0; n < type->shape[0]; n++)
+        for (int64_t y = 0; y < height; y++)
+            each(context, (const char *)data + (size_t)n * image + (size_t)y * row, width * channels);
+}

@@ -1,0 +1,23 @@
+// A program that runs in process on several threads at once: each worker has an arena, inputs and outputs of its own.
+#pragma once
+#include "codegen/codegen.h"
+
+typedef struct Runner Runner;
+typedef struct {
+    void *arena;
+    void **inputs, **outputs; // memory of each input and output, aligned to 64 bytes
+} RunnerState;
+
+// `kn`: a planned module. NULL after a message. Memory is the runner's: runner_free.
+Runner *runner_new(Arena *arena, const Module *kn, int workers, Diag *diag);
+void runner_free(const Runner *runner);
+RunnerState *runner_state(const Runner *runner, int worker);
+void runner_run(const Runner *runner, int worker, ProgramTap *tap, void *context);
+int runner_input_count(const Runner *runner);
+int runner_output_count(const Runner *runner);
+const Type *runner_input_type(const Runner *runner, int index);
+const Value *runner_output(const Runner *runner, int index);
+
+// Walks the elements of a buffer in runs that are contiguous in memory: rows of images with a halo, else all at once.
+typedef void BufferRow(void *context, const void *row, int64_t elems);
+void buffer_rows(const Type *type, const void *data, BufferRow *each, void *context);

@@ -1,0 +1,82 @@
+// Thresholds from what observers saw. The Kullback-Leibler method is TPU-MLIR's: of 2048 bins over |x|, keep the first
+// 128 (m + 1), put the rest into the last one kept, and compare with the same bins in 128 groups, each spread evenly
+// over its occupied bins.
+#include <math.h>
+#include <string.h>
+
+#include "quant/observer.h"
+
+enum { KL_BINS = 2048, KL_GROUPS = 128, KL_CANDIDATES = KL_BINS / KL_GROUPS };
+
+double threshold_minmax(const Observer *observer) {
+    double low = -(double)observer->min, high = observer->max;
+    return low > high ? low : high;
+}
+
+// Counts of |x| in equal bins over [0, range], exact zeros left out.
+static void magnitude_bins(const Observer *observer, double range, double bins[KL_BINS]) {
+    double ratio = ldexp(1, observer->exponent) / (range / KL_BINS); // our bin's width in theirs, at most 1/2
+    memset(bins, 0, KL_BINS * sizeof *bins);
+    for (int i = 0; i < BINS_PER_SIGN; i++) {
+        uint64_t exact = observer->bins[BINS_PER_SIGN + i] + observer->bins[BINS_PER_SIGN - 1 - i];
+        if (i == 0)
+            exact -= observer->zeros;
+        if (exact == 0)
+            continue;
+        double begin = i * ratio, end = begin + ratio, count = (double)exact;
+        int first = (int)begin;
+        if (first >= KL_BINS - 1 || end <= first + 1) {
+            bins[first < KL_BINS ? first : KL_BINS - 1] += count;
+        } else {
+            double before = (first + 1 - begin) / ratio * count;
+            bins[first] += before;
+            bins[first + 1] += count - before;
+        }
+    }
+}
+
+// Divergence of the first `kept` bins, the rest clipped into the last of them, from their grouped form.
+static double divergence(const double bins[KL_BINS], int kept, double total) {
+    double inside = 0, sum = 0;
+    int width = kept / KL_GROUPS;
+    for (int i = 0; i < kept; i++)
+        inside += bins[i];
+    if (inside == 0)
+        return INFINITY;
+    for (int group = 0; group < KL_GROUPS; group++) {
+        const double *at = bins + group * width;
+        double mass = 0;
+        int occupied = 0;
+        for (int i = 0; i < width; i++) {
+            mass += at[i];
+            occupied += at[i] != 0;
+        }
+        for (int i = 0; i < width; i++) {
+            bool last = group * width + i == kept - 1;
+            double p = (at[i] + (last ? total - inside : 0)) / total;
+            double q = at[i] != 0 ? mass / occupied / inside : 1e-4 / total; // clipped mass in an empty last bin
+            if (p > 0)
+                sum += p * log(p / q);
+        }
+    }
+    return sum;
+}
+
+double threshold_kl(const Observer *observer) {
+    double range = threshold_minmax(observer), bins[KL_BINS], total = 0;
+    if (!observer->bins || !(range > 0))
+        return range;
+    magnitude_bins(observer, range, bins);
+    for (int i = 0; i < KL_BINS; i++)
+        total += bins[i];
+    int best = KL_CANDIDATES - 1;
+    double least = INFINITY;
+    for (int m = 0; m < KL_CANDIDATES; m++) {
+        double d = divergence(bins, (m + 1) * KL_GROUPS, total);
+        if (d < least) {
+            least = d;
+            best = m;
+        }
+    }
+    return range / KL_BINS * ((best + 1) * KL_GROUPS);
+}

@@ -1,0 +1,242 @@
+// Parses preprocessing specifications, and makes inputs of images: decode, resize, centre crop, normalise, lay out.
+// Normalisation is a table of 256 values per channel, computed in double and rounded once.
+#include "tools/data/preprocess.h"
+
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/data/npy.h" // shape_text
+
+// ---- the specification
+
+// "224" gives 224, 0; "224x192" gives width 224, height 192.
+static bool parse_size(const char *text, int *width, int *height) {
+    char *end;
+    long w = strtol(text, &end, 10), h = 0;
+    if (end == text)
+        return false;
+    if (*end == 'x') {
+        text = end + 1;
+        h = strtol(text, &end, 10);
+        if (end == text || h < 1)
+            return false;
+    }
+    *width = (int)w;
+    *height = (int)h;
+    return *end == 0 && w >= 1 && w <= MAX_IMAGE_SIDE && h <= MAX_IMAGE_SIDE;
+}
+
+// One number for all channels, or three with ':' between.
+static bool parse_triple(const char *text, double values[3]) {
+    int count = 0;
+    for (;;) {
+        char *end;
+        double value = strtod(text, &end);
+        if (end == text || !isfinite(value) || count == 3)
+            return false;
+        values[count++] = value;
+        if (*end == 0)
+            break;
+        if (*end != ':')
+            return false;
+        text = end + 1;
+    }
+    if (count == 1)
+        values[1] = values[2] = values[0];
+    return count != 2;
+}
+
+static bool parse_word(const char *text, const char *const *words, int count, int *index) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(text, words[i]) == 0)
+            return *index = i, true;
+    return false;
+}
+
+static bool parse_layout(const char *text, Preprocess *preprocess) {
+    static const char *const words[] = {"nchw", "nhwc"};
+    int index;
+    if (!parse_word(text, words, 2, &index))
+        return false;
+    preprocess->layout = index == 0 ? LAYOUT_NCHW : LAYOUT_NHWC;
+    return true;
+}
+
+static bool parse_color(const char *text, Preprocess *preprocess) {
+    static const char *const words[] = {"rgb", "bgr", "gray"};
+    int index;
+    if (!parse_word(text, words, 3, &index))
+        return false;
+    preprocess->color = (Color)index;
+    return preprocess->color_given = true;
+}
+
+static bool parse_crop(const char *text, Preprocess *preprocess) {
+    if (!parse_size(text, &preprocess->crop_width, &preprocess->crop_height))
+        return false;
+    if (preprocess->crop_height == 0)
+        preprocess->crop_height = preprocess->crop_width;
+    return true;
+}
+
+static bool parse_std(const char *text, Preprocess *preprocess) {
+    return parse_triple(text, preprocess->std) && preprocess->std[0] != 0 && preprocess->std[1] != 0 &&
+           preprocess->std[2] != 0;
+}
+
+static bool parse_scale(const char *text, Preprocess *preprocess) {
+    char *end;
+    preprocess->scale = strtod(text, &end);
+    return end != text && *end == 0 && isfinite(preprocess->scale);
+}
+
+static bool parse_resize(const char *text, Preprocess *preprocess) {
+    return parse_size(text, &preprocess->resize_width, &preprocess->resize_height);
+}
+
+static bool parse_mean(const char *text, Preprocess *preprocess) {
+    return parse_triple(text, preprocess->mean);
+}
+
+static const struct {
+    const char *key;
+    bool (*parse)(const char *text, Preprocess *preprocess);
+    const char *expected;
+} spec_rows[] = {
+    {"resize", parse_resize, "a size: N (shorter side) or WIDTHxHEIGHT"},
+    {"crop", parse_crop, "a size: N or WIDTHxHEIGHT"},
+    {"color", parse_color, "rgb, bgr or gray"},
+    {"mean", parse_mean, "one number or three, as 123.675:116.28:103.53"},
+    {"std", parse_std, "one number or three, not 0, as 58.395:57.12:57.375"},
+    {"scale", parse_scale, "a number"},
+    {"layout", parse_layout, "nchw or nhwc"},
+};
+
+static bool parse_item(char *item, Preprocess *preprocess, Fault *fault) {
+    char *equals = strchr(item, '=');
+    if (!equals)
+        return fault_set(fault, "'%s' has no value; expected key=value", item);
+    *equals = 0;
+    for (size_t i = 0; i < sizeof spec_rows / sizeof *spec_rows; i++)
+        if (strcmp(item, spec_rows[i].key) == 0) {
+            if (spec_rows[i].parse(equals + 1, preprocess))
+                return true;
+            return fault_set(fault, "%s: expected %s, found '%s'", item, spec_rows[i].expected, equals + 1);
+        }
+    return fault_set(fault, "unknown key '%s'; known: resize crop color mean std scale layout", item);
+}
+
+bool preprocess_parse(const char *spec, Preprocess *preprocess, Fault *fault) {
+    *preprocess = (Preprocess){.scale = 1, .std = {1, 1, 1}};
+    char *copy = strdup(spec), *rest = copy;
+    bool done = copy || fault_set(fault, "out of memory");
+    for (char *item; done && (item = strsep(&rest, ","));)
+        if (*item)
+            done = parse_item(item, preprocess, fault);
+    free(copy);
+    return done;
+}
+
+// ---- the input
+
+static bool is_channels(int64_t dim) {
+    return dim == 1 || dim == 3;
+}
+
+bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *input, Fault *fault) {
+    char text[128];
+    shape_text(text, sizeof text, type->elem, type->rank, type->shape);
+    const int64_t *shape = type->shape;
+    Layout layout = preprocess->layout;
+    if (type->rank != 4 || shape[0] != 1)
+        return fault_set(fault, "images need an input of 4 dimensions with batch 1; this one is %s", text);
+    if (layout == LAYOUT_AUTO)
+        layout = is_channels(shape[1]) || !is_channels(shape[3]) ? LAYOUT_NCHW : LAYOUT_NHWC;
+    int64_t channels = shape[layout == LAYOUT_NCHW ? 1 : 3];
+    int64_t height = shape[layout == LAYOUT_NCHW ? 2 : 1], width = shape[layout == LAYOUT_NCHW ? 3 : 2];
+    if (!is_channels(channels) || height > MAX_IMAGE_SIDE || width > MAX_IMAGE_SIDE)
+        return fault_set(fault, "images have 1 or 3 channels; the input is %s", text);
+    if (preprocess->color_given && (preprocess->color == COLOR_GRAY) != (channels == 1))
+        return fault_set(fault, "color=%s does not fit the input %s", channels == 1 ? "rgb and color=bgr" : "gray",
+                         text);
+    if (type->elem != ELEM_F32 && type->elem != ELEM_U8)
+        return fault_set(fault, "images need an input of type f32 or u8; this one is %s", text);
+    *input = (ImageInput){(int)height, (int)width, (int)channels, layout};
+    return true;
+}
+
+// The shorter side becomes `side`; the other one is cut off to a whole number, as torchvision does.
+static void shorter_side(const Image *image, int side, int *width, int *height) {
+    int64_t w = image->width, h = image->height;
+    int64_t longer = side * (w < h ? h : w) / (w < h ? w : h);
+    if (longer > MAX_IMAGE_SIDE)
+        longer = MAX_IMAGE_SIDE;
+    *width = w <= h ? side : (int)longer;
+    *height = w <= h ? (int)longer : side;
+}
+
+// Replaces *image by what `made` holds.
+static bool replace(Image *image, Image *made, bool done) {
+    if (!done)
+        return false;
+    image_free(image);
+    *image = *made;
+    return true;
+}
+
+static bool fit(Image *image, const Preprocess *preprocess, const ImageInput *input, Fault *fault) {
+    Image made;
+    if (preprocess->resize_width) {
+        int width = preprocess->resize_width, height = preprocess->resize_height;
+        if (height == 0)
+            shorter_side(image, preprocess->resize_width, &width, &height);
+        if ((width != image->width || height != image->height) &&
+            !replace(image, &made, image_resize(image, width, height, &made, fault)))
+            return false;
+    }
+    if (preprocess->crop_width &&
+        !replace(image, &made, image_crop(image, preprocess->crop_width, preprocess->crop_height, &made, fault)))
+        return false;
+    if (image->width != input->width || image->height != input->height)
+        return fault_set(fault, "the image has %d x %d pixels, the input takes %d x %d; add resize=%dx%d to --preprocess",
+                         image->width, image->height, input->width, input->height, input->width, input->height);
+    return true;
+}
+
+static void fill_table(const Preprocess *preprocess, int channel, float table[256]) {
+    for (int i = 0; i < 256; i++)
+        table[i] = (float)((i * preprocess->scale - preprocess->mean[channel]) / preprocess->std[channel]);
+}
+
+static void lay_out(const Image *image, const Preprocess *preprocess, const ImageInput *input, Elem elem,
+                    void *target) {
+    size_t pixels = (size_t)image->width * (size_t)image->height, channels = (size_t)image->channels;
+    for (size_t c = 0; c < channels; c++) {
+        float table[256];
+        fill_table(preprocess, (int)c, table);
+        const uint8_t *from = image->pixels + (preprocess->color == COLOR_BGR ? channels - 1 - c : c);
+        size_t first = input->layout == LAYOUT_NCHW ? c * pixels : c;
+        size_t step = input->layout == LAYOUT_NCHW ? 1 : channels;
+        for (size_t i = 0; i < pixels; i++) {
+            if (elem == ELEM_U8)
+                ((uint8_t *)target)[first + i * step] = from[i * channels];
+            else
+                ((float *)target)[first + i * step] = table[from[i * channels]];
+        }
+    }
+}
+
+bool preprocess_load(const char *path, const Preprocess *preprocess, const ImageInput *input, Elem elem, void *target,
+                     Fault *fault) {
+    Image image;
+    if (!image_load(path, input->channels, &image, fault))
+        return false;
+    bool done = fit(&image, preprocess, input, fault);
+    if (done)
+        lay_out(&image, preprocess, input, elem, target);
+    image_free(&image);
+    return done;
+}

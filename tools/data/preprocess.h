@@ -1,0 +1,33 @@
+// From an image file to a network's input: the specification that --preprocess gives, and carrying it out.
+#pragma once
+#include "ir/type.h"
+#include "tools/data/image.h"
+
+typedef enum { LAYOUT_AUTO, LAYOUT_NCHW, LAYOUT_NHWC } Layout;
+typedef enum { COLOR_RGB, COLOR_BGR, COLOR_GRAY } Color;
+
+typedef struct {
+    int resize_width, resize_height; // both 0: no resize; height 0: the shorter side becomes resize_width
+    int crop_width, crop_height;     // 0: no crop
+    Color color;
+    bool color_given;
+    double scale;             // value = (pixel * scale - mean) / std
+    double mean[3], std[3];   // in the order of the input's channels
+    Layout layout;
+} Preprocess;
+
+// "resize=256,crop=224,color=rgb,mean=123.675:116.28:103.53,std=58.395:57.12:57.375,scale=1,layout=nchw"; sizes N or WxH.
+bool preprocess_parse(const char *spec, Preprocess *preprocess, Fault *fault);
+
+// Where an image goes in an input of this type: rank 4, batch 1, 1 or 3 channels first or last. LAYOUT_AUTO decides by
+// the dimension that can be a channel count.
+typedef struct {
+    int height, width, channels;
+    Layout layout;
+} ImageInput;
+bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *input, Fault *fault);
+
+// Reads, resizes, crops and normalises one image into f32 (or, where the input is u8, into bytes, which then takes no
+// mean, deviation or scale).
+bool preprocess_load(const char *path, const Preprocess *preprocess, const ImageInput *input, Elem elem, void *target,
+                     Fault *fault);

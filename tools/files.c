@@ -1,0 +1,173 @@
+// Output files (written beside, then renamed), temporary folders, and the progress bar. What is unfinished is listed,
+// so that an interrupt or an abort leaves nothing behind.
+#include "tools/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+// Paths to delete on the way out. Fixed storage, because a signal handler walks it.
+enum { MAX_UNFINISHED = 16, MAX_PATH_BYTES = 4096 };
+static struct {
+    volatile sig_atomic_t used;
+    char path[MAX_PATH_BYTES];
+} unfinished[MAX_UNFINISHED];
+
+static void list_unfinished(const char *path) {
+    for (int i = 0; i < MAX_UNFINISHED; i++)
+        if (!unfinished[i].used && strlen(path) < MAX_PATH_BYTES) {
+            strcpy(unfinished[i].path, path);
+            unfinished[i].used = 1;
+            return;
+        }
+}
+
+static void unlist_unfinished(const char *path) {
+    for (int i = 0; i < MAX_UNFINISHED; i++)
+        if (unfinished[i].used && strcmp(unfinished[i].path, path) == 0)
+            unfinished[i].used = 0;
+}
+
+void files_remove_unfinished(void) {
+    for (int i = 0; i < MAX_UNFINISHED; i++)
+        if (unfinished[i].used) {
+            unlink(unfinished[i].path);
+            rmdir(unfinished[i].path);
+        }
+}
+
+bool output_open(OutputFile *output, const char *path, Diag *diag) {
+    *output = (OutputFile){.path = path};
+    if (strcmp(path, "-") == 0) {
+        output->file = stdout;
+        return true;
+    }
+    struct stat info;
+    // A device such as /dev/null is written in place: there is nothing to rename onto.
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
+        if (S_ISDIR(info.st_mode))
+            return diag_error(diag, loc_file(path), "can't be written: it is a folder");
+        output->file = fopen(path, "wb");
+        return output->file || diag_error(diag, loc_file(path), "can't be written: %s", strerror(errno));
+    }
+    size_t length = strlen(path) + 32;
+    output->temporary = malloc(length);
+    if (!output->temporary)
+        return diag_error(diag, loc_file(path), "out of memory");
+    snprintf(output->temporary, length, "%s.%ld.part", path, (long)getpid());
+    output->file = fopen(output->temporary, "wb");
+    if (!output->file) {
+        int error = errno;
+        free(output->temporary);
+        return diag_error(diag, loc_file(path), "can't be written: %s", strerror(error));
+    }
+    list_unfinished(output->temporary);
+    return true;
+}
+
+bool output_close(OutputFile *output, bool keep, Diag *diag) {
+    bool written = fflush(output->file) == 0 && !ferror(output->file);
+    int error = errno;
+    if (output->file != stdout && fclose(output->file) != 0)
+        written = false;
+    if (output->temporary) {
+        if (!keep || !written)
+            unlink(output->temporary);
+        else if (rename(output->temporary, output->path) != 0) {
+            error = errno;
+            written = false;
+            unlink(output->temporary);
+        }
+        unlist_unfinished(output->temporary);
+        free(output->temporary);
+    }
+    if (!written && keep)
+        return diag_error(diag, loc_file(output->path), "can't be written: %s", strerror(error));
+    return written;
+}
+
+char *temp_dir_new(Arena *arena, Diag *diag) {
+    const char *base = getenv("TMPDIR");
+    char *dir = arena_printf(arena, "%s/qanat-XXXXXX", base && *base ? base : "/tmp");
+    if (!mkdtemp(dir)) {
+        diag_error(diag, loc_file(dir), "no temporary folder can be made: %s", strerror(errno));
+        return NULL;
+    }
+    list_unfinished(dir);
+    return dir;
+}
+
+void temp_dir_remove(const char *dir) {
+    DIR *handle = opendir(dir);
+    if (handle) {
+        for (struct dirent *entry; (entry = readdir(handle));)
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+                unlinkat(dirfd(handle), entry->d_name, 0);
+        closedir(handle);
+    }
+    rmdir(dir);
+    unlist_unfinished(dir);
+}
+
+// ---- progress
+
+struct Progress {
+    const char *what;
+    int total, done, shown_percent;
+    bool visible;
+    double start;
+    pthread_mutex_t lock;
+};
+
+static double now_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+Progress *progress_new(Arena *arena, const char *what, int total) {
+    Progress *progress = ARENA_NEW(arena, Progress);
+    progress->what = what;
+    progress->total = total;
+    progress->shown_percent = -1;
+    progress->visible = isatty(STDERR_FILENO) == 1;
+    progress->start = now_seconds();
+    pthread_mutex_init(&progress->lock, NULL);
+    return progress;
+}
+
+static void draw(const Progress *progress, int percent) {
+    enum { WIDTH = 40 };
+    char bar[WIDTH + 1];
+    for (int i = 0; i < WIDTH; i++)
+        bar[i] = i * 100 < percent * WIDTH ? '#' : ' ';
+    bar[WIDTH] = 0;
+    double elapsed = now_seconds() - progress->start;
+    double left = progress->done ? elapsed * (progress->total - progress->done) / progress->done : 0;
+    fprintf(stderr, "\r%s [%s] %d/%d, %.0f s left\033[K", progress->what, bar, progress->done,
+            progress->total, left);
+    fflush(stderr);
+}
+
+void progress_step(Progress *progress) {
+    pthread_mutex_lock(&progress->lock);
+    progress->done++;
+    int percent = progress->total ? (int)(100LL * progress->done / progress->total) : 100;
+    if (progress->visible && percent != progress->shown_percent) {
+        progress->shown_percent = percent;
+        draw(progress, percent);
+    }
+    pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_end(Progress *progress) {
+    if (progress->visible)
+        fprintf(stderr, "\r\033[K");
+    pthread_mutex_destroy(&progress->lock);
+}

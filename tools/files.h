@@ -1,0 +1,30 @@
+// Files that are written: beside their final place, then renamed, so that no partial file is ever left under its name.
+#pragma once
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "ir/diag.h"
+
+typedef struct {
+    FILE *file;
+    const char *path;
+    char *temporary; // NULL: standard output
+} OutputFile;
+
+// `path` "-": standard output. False after a message.
+bool output_open(OutputFile *output, const char *path, Diag *diag);
+// Closes and, where everything went well and `keep`, renames. False after a message.
+bool output_close(OutputFile *output, bool keep, Diag *diag);
+
+// A folder of our own for intermediate files; NULL with a message. temp_dir_remove deletes it and the files in it.
+char *temp_dir_new(Arena *arena, Diag *diag);
+void temp_dir_remove(const char *dir);
+
+// Removes what is still being written and temporary folders; callable from a signal handler.
+void files_remove_unfinished(void);
+
+// Progress of `total` steps on a terminal's standard error; nothing elsewhere. Callable from several threads.
+typedef struct Progress Progress;
+Progress *progress_new(Arena *arena, const char *what, int total);
+void progress_step(Progress *progress);
+void progress_end(Progress *progress);

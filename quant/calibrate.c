@@ -35,21 +35,22 @@ static int by_order(const void *a, const void *b) {
     return (*(const Watched *const *)a)->order - (*(const Watched *const *)b)->order;
 }
 
-static bool is_watched(const Op *op) {
+// Of the program's buffers, those that are tensors of the network: lowering adds others of its own.
+static bool is_watched(const Func *main, const Op *op) {
     return (op->kind == OP_kn_alloc || op->kind == OP_kn_output) && op->results[0].name &&
-           op->results[0].type->elem == ELEM_F32;
+           op->results[0].type->elem == ELEM_F32 && func_find_value(main, op->results[0].name);
 }
 
 static void list_watched(Arena *arena, Calibration *work, const Module *imported, const Module *kn) {
     const Func *main = module_main(imported), *program = module_main(kn);
     int room = main->arg_count;
-    FOR_EACH_OP(program, op) room += is_watched(op);
+    FOR_EACH_OP(program, op) room += is_watched(main, op);
     work->watched = ARENA_ARRAY(arena, Watched, room + 1);
     // Inputs first: qsort leaves them there, their buffer being NULL.
     for (int i = 0; i < main->arg_count; i++)
         work->watched[work->count++] = (Watched){NULL, main->args[i].name, i};
     FOR_EACH_OP(program, op)
-    if (is_watched(op))
+    if (is_watched(main, op))
         work->watched[work->count] = (Watched){&op->results[0], op->results[0].name, work->count},
         work->count++;
     qsort(work->watched, (size_t)work->count, sizeof *work->watched, by_buffer);

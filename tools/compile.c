@@ -1,0 +1,141 @@
+// qanat compile: model to object, assembly, LLVM IR, C text, library or shared object, and a header beside it.
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codegen/codegen.h"
+#include "tools/prepare.h"
+
+static const OptionId ids[] = {OPT_output,     OPT_emit,       OPT_target,      OPT_isa,         OPT_name,
+                               QUANTIZE_OPTIONS, OPT_preprocess, OPT_limit,     OPT_input_type,  OPT_output_type,
+                               OPT_explain,    OPT_seed,       OPT_threads,     MODEL_OPTIONS,   OPT_COUNT};
+
+static const struct {
+    const char *emit, *ending;
+    EmitKind kind;
+    bool text; // may go to standard output
+} kinds[] = {
+    {"obj", ".o", EMIT_OBJ, false}, {"asm", ".s", EMIT_ASM, true},  {"llvm", ".ll", EMIT_LLVM, true},
+    {"c", ".c", EMIT_C, true},      {"lib", ".a", EMIT_LIB, false}, {"shared", ".so", EMIT_SHARED, false},
+};
+enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
+
+// The row of --emit, or of the output's ending, or obj.
+static int find_kind(const Options *options) {
+    const char *dot = options->output ? strrchr(options->output, '.') : NULL;
+    for (int i = 0; i < KIND_COUNT; i++)
+        if (options->emit ? strcmp(options->emit, kinds[i].emit) == 0 : dot && strcmp(dot, kinds[i].ending) == 0)
+            return i;
+    return 0;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+// `path` with another ending.
+static char *with_ending(Arena *arena, const char *path, const char *ending) {
+    const char *base = base_name(path), *dot = strrchr(base, '.');
+    int length = (int)(dot && dot != base ? dot - path : (long)strlen(path));
+    return arena_printf(arena, "%.*s%s", length, path, ending);
+}
+
+static bool is_identifier(const char *text) {
+    if (!isalpha((unsigned char)*text) && *text != '_')
+        return false;
+    for (; *text; text++)
+        if (!isalnum((unsigned char)*text) && *text != '_')
+            return false;
+    return true;
+}
+
+// A C identifier of a file's name without its ending.
+static const char *symbol_prefix(Arena *arena, const char *path) {
+    char *name = with_ending(arena, base_name(path), "");
+    for (char *c = name; *c; c++)
+        if (!isalnum((unsigned char)*c))
+            *c = '_';
+    return isdigit((unsigned char)*name) || !*name ? arena_printf(arena, "model_%s", name) : name;
+}
+
+static int plan_emit(Model *model, EmitOptions *emit) {
+    const Options *options = model->options;
+    int kind = find_kind(options);
+    const char *path = options->output;
+    if (options->name && !is_identifier(options->name))
+        return usage_error("--name: expected a C identifier, found '%s'", options->name);
+    if (!path)
+        path = with_ending(model->arena, base_name(model->path), kinds[kind].ending);
+    if (strcmp(path, "-") == 0 && !kinds[kind].text)
+        return usage_error("--emit %s can't be written to standard output; name a file with -o", kinds[kind].emit);
+    const char *prefix = symbol_prefix(model->arena, strcmp(path, "-") == 0 ? model->path : path);
+    *emit = (EmitOptions){.target = model->context.target,
+                          .name = options->name ? options->name : prefix,
+                          .kind = kinds[kind].kind,
+                          .path = path};
+    bool linked = kinds[kind].kind != EMIT_ASM && kinds[kind].kind != EMIT_LLVM;
+    if (linked && strcmp(path, "-") != 0)
+        emit->header_path = with_ending(model->arena, path, ".h");
+    if (emit->header_path && strcmp(emit->header_path, path) == 0)
+        return usage_error("-o %s: that is the name of the header that goes with it; give another ending", path);
+    return STATUS_DONE;
+}
+
+static int check_types(const Model *model, Elem precision) {
+    const Options *options = model->options;
+    bool integer = (options->input_type && strcmp(options->input_type, "f32") != 0) ||
+                   (options->output_type && strcmp(options->output_type, "f32") != 0);
+    if (integer && precision == ELEM_F32 && !options->qtable)
+        return usage_error("--%s i8 and u8 need --quantize i8",
+                           options->given[OPT_input_type] ? "input-type" : "output-type");
+    return STATUS_DONE;
+}
+
+static void note_target(const Model *model) {
+    if (!model->options->target)
+        fprintf(stderr, "qanat: note: compiling for %s, this machine's target; --target names another\n",
+                model->context.target->name);
+}
+
+static void print_facts(const EmitOptions *emit, const ProgramFacts *facts) {
+    fprintf(stderr, "%s: %d steps, arena %lld bytes (%lld live), weights %lld bytes, code %lld bytes\n", emit->path,
+            facts->steps, (long long)facts->arena_bytes, (long long)facts->live_bytes, (long long)facts->weights_bytes,
+            (long long)facts->code_bytes);
+}
+
+static bool compile(Model *model, Elem precision, const EmitOptions *emit) {
+    ProgramFacts facts = {0};
+    note_target(model);
+    if (!model_import(model) || (precision == ELEM_I8 && !model_calibrate(model)))
+        return false;
+    Module *kn = model_lowered(model, precision, false);
+    if (!kn || !emit_program(kn, emit, model->diag, &facts))
+        return false;
+    if (model->options->verbose)
+        print_facts(emit, &facts);
+    return true;
+}
+
+int cmd_compile(int argc, char **argv) {
+    Options options;
+    Model model;
+    Precisions precisions;
+    EmitOptions emit;
+    int status;
+    if (!cli_parse(argc, argv, ids, &options, &status))
+        return status;
+    if ((status = model_open(&model, &options, 0)) == STATUS_DONE)
+        status = parse_precisions(&options, &precisions);
+    if (status == STATUS_DONE && precisions.count != 1)
+        status = usage_error("compile: --quantize takes one precision, found '%s'", options.quantize);
+    if (status == STATUS_DONE)
+        status = check_types(&model, precisions.items[0]);
+    if (status == STATUS_DONE)
+        status = plan_emit(&model, &emit);
+    if (status == STATUS_DONE)
+        status = compile(&model, precisions.items[0], &emit) ? STATUS_DONE : STATUS_INPUT;
+    model_close(&model);
+    return status;
+}

@@ -1,0 +1,121 @@
+// qanat info: what a model is: inputs, outputs, operators by kind, multiply-accumulates, weights.
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/data/npy.h"
+#include "tools/json.h"
+#include "tools/prepare.h"
+
+static const OptionId ids[] = {OPT_json, MODEL_OPTIONS, OPT_COUNT};
+
+typedef struct {
+    int op_count, kinds[OP_COUNT];
+    int64_t macs, weight_elems;
+    size_t weight_bytes;
+    const Value **outputs;
+    int output_count;
+} Facts;
+
+static int64_t op_macs(const Op *op) {
+    int64_t outputs = type_elem_count(op->results[0].type);
+    if (op->kind == OP_conv2d) {
+        const int64_t *w = as_conv2d(op).weight->type->shape; // O KH KW I/group
+        return outputs * w[1] * w[2] * w[3];
+    }
+    if (op->kind == OP_linear)
+        return outputs * as_linear(op).weight->type->shape[1];
+    if (op->kind == OP_matmul) {
+        const Type *a = as_matmul(op).a->type;
+        return outputs * a->shape[a->rank - 1];
+    }
+    return 0;
+}
+
+static void gather(const Model *model, Facts *facts) {
+    *facts = (Facts){0};
+    FOR_EACH_OP(module_main(model->imported), op) {
+        if (op->kind == OP_constant) {
+            facts->weight_elems += type_elem_count(op->results[0].type);
+            facts->weight_bytes += type_bytes(op->results[0].type);
+        } else if (op->kind == OP_return) {
+            facts->outputs = ARENA_ARRAY(model->arena, const Value *, op->operand_count + 1);
+            facts->output_count = op->operand_count;
+            for (int i = 0; i < op->operand_count; i++)
+                facts->outputs[i] = op_operand(op, i);
+        } else {
+            facts->op_count++;
+            facts->kinds[op->kind]++;
+            facts->macs += op->result_count ? op_macs(op) : 0;
+        }
+    }
+}
+
+static void print_tensor(const char *what, const Value *value) {
+    char text[160];
+    shape_text(text, sizeof text, value->type->elem, value->type->rank, value->type->shape);
+    printf("%-9s %s %s\n", what, value->name ? value->name : "", text);
+}
+
+static void print_text(const Model *model, const Facts *facts) {
+    const Func *main = module_main(model->imported);
+    printf("model     %s\n", model->path);
+    for (int i = 0; i < main->arg_count; i++)
+        print_tensor("input", &main->args[i]);
+    for (int i = 0; i < facts->output_count; i++)
+        print_tensor("output", facts->outputs[i]);
+    printf("weights   %lld elements, %zu bytes\n", (long long)facts->weight_elems, facts->weight_bytes);
+    printf("work      %lld multiply-accumulates\n", (long long)facts->macs);
+    printf("operators %d, after folding and fusing:\n", facts->op_count);
+    for (int kind = 0; kind < OP_COUNT; kind++)
+        if (facts->kinds[kind])
+            printf("  %5d  %s\n", facts->kinds[kind], op_info((OpKind)kind)->full_name);
+}
+
+static void json_tensor(const Value *value, bool first) {
+    printf("%s{\"name\": ", first ? "" : ", ");
+    json_string(stdout, value->name ? value->name : "");
+    printf(", \"type\": \"%s\", \"shape\": [", elem_name(value->type->elem));
+    for (int i = 0; i < value->type->rank; i++)
+        printf("%s%lld", i ? ", " : "", (long long)value->type->shape[i]);
+    printf("]}");
+}
+
+static void print_json(const Model *model, const Facts *facts) {
+    const Func *main = module_main(model->imported);
+    bool first = true;
+    printf("{\"model\": ");
+    json_string(stdout, model->path);
+    printf(", \"inputs\": [");
+    for (int i = 0; i < main->arg_count; i++)
+        json_tensor(&main->args[i], i == 0);
+    printf("], \"outputs\": [");
+    for (int i = 0; i < facts->output_count; i++)
+        json_tensor(facts->outputs[i], i == 0);
+    printf("], \"weight_elems\": %lld, \"weight_bytes\": %zu, \"macs\": %lld, \"ops\": {",
+           (long long)facts->weight_elems, facts->weight_bytes, (long long)facts->macs);
+    for (int kind = 0; kind < OP_COUNT; kind++)
+        if (facts->kinds[kind]) {
+            printf("%s\"%s\": %d", first ? "" : ", ", op_info((OpKind)kind)->full_name, facts->kinds[kind]);
+            first = false;
+        }
+    printf("}}\n");
+}
+
+int cmd_info(int argc, char **argv) {
+    Options options;
+    Model model;
+    Facts facts;
+    int status;
+    if (!cli_parse(argc, argv, ids, &options, &status))
+        return status;
+    if ((status = model_open(&model, &options, 1)) == STATUS_DONE) {
+        if (model_import(&model)) {
+            gather(&model, &facts);
+            (options.json ? print_json : print_text)(&model, &facts);
+        } else {
+            status = STATUS_INPUT;
+        }
+    }
+    model_close(&model);
+    return status;
+}

@@ -1,0 +1,285 @@
+// From a model file and options to modules that can be run or emitted; the same steps for every subcommand.
+#include "tools/prepare.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/files.h"
+
+// ---- options
+
+static int check_target(Model *model) {
+    const Options *options = model->options;
+    model->context.target = options->target ? target_find(options->target) : target_host();
+    if (model->context.target)
+        return STATUS_DONE;
+    if (!options->target)
+        return usage_error("no target fits this machine; name one with --target");
+    const char *names[64];
+    int count = 0;
+    for (; count < target_count() && count < 64; count++)
+        names[count] = target_at(count)->name;
+    const char *nearest = suggest(options->target, count, names);
+    if (nearest)
+        return usage_error("unknown target '%s'; did you mean '%s'?", options->target, nearest);
+    return usage_error("unknown target '%s'; `qanat targets` lists them", options->target);
+}
+
+static int check_isa(Model *model) {
+    const char *isa = model->options->isa;
+    model->context.only_isa = isa;
+    if (!isa || target_has_isa(model->context.target, isa))
+        return STATUS_DONE;
+    return usage_error("target '%s' has no kernels of '%s'; it has: %s", model->context.target->name, isa,
+                       model->context.target->isas);
+}
+
+static int check_preprocess(const char *flag, const char *spec) {
+    Preprocess preprocess;
+    Fault fault;
+    if (!spec || preprocess_parse(spec, &preprocess, &fault))
+        return STATUS_DONE;
+    return usage_error("%s: %s", flag, fault.text);
+}
+
+static int parse_shape(Arena *arena, const char *text, ShapeOption *shape) {
+    // Tensor names may hold ':'; dimensions do not.
+    const char *colon = strrchr(text, ':'), *at = colon ? colon + 1 : text;
+    *shape = (ShapeOption){0};
+    if (colon) {
+        char *name = arena_strdup(arena, text);
+        name[colon - text] = 0;
+        shape->input = name;
+    }
+    for (;; at++) {
+        char *end;
+        errno = 0;
+        long long dim = strtoll(at, &end, 10);
+        if (end == at || dim < 1 || errno || dim > INT32_MAX || (*end && *end != ',') || shape->rank == MAX_RANK)
+            return usage_error("--shape: expected INPUT:D,D,... with dimensions of 1 and more, found '%s'", text);
+        shape->dims[shape->rank++] = dim;
+        at = end;
+        if (!*end)
+            return STATUS_DONE;
+    }
+}
+
+static Elem elem_of(const char *text) {
+    Elem elem = ELEM_F32;
+    if (text)
+        elem_find(text, &elem);
+    return elem;
+}
+
+static int check_quantize(const Options *options) {
+    Precisions precisions;
+    if (parse_precisions(options, &precisions))
+        return STATUS_USAGE;
+    bool integer = options->given[OPT_qtable]; // which may name the i8 ops one by one
+    for (int i = 0; i < precisions.count; i++)
+        integer |= precisions.items[i] == ELEM_I8;
+    bool ranges = options->calibration || options->calibrate_on;
+    if (options->given[OPT_quantize] && integer && !ranges)
+        return usage_error("--quantize i8 needs ranges: give --calibration TABLE or --calibrate-on DATA");
+    if (!integer && ranges)
+        return usage_error("%s has no effect without --quantize i8",
+                           options->calibration ? "--calibration" : "--calibrate-on");
+    if (options->qtable && !ranges)
+        return usage_error("--qtable needs ranges: give --calibration TABLE or --calibrate-on DATA");
+    return STATUS_DONE;
+}
+
+int parse_precisions(const Options *options, Precisions *precisions) {
+    const char *text = options->quantize ? options->quantize : options->qtable ? "i8" : "none";
+    *precisions = (Precisions){0};
+    while (*text) {
+        size_t length = strcspn(text, ",");
+        Elem elem = ELEM_COUNT;
+        if ((length == 4 && memcmp(text, "none", 4) == 0) || (length == 3 && memcmp(text, "f32", 3) == 0))
+            elem = ELEM_F32;
+        else if (length == 2 && memcmp(text, "i8", 2) == 0)
+            elem = ELEM_I8;
+        if (elem == ELEM_COUNT)
+            return usage_error("--quantize: unknown precision '%.*s'; known: none, i8", (int)length, text);
+        if (precisions->count == MAX_PRECISIONS)
+            return usage_error("--quantize: more than %d precisions", MAX_PRECISIONS);
+        precisions->items[precisions->count++] = elem;
+        text += length + (text[length] == ',');
+    }
+    if (precisions->count == 0)
+        return usage_error("--quantize: expected none or i8, found nothing");
+    return STATUS_DONE;
+}
+
+int model_open(Model *model, const Options *options, int default_threads) {
+    *model = (Model){.arena = arena_new(), .options = options, .path = options->positional[0]};
+    model->diag = diag_new(model->arena, stderr);
+    model->context = (PassContext){.precision = ELEM_F32,
+                                   .input_type = elem_of(options->input_type),
+                                   .output_type = elem_of(options->output_type),
+                                   .symmetric = options->symmetric,
+                                   .per_tensor_weights = options->per_tensor_weights,
+                                   .diag = model->diag,
+                                   .scratch = model->arena,
+                                   .explain = options->explain ? stderr : NULL};
+    model->preprocess = options->preprocess;
+    model->threads = options->threads > 0 ? options->threads : default_threads;
+    if (model->threads < 1)
+        model->threads = parallel_default_threads();
+    if (options->threads == 0)
+        return usage_error("--threads: expected 1 or more");
+    if (options->limit == 0 || options->calibrate_limit == 0)
+        return usage_error("--limit: expected 1 or more");
+    if (check_target(model) || check_isa(model) || check_preprocess("--preprocess", options->preprocess) ||
+        check_preprocess("--calibrate-preprocess", options->calibrate_preprocess) || check_quantize(options))
+        return STATUS_USAGE;
+    ShapeOption *shapes = ARENA_ARRAY(model->arena, ShapeOption, options->shape.count + 1);
+    for (int i = 0; i < options->shape.count; i++)
+        if (parse_shape(model->arena, options->shape.items[i], &shapes[i]))
+            return STATUS_USAGE;
+    model->import = (ImportOptions){options->shape.count, shapes};
+    return STATUS_DONE;
+}
+
+void model_close(Model *model) {
+    arena_free(model->arena);
+    model->arena = NULL;
+}
+
+// ---- import
+
+// FNV-1a of the bytes: says whether a table was made for this file.
+static bool hash_file(Model *model) {
+    size_t bytes;
+    const char *data = read_file(model->arena, model->diag, model->path, &bytes);
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (size_t i = 0; data && i < bytes; i++)
+        hash = (hash ^ (unsigned char)data[i]) * 0x100000001B3u;
+    snprintf(model->hash, sizeof model->hash, "%016llx", (unsigned long long)hash);
+    return data != NULL;
+}
+
+static bool read_tables(Model *model) {
+    const Options *options = model->options;
+    if (options->qtable) {
+        if (!parse_qtable(model->arena, model->diag, options->qtable, &model->qtable))
+            return false;
+        model->context.qtable = &model->qtable;
+    }
+    if (!options->calibration)
+        return true;
+    if (!parse_calibration_table(model->arena, model->diag, options->calibration, &model->calibration))
+        return false;
+    model->context.calibration = &model->calibration;
+    const char *hash = model->calibration.model_hash;
+    if (hash && strcmp(hash, model->hash) != 0)
+        diag_warning(model->diag, loc_file(options->calibration), "was made for another model file than '%s'",
+                     model->path);
+    return true;
+}
+
+bool model_import(Model *model) {
+    if (!hash_file(model))
+        return false;
+    model->imported = import_model(model->arena, model->diag, model->path, &model->import);
+    if (!model->imported)
+        return false;
+    if (!module_main(model->imported))
+        return diag_error(model->diag, loc_file(model->path), "the module has no function @main");
+    const Attr *carried = attr_find(model->imported->attrs, "qanat.preprocess");
+    if (carried && carried->kind == ATTR_STRING && !model->preprocess)
+        model->preprocess = carried->s;
+    return read_tables(model) && run_pipeline(model->imported, &model->context, "import");
+}
+
+DatasetShape model_inputs(const Model *model) {
+    const Func *main = module_main(model->imported);
+    return (DatasetShape){main->arg_count, main->args};
+}
+
+// ---- calibration
+
+static bool source_load(void *context, int sample, void *const *inputs, char *message) {
+    Fault fault;
+    if (dataset_load(((DatasetSource *)context)->dataset, sample, inputs, &fault))
+        return true;
+    snprintf(message, MESSAGE_BYTES, "%s", fault.text);
+    return false;
+}
+
+static const char *source_path(void *context, int sample) {
+    return dataset_path(((DatasetSource *)context)->dataset, sample);
+}
+
+static void source_step(void *context) {
+    DatasetSource *source = context;
+    if (source->progress)
+        progress_step(source->progress);
+}
+
+SampleSource dataset_source(DatasetSource *source) {
+    return (SampleSource){dataset_count(source->dataset), dataset_describe(source->dataset), source_load, source_path,
+                          source_step, source};
+}
+
+static CalibrationMethod method_of(const Options *options) {
+    return options->method && strcmp(options->method, "kl") == 0 ? METHOD_KL : METHOD_MINMAX;
+}
+
+bool model_calibrate(Model *model) {
+    const Options *options = model->options;
+    const char *path = options->calibrate_on ? options->calibrate_on : options->data;
+    if (model->context.calibration || !path)
+        return true;
+    const char *spec = options->calibrate_preprocess ? options->calibrate_preprocess : model->preprocess;
+    // Where --data is the samples to measure ranges on, --limit is about it.
+    int limit = options->calibrate_on && options->calibrate_limit > 0 ? options->calibrate_limit
+                : options->calibrate_on && options->data              ? -1
+                                                                      : options->limit;
+    Dataset *dataset =
+        dataset_open(model->arena, model->diag, path, spec, model_inputs(model), limit, options->seed);
+    if (!dataset)
+        return false;
+    Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));
+    DatasetSource source = {dataset, progress};
+    SampleSource samples = dataset_source(&source);
+    bool done = calibrate(model->arena, model->imported, &model->context, &samples, method_of(options),
+                          model->threads, &model->calibration);
+    progress_end(progress);
+    dataset_close(dataset);
+    model->calibration.model_hash = model->hash;
+    if (done)
+        model->context.calibration = &model->calibration;
+    return done;
+}
+
+// ---- modules
+
+static PassContext context_for(const Model *model, Elem precision, bool keep_all) {
+    PassContext context = model->context;
+    context.precision = precision;
+    context.keep_all = keep_all;
+    if (precision == ELEM_F32) {
+        context.calibration = NULL;
+        context.qtable = NULL;
+    }
+    return context;
+}
+
+Module *model_quantized(Model *model, Elem precision) {
+    PassContext context = context_for(model, precision, false);
+    Module *module = module_clone(model->arena, model->imported);
+    return run_pipeline(module, &context, "quantize") ? module : NULL;
+}
+
+Module *model_lower(Model *model, const Module *quantized, Elem precision, bool keep_all) {
+    PassContext context = context_for(model, precision, keep_all);
+    Module *module = module_clone(model->arena, quantized);
+    return run_pipeline(module, &context, "lower") ? module : NULL;
+}
+
+Module *model_lowered(Model *model, Elem precision, bool keep_all) {
+    Module *quantized = model_quantized(model, precision);
+    return quantized ? model_lower(model, quantized, precision, keep_all) : NULL;
+}

@@ -1,0 +1,55 @@
+// The one way from a model file to a program that every subcommand goes: import, pipeline "import", calibration when
+// asked for, pipeline "quantize", pipeline "lower".
+#pragma once
+#include "frontend/frontend.h"
+#include "passes/pass.h"
+#include "quant/calibrate.h"
+#include "tools/cli.h"
+#include "tools/data/dataset.h"
+#include "tools/files.h"
+
+typedef struct {
+    Arena *arena;
+    Diag *diag;
+    const Options *options;
+    const char *path;
+    ImportOptions import;     // --shape
+    char hash[17];            // of the model file's bytes
+    Module *imported;         // after pipeline "import"; NULL before
+    PassContext context;      // target, tables and options; precision f32
+    CalibrationTable calibration;
+    Qtable qtable;
+    const char *preprocess;   // --preprocess, or what the model carries; NULL
+    int threads;
+} Model;
+
+// Checks the options that name things (target, instruction set, shapes, preprocessing), before any work is done.
+// STATUS_DONE or STATUS_USAGE. `arena` and messages serve everything that follows.
+int model_open(Model *model, const Options *options, int default_threads);
+void model_close(Model *model);
+
+// Imports the model and runs pipeline "import"; reads the tables that the options name. False after a message.
+bool model_import(Model *model);
+// The ranges, measured or read; nothing when there are already some. Must come before i8 modules are asked for.
+bool model_calibrate(Model *model);
+
+// A copy of the imported module in a precision: ELEM_F32 or ELEM_I8 as the default, the qtable for i8 only.
+Module *model_quantized(Model *model, Elem precision);              // dialect nn
+Module *model_lowered(Model *model, Elem precision, bool keep_all); // dialect kn, planned
+// Both at once, when the first is wanted too (interpreter and program of one module). NULL after a message.
+Module *model_lower(Model *model, const Module *quantized, Elem precision, bool keep_all);
+
+// "none,i8": precisions to compare. Empty text: none.
+enum { MAX_PRECISIONS = 4 };
+typedef struct { int count; Elem items[MAX_PRECISIONS]; } Precisions;
+int parse_precisions(const Options *options, Precisions *precisions); // STATUS_DONE or STATUS_USAGE
+
+DatasetShape model_inputs(const Model *model);
+// A dataset as a source of samples; `progress` may be NULL.
+typedef struct { const Dataset *dataset; Progress *progress; } DatasetSource;
+SampleSource dataset_source(DatasetSource *source);
+
+#define MODEL_OPTIONS OPT_shape, OPT_verbose
+#define QUANTIZE_OPTIONS                                                                           \
+    OPT_quantize, OPT_qtable, OPT_calibration, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess,        \
+        OPT_method, OPT_symmetric, OPT_per_tensor_weights

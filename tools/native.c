@@ -1,0 +1,76 @@
+// Compiles a program to a shared object in a folder of ours, loads it and runs it.
+#include "tools/native.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "runtime/pool.h"
+
+static bool compile_c(Arena *arena, Diag *diag, const char *cc, const char *source, const char *shared) {
+    // The command may carry options; the paths are our own. -w: warnings about generated code help nobody here.
+    char *command = arena_printf(arena, "%s -O2 -w -fPIC -shared '%s' -o '%s'", cc, source, shared);
+    int status = system(command);
+    if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    return diag_error(diag, loc_file(NULL), "the C compiler failed: %s", command);
+}
+
+static bool emit_shared(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target,
+                        const char *dir, const char *name, const char *cc) {
+    const char *shared = arena_printf(arena, "%s/%s.so", dir, name), *source = arena_printf(arena, "%s/%s.c", dir, name);
+    EmitOptions emit = {.target = target, .name = name, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared};
+    if (!emit_program(kn, &emit, diag, &native->facts))
+        return false;
+    if (cc && !compile_c(arena, diag, cc, source, shared))
+        return false;
+    native->model = load_shared(shared, name, diag);
+    return native->model != NULL;
+}
+
+static void *memory_new(size_t bytes) {
+    enum { ALIGNMENT = 64, SLACK = 128 };
+    size_t room = (bytes + SLACK + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    void *memory = aligned_alloc(ALIGNMENT, room);
+    BUG_UNLESS(memory, "out of memory: %zu bytes", room);
+    return memset(memory, 0, room);
+}
+
+bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target, const char *dir,
+                 const char *name, const char *cc, int threads) {
+    *native = (Native){.threads = threads};
+    if (!emit_shared(native, arena, diag, kn, target, dir, name, cc))
+        return false;
+    const struct qn_model *model = native->model;
+    native->pool = threads > 1 ? qn_pool_open(threads) : NULL;
+    native->arena = memory_new(model->arena_bytes(threads));
+    native->inputs = ARENA_ARRAY(arena, void *, model->input_count + 1);
+    native->outputs = ARENA_ARRAY(arena, void *, model->output_count + 1);
+    for (int i = 0; i < model->input_count; i++)
+        native->inputs[i] = memory_new(model->inputs[i].bytes);
+    for (int i = 0; i < model->output_count; i++)
+        native->outputs[i] = memory_new(model->outputs[i].bytes);
+    struct qn_options options = {threads};
+    int status = model->init(native->arena, &options);
+    if (status == QN_ERR_CPU)
+        return diag_error(diag, loc_file(NULL), "this machine can't run target '%s'", target->name);
+    BUG_UNLESS(status == QN_OK, "init of a compiled model gives %d", status);
+    return true;
+}
+
+void native_close(Native *native) {
+    const struct qn_model *model = native->model;
+    for (int i = 0; model && native->inputs && i < model->input_count; i++)
+        free(native->inputs[i]);
+    for (int i = 0; model && native->outputs && i < model->output_count; i++)
+        free(native->outputs[i]);
+    free(native->arena);
+    if (native->pool)
+        qn_pool_close(native->pool);
+    *native = (Native){0};
+}
+
+bool native_run(const Native *native, Diag *diag) {
+    int status = native->model->run(native->arena, (const void *const *)native->inputs, native->outputs, native->pool);
+    return status == QN_OK || diag_error(diag, loc_file(NULL), "the compiled model's run gives error %d", status);
+}

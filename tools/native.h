@@ -1,0 +1,19 @@
+// A compiled model, loaded into this process: what bench times, and what `run --via llvm|c` runs.
+#pragma once
+#include "codegen/codegen.h"
+
+typedef struct {
+    const struct qn_model *model;
+    ProgramFacts facts;
+    int threads;
+    struct qn_pool *pool; // NULL for one thread
+    void *arena;
+    void **inputs, **outputs;
+} Native;
+
+// Emits `kn` into `dir` under `name`, as a shared object by LLVM, or (cc not NULL) as C text compiled by the command
+// `cc`; loads it and prepares memory for `threads`. False after a message.
+bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target, const char *dir,
+                 const char *name, const char *cc, int threads);
+void native_close(Native *native);
+bool native_run(const Native *native, Diag *diag);

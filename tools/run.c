@@ -1,0 +1,239 @@
+// qanat run: one input through the network, by any of the routes: kernels in process, the reference interpreter, the
+// compiled object, or the emitted C by a C compiler. All of them give the same integers.
+#include <stdlib.h>
+#include <string.h>
+
+#include "quant/runner.h"
+#include "tools/native.h"
+#include "tools/prepare.h"
+#include "tools/results.h"
+
+static const OptionId ids[] = {OPT_input,  OPT_output, OPT_preprocess,  OPT_labels,    OPT_top,  OPT_dump_all,
+                               OPT_via,    OPT_cc,     OPT_target,      OPT_isa,       QUANTIZE_OPTIONS,
+                               OPT_limit,  OPT_seed,   OPT_threads,     MODEL_OPTIONS, OPT_COUNT};
+
+typedef struct {
+    Model *model;
+    Elem precision;
+    bool dump_all;
+    void **inputs; // as the model takes them
+    Results results;
+} Run;
+
+// ---- inputs
+
+// "NAME=file" where the model has an input NAME; else all inputs from the file.
+static const char *split_name(const Func *main, const char *text, int *index) {
+    *index = -1;
+    for (int i = 0; i < main->arg_count; i++) {
+        size_t length = main->args[i].name ? strlen(main->args[i].name) : 0;
+        if (length && strncmp(text, main->args[i].name, length) == 0 && text[length] == '=') {
+            *index = i;
+            return text + length + 1;
+        }
+    }
+    return text;
+}
+
+static bool load_input(Run *run, const char *text, bool *filled) {
+    Model *model = run->model;
+    const Func *main = module_main(model->imported);
+    int index;
+    const char *path = split_name(main, text, &index);
+    DatasetShape shape = model_inputs(model);
+    void **inputs = run->inputs;
+    if (index >= 0) {
+        shape = (DatasetShape){1, &main->args[index]};
+        inputs = &run->inputs[index];
+    }
+    Dataset *dataset =
+        dataset_open(model->arena, model->diag, path, model->preprocess, shape, 1, model->options->seed);
+    if (!dataset)
+        return false;
+    Fault fault;
+    bool done = dataset_load(dataset, 0, inputs, &fault) ||
+                diag_error(model->diag, loc_file(dataset_path(dataset, 0)), "%s", fault.text);
+    dataset_close(dataset);
+    for (int i = 0; done && i < shape.input_count; i++)
+        filled[index >= 0 ? index : i] = true;
+    return done;
+}
+
+static bool load_inputs(Run *run) {
+    Model *model = run->model;
+    const Func *main = module_main(model->imported);
+    const TextList *list = &model->options->input;
+    bool *filled = ARENA_ARRAY(model->arena, bool, main->arg_count + 1);
+    run->inputs = ARENA_ARRAY(model->arena, void *, main->arg_count + 1);
+    for (int i = 0; i < main->arg_count; i++)
+        run->inputs[i] = arena_alloc(model->arena, type_bytes(main->args[i].type) + 1);
+    for (int i = 0; i < list->count; i++)
+        if (!load_input(run, list->items[i], filled))
+            return false;
+    for (int i = 0; i < main->arg_count; i++)
+        if (!filled[i])
+            return diag_error(model->diag, loc_file(model->path), "input '%s' is missing: give --input %s=FILE",
+                              main->args[i].name, main->args[i].name);
+    return true;
+}
+
+// ---- routes
+
+static void tap_tensor(void *context, const Value *value, const Tensor *tensor) {
+    Run *run = context;
+    if (value->name && !value_constant(value))
+        results_add(&run->results, value->name, tensor->type->elem, tensor->type->rank, tensor->type->shape,
+                    tensor->data);
+}
+
+static bool run_interpreter(Run *run, const Module *quantized) {
+    const Func *main = module_main(quantized);
+    Arena *arena = run->model->arena;
+    int output_count = main->last->operand_count;
+    Tensor *inputs = ARENA_ARRAY(arena, Tensor, main->arg_count + 1);
+    Tensor *outputs = ARENA_ARRAY(arena, Tensor, output_count + 1);
+    for (int i = 0; i < main->arg_count; i++)
+        inputs[i] = (Tensor){main->args[i].type, run->inputs[i]};
+    if (!eval_func(run->model->diag, arena, main, inputs, outputs, run->dump_all ? tap_tensor : NULL, run))
+        return false;
+    for (int i = 0; i < output_count; i++)
+        tap_tensor(run, op_operand(main->last, i), &outputs[i]);
+    return true;
+}
+
+static void tap_buffer(void *context, const Value *buffer, const void *data) {
+    Run *run = context;
+    if (buffer->name)
+        results_add_buffer(&run->results, buffer->name, buffer->type, data);
+}
+
+static bool run_in_process(Run *run, const Module *kn) {
+    Runner *runner = runner_new(run->model->arena, kn, 1, run->model->diag);
+    if (!runner)
+        return false;
+    RunnerState *state = runner_state(runner, 0);
+    for (int i = 0; i < runner_input_count(runner); i++)
+        memcpy(state->inputs[i], run->inputs[i], type_bytes(runner_input_type(runner, i)));
+    // Outputs first: they come under their own names, in the order of the model.
+    runner_run(runner, 0, NULL, NULL);
+    for (int i = 0; i < runner_output_count(runner); i++)
+        results_add_buffer(&run->results, runner_output(runner, i)->name, runner_output(runner, i)->type,
+                           state->outputs[i]);
+    if (run->dump_all)
+        runner_run(runner, 0, tap_buffer, run);
+    runner_free(runner);
+    return true;
+}
+
+static Elem elem_of_abi(int32_t type) {
+    switch (type) {
+    case QN_I8: return ELEM_I8;
+    case QN_U8: return ELEM_U8;
+    case QN_I32: return ELEM_I32;
+    case QN_I64: return ELEM_I64;
+    default: return ELEM_F32;
+    }
+}
+
+static bool run_compiled(Run *run, const Module *kn, const char *cc) {
+    Model *model = run->model;
+    Native native = {0};
+    char *dir = temp_dir_new(model->arena, model->diag);
+    if (!dir)
+        return false;
+    bool done = native_open(&native, model->arena, model->diag, kn, model->context.target, dir, "model", cc,
+                            model->threads);
+    for (int i = 0; done && i < native.model->input_count; i++)
+        memcpy(native.inputs[i], run->inputs[i], native.model->inputs[i].bytes);
+    done = done && native_run(&native, model->diag);
+    for (int i = 0; done && i < native.model->output_count; i++) {
+        const struct qn_tensor *output = &native.model->outputs[i];
+        results_add(&run->results, output->name, elem_of_abi(output->type), output->rank, output->shape,
+                    native.outputs[i]);
+    }
+    native_close(&native);
+    temp_dir_remove(dir);
+    return done;
+}
+
+static bool run_route(Run *run) {
+    Model *model = run->model;
+    const char *via = model->options->via ? model->options->via : "process";
+    Module *quantized = model_quantized(model, run->precision);
+    if (!quantized)
+        return false;
+    if (strcmp(via, "interp") == 0)
+        return run_interpreter(run, quantized);
+    bool compiled = strcmp(via, "process") != 0;
+    Module *kn = model_lower(model, quantized, run->precision, compiled && run->dump_all);
+    if (!kn)
+        return false;
+    if (!compiled)
+        return run_in_process(run, kn);
+    const char *cc = model->options->cc ? model->options->cc : "cc";
+    return run_compiled(run, kn, strcmp(via, "c") == 0 ? cc : NULL);
+}
+
+// ---- what is shown
+
+static bool print_top(const Run *run) {
+    const Options *options = run->model->options;
+    const Result *output = &run->results.items[0];
+    int count = 0, top = options->top >= 0 ? options->top : 5;
+    const char **names = NULL;
+    if (options->labels && !(names = read_class_names(run->model->arena, run->model->diag, options->labels, &count)))
+        return false;
+    if (top > output->count)
+        top = (int)output->count;
+    int64_t *indices = ARENA_ARRAY(run->model->arena, int64_t, top + 1);
+    top = result_top(output, top, indices);
+    printf("%s:\n", output->name);
+    for (int i = 0; i < top; i++) {
+        const char *name = indices[i] < count && names[indices[i]] ? names[indices[i]] : "";
+        printf("  %12.6g  class %lld%s%s\n", result_f64(output, indices[i]), (long long)indices[i], *name ? "  " : "",
+               name);
+    }
+    return true;
+}
+
+static bool run_model(Run *run) {
+    Model *model = run->model;
+    const Options *options = model->options;
+    if (!model_import(model) || !load_inputs(run))
+        return false;
+    if (run->precision == ELEM_I8 && !model_calibrate(model))
+        return false;
+    if (!run_route(run))
+        return false;
+    if ((!options->output || options->labels || options->top >= 0) && !print_top(run))
+        return false;
+    return !options->output || results_write(&run->results, options->output, model->diag);
+}
+
+int cmd_run(int argc, char **argv) {
+    Options options;
+    Model model;
+    Precisions precisions;
+    int status;
+    if (!cli_parse(argc, argv, ids, &options, &status))
+        return status;
+    if (options.input.count == 0)
+        return usage_error("run: --input FILE is missing: an image, .npy or .npz, or `random`");
+    if (options.cc && strcmp(options.via, "c") != 0)
+        return usage_error("--cc has no effect without --via c");
+    if (options.dump_all && !options.output)
+        return usage_error("--dump-all needs -o FILE.npz");
+    if ((status = model_open(&model, &options, 1)) == STATUS_DONE)
+        status = parse_precisions(&options, &precisions);
+    if (status == STATUS_DONE && precisions.count != 1)
+        status = usage_error("run: --quantize takes one precision, found '%s'", options.quantize);
+    if (status == STATUS_DONE) {
+        Run run = {.model = &model,
+                   .precision = precisions.items[0],
+                   .dump_all = options.dump_all,
+                   .results = {.arena = model.arena}};
+        status = run_model(&run) ? STATUS_DONE : STATUS_INPUT;
+    }
+    model_close(&model);
+    return status;
+}

@@ -1,0 +1,204 @@
+// tool_test: the parts of the command line that tests drive on their own.
+//   tool_test observers                          order and thread independence, exact range, thresholds
+//   tool_test image FILE CHANNELS OPERATION...   pixels of an image to standard output: resize WxH | crop WxH
+//   tool_test input FILE SPEC SHAPE              the f32 input that --preprocess makes of an image, as .npy
+//   tool_test copy FILE.npz OUT.npz              reads and writes all arrays
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quant/observer.h"
+#include "tools/data/npy.h"
+#include "tools/data/preprocess.h"
+
+static int fail(const char *what) {
+    fprintf(stderr, "tool_test: %s\n", what);
+    return 1;
+}
+
+// ---- observers
+
+enum { SAMPLES = 40, VALUES = 3001 };
+
+static uint64_t state = 1;
+static double uniform(void) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(state >> 11) * 0x1p-53;
+}
+
+// Samples of growing and shrinking magnitude, with zeros, exact powers of two and subnormal numbers.
+static void make_samples(float *values) {
+    for (int s = 0; s < SAMPLES; s++)
+        for (int i = 0; i < VALUES; i++) {
+            double x = (uniform() - 0.4) * ldexp(1, (s * 7) % 40 - 20);
+            if (i % 5 == 0)
+                x = 0;
+            else if (i % 11 == 0)
+                x = ldexp(i % 2 ? 1 : -1, (s % 30) - 10);
+            else if (i % 13 == 0)
+                x = -1e-42;
+            values[s * VALUES + i] = s == 7 ? 0 : (float)x;
+        }
+}
+
+static bool same(const Observer *a, const Observer *b) {
+    return a->min == b->min && a->max == b->max && a->count == b->count && a->zeros == b->zeros &&
+           a->exponent == b->exponent && !a->bins == !b->bins &&
+           (!a->bins || memcmp(a->bins, b->bins, BIN_COUNT * sizeof *a->bins) == 0);
+}
+
+static void observe(Observer *observer, const float *values, int begin, int end, int step) {
+    observer_open(observer, true);
+    for (int s = begin; s != end; s += step)
+        observer_add(observer, values + s * VALUES, VALUES);
+}
+
+// Samples dealt to `shards` observers, joined from the last to the first.
+static void observe_shards(Observer *all, const float *values, int shards) {
+    observer_open(all, true);
+    for (int shard = shards - 1; shard >= 0; shard--) {
+        Observer part;
+        observer_open(&part, true);
+        for (int s = shard; s < SAMPLES; s += shards)
+            observer_add(&part, values + s * VALUES, VALUES);
+        observer_merge(all, &part);
+        observer_close(&part);
+    }
+}
+
+static bool total_is_right(const Observer *observer) {
+    uint64_t total = 0;
+    for (int i = 0; i < BIN_COUNT; i++)
+        total += observer->bins[i];
+    return total == observer->count && observer->count == (uint64_t)SAMPLES * VALUES;
+}
+
+static int test_order(void) {
+    float *values = malloc(sizeof *values * SAMPLES * VALUES);
+    Observer forward, backward, sharded;
+    make_samples(values);
+    observe(&forward, values, 0, SAMPLES, 1);
+    observe(&backward, values, SAMPLES - 1, -1, -1);
+    if (!total_is_right(&forward))
+        return fail("bins do not add up to the count");
+    if (!same(&forward, &backward))
+        return fail("the order of samples matters");
+    for (int shards = 1; shards <= 9; shards += 2) {
+        observe_shards(&sharded, values, shards);
+        if (!same(&forward, &sharded))
+            return fail("the number of shards matters");
+        observer_close(&sharded);
+    }
+    observer_close(&forward);
+    observer_close(&backward);
+    free(values);
+    return 0;
+}
+
+static int test_thresholds(void) {
+    enum { COUNT = 100000 };
+    float *values = malloc(sizeof *values * COUNT);
+    Observer observer;
+    observer_open(&observer, true);
+    for (int i = 0; i < COUNT; i++) { // nearly normal
+        double sum = -6;
+        for (int k = 0; k < 12; k++)
+            sum += uniform();
+        values[i] = (float)sum;
+    }
+    values[17] = 40; // an outlier, which minmax keeps and kl does not
+    observer_add(&observer, values, COUNT);
+    double kl = threshold_kl(&observer);
+    if (threshold_minmax(&observer) != 40)
+        return fail("minmax is not the largest magnitude");
+    if (!(kl >= 2.5 && kl <= 7.5))
+        return fprintf(stderr, "kl: %g\n", kl), fail("kl does not clip the outlier");
+    if (fabs(kl / (40.0 / 16) - rint(kl / (40.0 / 16))) > 1e-9)
+        return fail("kl is not one of its 16 candidates");
+    values[3] = NAN;
+    observer_add(&observer, values, COUNT);
+    if (!observer.not_finite)
+        return fail("a NaN went unseen");
+    observer_close(&observer);
+    free(values);
+    return 0;
+}
+
+// ---- images
+
+static bool parse_size(const char *text, int *width, int *height) {
+    return text && sscanf(text, "%dx%d", width, height) == 2;
+}
+
+static int print_image(int argc, char **argv) {
+    Image image, made;
+    Fault fault = {""};
+    if (argc < 2 || !image_load(argv[0], atoi(argv[1]), &image, &fault))
+        return fail(fault.text);
+    for (int i = 2; i + 1 < argc; i += 2) {
+        int width, height;
+        if (!parse_size(argv[i + 1], &width, &height))
+            return fail("expected WxH");
+        bool done = strcmp(argv[i], "crop") == 0 ? image_crop(&image, width, height, &made, &fault)
+                                                  : image_resize(&image, width, height, &made, &fault);
+        image_free(&image);
+        if (!done)
+            return fail(fault.text);
+        image = made;
+    }
+    fwrite(image.pixels, (size_t)image.channels, (size_t)image.width * (size_t)image.height, stdout);
+    image_free(&image);
+    return 0;
+}
+
+static int print_input(int argc, char **argv) {
+    Fault fault = {""};
+    Preprocess preprocess;
+    ImageInput input;
+    int64_t shape[4];
+    long long d[4];
+    if (argc != 3 || sscanf(argv[2], "%lld,%lld,%lld,%lld", &d[0], &d[1], &d[2], &d[3]) != 4)
+        return fail("expected FILE SPEC N,C,H,W");
+    for (int i = 0; i < 4; i++)
+        shape[i] = d[i];
+    Type type = {.kind = TYPE_TENSOR, .elem = ELEM_F32, .rank = 4, .shape = shape};
+    float *data = malloc((size_t)(d[0] * d[1] * d[2] * d[3]) * sizeof *data);
+    if (!preprocess_parse(argv[1], &preprocess, &fault) || !image_input(&type, &preprocess, &input, &fault) ||
+        !preprocess_load(argv[0], &preprocess, &input, ELEM_F32, data, &fault))
+        return fail(fault.text);
+    npy_write(stdout, ELEM_F32, 4, shape, data);
+    free(data);
+    return 0;
+}
+
+static int copy_arrays(int argc, char **argv) {
+    ArrayFile file;
+    Fault fault;
+    if (argc != 2)
+        return fail("expected FILE.npz OUT.npz");
+    if (!array_file_open(&file, argv[0], &fault))
+        return fail(fault.text);
+    FILE *out = fopen(argv[1], "wb");
+    NpzWriter *writer = npz_new(out);
+    for (int i = 0; i < file.count; i++)
+        npz_add(writer, file.arrays[i].name, file.arrays[i].elem, file.arrays[i].rank, file.arrays[i].shape,
+                file.arrays[i].data);
+    bool done = npz_end(writer);
+    fclose(out);
+    array_file_close(&file);
+    return done ? 0 : fail("can't write");
+}
+
+int main(int argc, char **argv) {
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "observers") == 0)
+        return test_order() || test_thresholds();
+    if (strcmp(what, "image") == 0)
+        return print_image(argc - 2, argv + 2);
+    if (strcmp(what, "input") == 0)
+        return print_input(argc - 2, argv + 2);
+    if (strcmp(what, "copy") == 0)
+        return copy_arrays(argc - 2, argv + 2);
+    return fail("expected observers, image, input or copy");
+}

@@ -31,10 +31,6 @@ static int by_buffer(const void *a, const void *b) {
     return ((const Watched *)a)->order - ((const Watched *)b)->order;
 }
 
-static int by_order(const void *a, const void *b) {
-    return (*(const Watched *const *)a)->order - (*(const Watched *const *)b)->order;
-}
-
 // Of the program's buffers, those that are tensors of the network: lowering adds others of its own.
 static bool is_watched(const Func *main, const Op *op) {
     return (op->kind == OP_kn_alloc || op->kind == OP_kn_output) && op->results[0].name &&
@@ -122,22 +118,51 @@ static void merge_workers(Calibration *work, int threads) {
             observer_merge(&work->observers[0][i], &work->observers[worker][i]);
 }
 
-static void fill_table(Arena *arena, const Calibration *work, CalibrationMethod method, CalibrationTable *table) {
-    const Watched **ordered = ARENA_ARRAY(arena, const Watched *, work->count + 1);
+static const Observer *observer_of(const Calibration *work, const Value *value) {
     for (int i = 0; i < work->count; i++)
-        ordered[i] = &work->watched[i];
-    qsort(ordered, (size_t)work->count, sizeof *ordered, by_order);
-    table->entries = ARENA_ARRAY(arena, CalibrationEntry, work->count + 1);
-    for (int i = 0; i < work->count; i++) {
-        const Observer *seen = &work->observers[0][ordered[i] - work->watched];
-        if (seen->count == 0 || !ordered[i]->name)
-            continue;
-        double threshold = method == METHOD_KL ? threshold_kl(seen) : threshold_minmax(seen);
-        // In f32, as the table is written: reading it back gives the same numbers.
-        table->entries[table->count++] =
-            (CalibrationEntry){.name = arena_strdup(arena, ordered[i]->name), .threshold = (float)threshold,
-                               .min = seen->min, .max = seen->max};
-    }
+        if (value_is_called(value, work->watched[i].name) && work->observers[0][i].count)
+            return &work->observers[0][i];
+    return NULL;
+}
+
+static void add_entry(Arena *arena, CalibrationTable *table, const Value *value, double threshold, double min,
+                      double max) {
+    // In f32, as the table is written: reading it back gives the same numbers.
+    table->entries[table->count++] = (CalibrationEntry){
+        .name = arena_strdup(arena, value->name), .threshold = (float)threshold, .min = min, .max = max};
+}
+
+// What holds the operand's elements and no others may be no buffer of its own.
+static const CalibrationEntry *moved_entry(const CalibrationTable *table, const Value *value) {
+    const Op *op = value->def;
+    bool moves = op && (op->kind == OP_reshape || op->kind == OP_transpose || op->kind == OP_broadcast_to);
+    return moves ? calibration_find(table, op_operand(op, 0)) : NULL;
+}
+
+static void fill_entry(Arena *arena, const Calibration *work, CalibrationMethod method, const Value *value,
+                       CalibrationTable *table) {
+    if (!value->name || value_constant(value) || value->type->elem != ELEM_F32)
+        return;
+    const Observer *seen = observer_of(work, value);
+    const CalibrationEntry *moved = seen ? NULL : moved_entry(table, value);
+    if (seen)
+        add_entry(arena, table, value, method == METHOD_KL ? threshold_kl(seen) : threshold_minmax(seen), seen->min,
+                  seen->max);
+    else if (moved)
+        add_entry(arena, table, value, moved->threshold, moved->min, moved->max);
+}
+
+// In the order of the network.
+static void fill_table(Arena *arena, const Calibration *work, CalibrationMethod method, const Func *main,
+                       CalibrationTable *table) {
+    int room = main->arg_count;
+    FOR_EACH_OP(main, op) room += op->result_count;
+    table->entries = ARENA_ARRAY(arena, CalibrationEntry, room + 1);
+    for (int i = 0; i < main->arg_count; i++)
+        fill_entry(arena, work, method, &main->args[i], table);
+    FOR_EACH_OP(main, op)
+    for (int i = 0; i < op->result_count; i++)
+        fill_entry(arena, work, method, &op->results[i], table);
 }
 
 static void open_observers(Arena *arena, Calibration *work, int threads, bool wants_bins) {
@@ -179,7 +204,7 @@ bool calibrate(Arena *arena, const Module *imported, const PassContext *context,
     if (done) {
         merge_workers(&work, threads);
         *table = (CalibrationTable){.method = names[method], .data = source->description};
-        fill_table(arena, &work, method, table);
+        fill_table(arena, &work, method, module_main(imported), table);
     } else {
         diag_error(context->diag, loc_file(source->path(source->context, failed)), "%s", message);
     }

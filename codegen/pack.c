@@ -109,10 +109,10 @@ static void permute_channels(const PackSource *source, const Packed *plain, Pack
     }
 }
 
-// Weights [block][set][column][group of 4 rows][slot][4 rows]; set 1 (3x3 only) is shifted one row down.
-static void pack_depthwise(Arena *arena, const PackSource *source, Packed *packed, int sets) {
+// Weights [block][column][group of 4 rows][slot][4 rows].
+static void pack_vnni_depthwise(Arena *arena, const PackSource *source, Packed *packed) {
     const int64_t channels = (source->out_c + 31) / 32 * 32, kh = source->kernel_h, kw = source->kernel_w;
-    const int64_t groups = (kh + 3) / 4, channel_bytes = sets * kw * groups * 4;
+    const int64_t groups = (kh + 3) / 4, channel_bytes = kw * groups * 4;
     Packed plain;
     packed_begin(arena, source, channels, (size_t)(channels * channel_bytes), &plain);
     copy_bias(source, &plain);
@@ -125,19 +125,9 @@ static void pack_depthwise(Arena *arena, const PackSource *source, Packed *packe
         const int64_t block = o / 64 * 64, size = depthwise_block(channels, block);
         const int8_t *from = (const int8_t *)source->weight + o * kh * kw;
         int8_t *to = (int8_t *)packed->weight + block * channel_bytes + depthwise_slot(o - block, size) * 4;
-        for (int64_t set = 0; set < sets; set++)
-            for (int64_t y = 0; y < kh; y++)
-                for (int64_t x = 0; x < kw; x++)
-                    to[((set * kw + x) * groups + (y + set) / 4) * size * 4 + (y + set) % 4] = from[y * kw + x];
+        for (int64_t y = 0; y < kh; y++)
+            for (int64_t x = 0; x < kw; x++) to[(x * groups + y / 4) * size * 4 + y % 4] = from[y * kw + x];
     }
-}
-
-static void pack_vnni_depthwise(Arena *arena, const PackSource *source, Packed *packed) {
-    pack_depthwise(arena, source, packed, 1);
-}
-
-static void pack_vnni_depthwise3(Arena *arena, const PackSource *source, Packed *packed) {
-    pack_depthwise(arena, source, packed, 2);
 }
 
 // ---- the table

@@ -78,32 +78,31 @@ QN_INLINE void depthwise_vnni_store(const __m512i acc[4], const float *m, const 
 
 // One pixel of a 3x3 window: three columns against weights [column][j].
 QN_INLINE void depthwise_vnni_pixel3(const struct depthwise_vnni *d, const depthwise_vnni_column c[3],
-                                     const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out,
+                                     const __m512i weight[12], const __m512i bias[4], const float *m, uint8_t *out,
                                      int32_t channels, int half) {
-    const int bytes = half ? 32 : 64;
     __m512i acc[4];
     QN_UNROLL for (int j = 0; j < 4; j++) {
-        acc[j] = depthwise_vnni_load(bias + j * bytes / 4, half);
-        QN_UNROLL for (int x = 0; x < 3; x++)
-            acc[j] = depthwise_vnni_dot(acc[j], c[x].v[j], depthwise_vnni_load(weight + (x * 4 + j) * bytes, half), half);
+        acc[j] = bias[j];
+        QN_UNROLL for (int x = 0; x < 3; x++) acc[j] = depthwise_vnni_dot(acc[j], c[x].v[j], weight[x * 4 + j], half);
     }
     depthwise_vnni_store(acc, m, &d->quant, out, channels, half);
 }
 
-// A row of pixels, or two rows (`pair`, stride 1): four input rows serve both, the second with its weights one row
-// further down. Columns are kept while the window slides.
+// A row of pixels. Columns are kept while the window slides.
 QN_INLINE void depthwise_vnni_row3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
                                    const int32_t *bias, const float *m, uint8_t *out, int32_t channels, int stride,
-                                   int pair, int half) {
-    const int bytes = half ? 32 : 64, count = pair ? 4 : 3;
+                                   int half) {
+    const int bytes = half ? 32 : 64;
+    __m512i w[12], b[4];
+    QN_UNROLL for (int i = 0; i < 12; i++) w[i] = depthwise_vnni_load(weight + i * bytes, half);
+    QN_UNROLL for (int j = 0; j < 4; j++) b[j] = depthwise_vnni_load(bias + j * bytes / 4, half);
     depthwise_vnni_column c[3];
-    c[0] = depthwise_vnni_read(in, d->in_row, count, half);
-    if (stride == 1) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, count, half);
+    c[0] = depthwise_vnni_read(in, d->in_row, 3, half);
+    if (stride == 1) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, 3, half);
     QN_NO_UNROLL for (int32_t x = 0; x < d->width; x++) {
-        if (stride == 2) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, count, half);
-        c[2] = depthwise_vnni_read(in + 2 * d->in_column, d->in_row, count, half);
-        depthwise_vnni_pixel3(d, c, weight, bias, m, out, channels, half);
-        if (pair) depthwise_vnni_pixel3(d, c, weight + 12 * bytes, bias, m, out + d->out_row, channels, half);
+        if (stride == 2) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, 3, half);
+        c[2] = depthwise_vnni_read(in + 2 * d->in_column, d->in_row, 3, half);
+        depthwise_vnni_pixel3(d, c, w, b, m, out, channels, half);
         c[0] = c[stride == 2 ? 2 : 1];
         c[1] = c[2];
         in += stride * d->in_column;
@@ -111,15 +110,16 @@ QN_INLINE void depthwise_vnni_row3(const struct depthwise_vnni *d, const uint8_t
     }
 }
 
-QN_INLINE void depthwise_vnni_block3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
-                                     const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t channels,
-                                     int stride, int half) {
-    int32_t y = 0;
-    if (stride == 1 && d->row_step == d->in_row)
-        QN_NO_UNROLL for (; y + 2 <= rows; y += 2)
-            depthwise_vnni_row3(d, in + y * d->row_step, weight, bias, m, out + y * d->out_row, channels, 1, 1, half);
-    QN_NO_UNROLL for (; y < rows; y++)
-        depthwise_vnni_row3(d, in + y * d->row_step, weight, bias, m, out + y * d->out_row, channels, stride, 0, half);
+// All channels of a row: the input rows stay in the cache from block to block.
+QN_INLINE void depthwise_vnni_blocks3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
+                                      const int32_t *bias, const float *m, uint8_t *out, int32_t channels, int stride) {
+    const int32_t rest = channels % 64, full = channels - rest;
+    QN_NO_UNROLL for (int32_t c = 0; c < full; c += 64)
+        depthwise_vnni_row3(d, in + c, weight + c * 12, bias + c, m + c, out + c, 64, stride, 0);
+    if (rest > 32)
+        depthwise_vnni_row3(d, in + full, weight + full * 12, bias + full, m + full, out + full, rest, stride, 0);
+    else if (rest)
+        depthwise_vnni_row3(d, in + full, weight + full * 12, bias + full, m + full, out + full, rest, stride, 1);
 }
 
 // Any window: every pixel reads its whole window.
@@ -157,17 +157,13 @@ QN_INLINE struct depthwise_vnni depthwise_vnni_of(const struct qn_depthwise_args
     return d;
 }
 
-// One block of channels of any image's rows; vectors: of the block's weights.
 QN_INLINE void depthwise_vnni_rows3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
-                                    const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t out_c) {
-    const int stride = d->column_step == d->in_column ? 1 : 2;
-    const int32_t rest = out_c % 64, full = out_c - rest;
-    QN_NO_UNROLL for (int32_t c = 0; c < full; c += 64)
-        depthwise_vnni_block3(d, in + c, weight + c * 24, bias + c, m + c, out + c, rows, 64, stride, 0);
-    if (rest > 32)
-        depthwise_vnni_block3(d, in + full, weight + full * 24, bias + full, m + full, out + full, rows, rest, stride, 0);
-    else if (rest)
-        depthwise_vnni_block3(d, in + full, weight + full * 24, bias + full, m + full, out + full, rows, rest, stride, 1);
+                                    const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t channels) {
+    QN_NO_UNROLL for (int32_t y = 0; y < rows; y++) {
+        if (d->column_step == d->in_column)
+            depthwise_vnni_blocks3(d, in + y * d->row_step, weight, bias, m, out + y * d->out_row, channels, 1);
+        else depthwise_vnni_blocks3(d, in + y * d->row_step, weight, bias, m, out + y * d->out_row, channels, 2);
+    }
 }
 
 QN_KERNEL qn_depthwise_s8s8_s8__64x3x3__avx512vnni(const struct qn_depthwise_args *a, const void *input,

@@ -1,9 +1,10 @@
-// The state of one import, and what the conversions of onnx_ops.def build with. A conversion reads the inputs and
-// attributes of its node, emits nn ops, and binds each output name to a value. Every conversion reports its own
-// faults and returns false; the import then goes on with the other nodes, so that one run shows them all.
+// The state of one import, and what the conversions of onnx_ops.def build with. A conversion reads
+// the inputs and attributes of its node, emits nn ops, and binds each output name to a value. Every
+// conversion reports its own faults and returns false; the import then goes on with the other
+// nodes, so that one run shows them all.
 //
-// Memory: the protobuf messages live in a scratch arena that ends with the import; constants are copied (or written
-// transposed) into the module's arena when an op takes them.
+// Memory: the protobuf messages live in a scratch arena that ends with the import; constants are
+// copied (or written transposed) into the module's arena when an op takes them.
 #pragma once
 #include "frontend/frontend.h"
 #include "ir/eval.h"
@@ -11,21 +12,22 @@
 
 // Sizes beyond these are taken for damage or malice, not for models.
 #define MAX_IMPORT_ELEMS ((int64_t)1 << 31) // of any tensor
-#define MAX_FOLD_ELEMS ((int64_t)1 << 16)   // of what is computed while importing
+#define MAX_FOLD_ELEMS   ((int64_t)1 << 16) // of what is computed while importing
 enum { MAX_RESOURCE_INLINE = 64 };          // larger constants become resources
 
-// What an ONNX tensor name stands for. A constant has `dense`, and a `value` once an op took it. A `broken` one is the
-// result of a node that failed: what depends on it is passed over, unless the model states its type.
+// What an ONNX tensor name stands for. A constant has `dense`, and a `value` once an op took it. A
+// `broken` one is the result of a node that failed: what depends on it is passed over, unless the
+// model states its type.
 typedef struct Symbol {
     const char *name;
     const Onnx__TensorProto *initializer; // decoded on first use
     const Onnx__ValueInfoProto *info;     // the type that the model states
     const Dense *dense;
     Value *value;
-    bool defined;    // an input, initializer, or result of a node already converted
+    bool defined; // an input, initializer, or result of a node already converted
     bool broken;
-    bool named;      // a value in the module has its name
-    bool is_output;  // of the graph
+    bool named;          // a value in the module has its name
+    bool is_output;      // of the graph
     struct Symbol *next; // of its hash bucket
 } Symbol;
 
@@ -67,7 +69,8 @@ const OnnxOp *onnx_op_find(const char *name);
 // ---- reading the file (message.c)
 
 // NULL after a message. The result lives in `scratch`.
-Onnx__ModelProto *onnx_unpack(Arena *scratch, Diag *diag, const char *path, const void *data, size_t bytes);
+Onnx__ModelProto *onnx_unpack(Arena *scratch, Diag *diag, const char *path, const void *data,
+                              size_t bytes);
 
 // ---- tensors (tensor.c)
 
@@ -75,7 +78,8 @@ bool elem_from_onnx(int data_type, Elem *elem);
 const char *onnx_type_name(int data_type);
 // The elements of `proto`; they may point into it. NULL after a message that starts with `what`.
 const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto, const char *what);
-// Product of dims as an element count, or -1 when one is negative or the product is beyond MAX_IMPORT_ELEMS.
+// Product of dims as an element count, or -1 when one is negative or the product is beyond
+// MAX_IMPORT_ELEMS.
 int64_t dims_count(int rank, const int64_t *dims);
 Dense *dense_new(Arena *arena, const Type *type, const void *data, bool splat);
 // Room for elements to fill in.
@@ -100,7 +104,8 @@ const Dense *symbol_dense(Importer *importer, Symbol *symbol);
 Value *symbol_value(Importer *importer, Symbol *symbol);
 // A constant op. `dense` is copied into the module unless it is there already (`owned`).
 Value *emit_constant(Importer *importer, const Dense *dense, bool owned, const char *name);
-// The name for another form of the constant input `index`: its own, which an unused op of the first form gives up.
+// The name for another form of the constant input `index`: its own, which an unused op of the first
+// form gives up.
 const char *take_name(const Node *node, int index);
 // Gives the value the tensor's own name, or, when another value has that, a name derived from it.
 void name_value(Importer *importer, Value *value, const char *name);
@@ -114,7 +119,7 @@ bool node_has_input(const Node *node, int index);
 Value *node_input(const Node *node, int index);
 Value *node_input_or_null(const Node *node, int index);
 const Type *node_input_type(const Node *node, int index); // NULL if absent
-const Dense *node_dense(const Node *node, int index); // NULL if absent or not constant
+const Dense *node_dense(const Node *node, int index);     // NULL if absent or not constant
 // The one element of a constant input; `fallback` if absent. Reports one that is not constant.
 bool node_scalar(const Node *node, int index, double fallback, double *value);
 
@@ -122,29 +127,38 @@ const Onnx__AttributeProto *node_attr(const Node *node, const char *name);
 int64_t node_int(const Node *node, const char *name, int64_t fallback);
 double node_float(const Node *node, const char *name, double fallback);
 const char *node_string(const Node *node, const char *name, const char *fallback);
-// A list of integers, clamped to ±2^31: what lies beyond is no size of a tensor, and sums stay within 64 bits.
-typedef struct { bool present; int count; int64_t *data; } Ints;
+// A list of integers, clamped to ±2^31: what lies beyond is no size of a tensor, and sums stay
+// within 64 bits.
+typedef struct {
+    bool present;
+    int count;
+    int64_t *data;
+} Ints;
 bool node_ints(const Node *node, const char *name, Ints *ints);
-// A list that old opsets give as an attribute and newer ones as a constant input (index; -1: attribute only).
+// A list that old opsets give as an attribute and newer ones as a constant input (index; -1:
+// attribute only).
 bool node_ints_or_input(const Node *node, const char *name, int index, Ints *ints);
-// Makes a possibly negative axis count from the front, of a tensor of that rank (which may itself be allowed).
+// Makes a possibly negative axis count from the front, of a tensor of that rank (which may itself
+// be allowed).
 bool node_axis(const Node *node, int64_t axis, int rank, int *out);
 bool node_axes(const Node *node, Ints axes, int rank, int *out);
 
 // Binds output `index`; an output that is not named is dropped.
 bool node_bind(const Node *node, int index, Value *value);
 bool node_bind_dense(const Node *node, int index, const Dense *dense);
-// The last op of a node and what of it is the named tensor: `inner` is the op that computes, `outer` the same data
-// in ONNX's layout, bound to output 0.
+// The last op of a node and what of it is the named tensor: `inner` is the op that computes,
+// `outer` the same data in ONNX's layout, bound to output 0.
 bool node_bind_layout(const Node *node, Value *inner, Value *outer);
 
 // ---- emitting (node.c)
 
-// One op with one inferred result; computed at once when its operands are small constants. NULL after a message.
+// One op with one inferred result; computed at once when its operands are small constants. NULL
+// after a message.
 Value *emit(const Node *node, OpKind kind, int count, Value *const *operands, Attr *attrs);
 Value *emit_unary(const Node *node, OpKind kind, Value *input, Attr *attrs);
 Value *emit_binary(const Node *node, OpKind kind, Value *a, Value *b);
-Value *emit_reshape(const Node *node, Value *input, int rank, const int64_t *dims); // none if it changes nothing
+Value *emit_reshape(const Node *node, Value *input, int rank,
+                    const int64_t *dims); // none if it changes nothing
 Value *emit_transpose(const Node *node, Value *input, const int *perm);
 Value *emit_scalar(const Node *node, double value); // f32, rank 0
 Value *emit_ints(const Node *node, int count, const int64_t *values);

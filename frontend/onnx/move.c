@@ -6,20 +6,26 @@
 // The same tensor under another name.
 static bool bind_same(Node *node) {
     const Dense *dense = node_dense(node, 0);
-    if (dense) return node_bind_dense(node, 0, dense);
+    if (dense)
+        return node_bind_dense(node, 0, dense);
     return node_bind(node, 0, node_input(node, 0));
 }
 
-bool convert_identity(Node *node) { return bind_same(node); }
+bool convert_identity(Node *node) {
+    return bind_same(node);
+}
 
 // Inference: nothing is dropped, and the mask keeps all.
 bool convert_dropout(Node *node) {
     double training = 0;
     const Type *type = node_input_type(node, 0);
-    if (!type || !node_scalar(node, 2, 0, &training)) return type == NULL && node_input(node, 0) && false;
-    if (training != 0) return node_error(node, "training_mode is not supported: export the model for inference");
+    if (!type || !node_scalar(node, 2, 0, &training))
+        return type == NULL && node_input(node, 0) && false;
+    if (training != 0)
+        return node_error(node, "training_mode is not supported: export the model for inference");
     Arena *scratch = node->importer->scratch;
-    const Type *mask = type_tensor(scratch, node->importer->opset < 10 ? type->elem : ELEM_I1, type->rank, type->shape);
+    const Type *mask = type_tensor(scratch, node->importer->opset < 10 ? type->elem : ELEM_I1,
+                                   type->rank, type->shape);
     return node_bind_dense(node, 1, dense_splat(scratch, mask, 1)) && bind_same(node);
 }
 
@@ -27,10 +33,13 @@ bool convert_cast(Node *node) {
     Elem elem;
     int64_t to = node_int(node, "to", 0);
     const Type *type = node_input_type(node, 0);
-    if (!type) return node_input(node, 0) && false;
+    if (!type)
+        return node_input(node, 0) && false;
     if (to < 0 || to > 1000 || !elem_from_onnx((int)to, &elem))
-        return node_error(node, "the type %s (%lld) is not supported", onnx_type_name((int)(to & 1023)), (long long)to);
-    if (type->elem == elem) return bind_same(node);
+        return node_error(node, "the type %s (%lld) is not supported",
+                          onnx_type_name((int)(to & 1023)), (long long)to);
+    if (type->elem == elem)
+        return bind_same(node);
     Arena *arena = node->importer->arena;
     Attr *attrs = attr_type(arena, NULL, "to", type_tensor(arena, elem, 0, NULL));
     return node_bind(node, 0, emit_unary(node, OP_cast, node_input(node, 0), attrs));
@@ -41,31 +50,44 @@ bool convert_cast(Node *node) {
 bool convert_reshape(Node *node) {
     Value *input = node_input(node, 0);
     Ints ints;
-    if (!input || !node_ints_or_input(node, "shape", 1, &ints)) return false;
-    if (ints.count > MAX_RANK) return node_error(node, "%d dimensions are not supported; %d are", ints.count, MAX_RANK);
+    if (!input || !node_ints_or_input(node, "shape", 1, &ints))
+        return false;
+    if (ints.count > MAX_RANK)
+        return node_error(node, "%d dimensions are not supported; %d are", ints.count, MAX_RANK);
     int64_t dims[MAX_RANK], known = 1;
     int unknown = -1;
     for (int i = 0; i < ints.count; i++) {
         dims[i] = ints.data[i];
         if (dims[i] == 0 && !node_int(node, "allowzero", 0)) {
-            if (i >= input->type->rank) return node_error(node, "dimension %d of its shape is 0, but its input has %d", i, input->type->rank);
+            if (i >= input->type->rank)
+                return node_error(node, "dimension %d of its shape is 0, but its input has %d", i,
+                                  input->type->rank);
             dims[i] = input->type->shape[i];
         }
-        if (dims[i] < -1 || (dims[i] == -1 && unknown >= 0)) return node_error(node, "its shape has more than one unknown dimension");
-        if (dims[i] == -1) unknown = i;
-        else if (__builtin_mul_overflow(known, dims[i], &known)) return node_error(node, "its shape is too large");
+        if (dims[i] < -1 || (dims[i] == -1 && unknown >= 0))
+            return node_error(node, "its shape has more than one unknown dimension");
+        if (dims[i] == -1)
+            unknown = i;
+        else if (__builtin_mul_overflow(known, dims[i], &known))
+            return node_error(node, "its shape is too large");
     }
-    if (unknown >= 0) dims[unknown] = known ? type_elem_count(input->type) / known : 0;
+    if (unknown >= 0)
+        dims[unknown] = known ? type_elem_count(input->type) / known : 0;
     return node_bind(node, 0, emit_reshape(node, input, ints.count, dims));
 }
 
 bool convert_flatten(Node *node) {
     Value *input = node_input(node, 0);
-    if (!input) return false;
+    if (!input)
+        return false;
     int64_t rank = input->type->rank, axis = node_int(node, "axis", 1), dims[2] = {1, 1};
-    if (axis < -rank || axis > rank) return node_error(node, "axis %lld is out of range for %lld dimensions", (long long)axis, (long long)rank);
-    if (axis < 0) axis += rank;
-    for (int i = 0; i < rank; i++) dims[i >= axis] *= input->type->shape[i];
+    if (axis < -rank || axis > rank)
+        return node_error(node, "axis %lld is out of range for %lld dimensions", (long long)axis,
+                          (long long)rank);
+    if (axis < 0)
+        axis += rank;
+    for (int i = 0; i < rank; i++)
+        dims[i >= axis] *= input->type->shape[i];
     return node_bind(node, 0, emit_reshape(node, input, 2, dims));
 }
 
@@ -74,17 +96,21 @@ bool convert_squeeze(Node *node) {
     Ints ints;
     int axes[MAX_RANK], kept = 0;
     bool drop[MAX_RANK] = {false};
-    if (!input || !node_ints_or_input(node, "axes", 1, &ints)) return false;
+    if (!input || !node_ints_or_input(node, "axes", 1, &ints))
+        return false;
     int rank = input->type->rank;
     int64_t dims[MAX_RANK];
-    if (!node_axes(node, ints, rank, axes)) return false;
+    if (!node_axes(node, ints, rank, axes))
+        return false;
     for (int i = 0; i < ints.count; i++) {
         drop[axes[i]] = true;
         if (input->type->shape[axes[i]] != 1)
-            return node_error(node, "dimension %d has %lld elements, expected 1", axes[i], (long long)input->type->shape[axes[i]]);
+            return node_error(node, "dimension %d has %lld elements, expected 1", axes[i],
+                              (long long)input->type->shape[axes[i]]);
     }
     for (int i = 0; i < rank; i++)
-        if (!(drop[i] || (!ints.present && input->type->shape[i] == 1))) dims[kept++] = input->type->shape[i];
+        if (!(drop[i] || (!ints.present && input->type->shape[i] == 1)))
+            dims[kept++] = input->type->shape[i];
     return node_bind(node, 0, emit_reshape(node, input, kept, dims));
 }
 
@@ -93,13 +119,19 @@ bool convert_unsqueeze(Node *node) {
     Ints ints;
     int axes[2 * MAX_RANK];
     bool added[2 * MAX_RANK] = {false};
-    if (!input || !node_ints_or_input(node, "axes", 1, &ints)) return false;
+    if (!input || !node_ints_or_input(node, "axes", 1, &ints))
+        return false;
     int rank = input->type->rank + ints.count, next = 0;
     int64_t dims[MAX_RANK];
-    if (rank > MAX_RANK) return node_error(node, "its result would have %d dimensions; %d are supported", rank, MAX_RANK);
-    if (!node_axes(node, ints, rank, axes)) return false;
-    for (int i = 0; i < ints.count; i++) added[axes[i]] = true;
-    for (int i = 0; i < rank; i++) dims[i] = added[i] ? 1 : input->type->shape[next++];
+    if (rank > MAX_RANK)
+        return node_error(node, "its result would have %d dimensions; %d are supported", rank,
+                          MAX_RANK);
+    if (!node_axes(node, ints, rank, axes))
+        return false;
+    for (int i = 0; i < ints.count; i++)
+        added[axes[i]] = true;
+    for (int i = 0; i < rank; i++)
+        dims[i] = added[i] ? 1 : input->type->shape[next++];
     return node_bind(node, 0, emit_reshape(node, input, rank, dims));
 }
 
@@ -107,29 +139,41 @@ bool convert_transpose(Node *node) {
     Value *input = node_input(node, 0);
     Ints ints;
     int perm[MAX_RANK];
-    if (!input || !node_ints(node, "perm", &ints)) return false;
+    if (!input || !node_ints(node, "perm", &ints))
+        return false;
     int rank = input->type->rank;
-    if (ints.present && ints.count != rank) return node_error(node, "perm has %d numbers, expected %d", ints.count, rank);
-    if (!node_axes(node, ints, rank, perm)) return false;
-    for (int i = 0; !ints.present && i < rank; i++) perm[i] = rank - 1 - i;
+    if (ints.present && ints.count != rank)
+        return node_error(node, "perm has %d numbers, expected %d", ints.count, rank);
+    if (!node_axes(node, ints, rank, perm))
+        return false;
+    for (int i = 0; !ints.present && i < rank; i++)
+        perm[i] = rank - 1 - i;
     return node_bind(node, 0, emit_transpose(node, input, perm));
 }
 
 bool convert_depth_to_space(Node *node) {
     Value *input = node_input(node, 0);
-    if (!input) return false;
+    if (!input)
+        return false;
     int64_t block = node_int(node, "blocksize", 0);
     const int64_t *s = input->type->shape;
     const char *mode = node_string(node, "mode", "DCR");
-    if (input->type->rank != 4) return node_error(node, "its input has %d dimensions, expected 4", input->type->rank);
-    if (block < 1 || block > 65536 || s[1] % (block * block)) return node_error(node, "blocksize %lld does not divide its channels", (long long)block);
+    if (input->type->rank != 4)
+        return node_error(node, "its input has %d dimensions, expected 4", input->type->rank);
+    if (block < 1 || block > 65536 || s[1] % (block * block))
+        return node_error(node, "blocksize %lld does not divide its channels", (long long)block);
     bool dcr = !strcmp(mode, "DCR");
-    if (!dcr && strcmp(mode, "CRD")) return node_error(node, "mode '%s' is not one of ONNX", mode);
+    if (!dcr && strcmp(mode, "CRD"))
+        return node_error(node, "mode '%s' is not one of ONNX", mode);
     int64_t depth = s[1] / (block * block);
-    int64_t split_dcr[6] = {s[0], block, block, depth, s[2], s[3]}, split_crd[6] = {s[0], depth, block, block, s[2], s[3]};
+    int64_t split_dcr[6] = {s[0], block, block, depth, s[2], s[3]},
+            split_crd[6] = {s[0], depth, block, block, s[2], s[3]};
     Value *value = emit_reshape(node, input, 6, dcr ? split_dcr : split_crd);
-    value = emit_transpose(node, value, dcr ? (int[]){0, 3, 4, 1, 5, 2} : (int[]){0, 1, 4, 2, 5, 3});
-    return node_bind(node, 0, emit_reshape(node, value, 4, (int64_t[]){s[0], depth, s[2] * block, s[3] * block}));
+    value =
+        emit_transpose(node, value, dcr ? (int[]){0, 3, 4, 1, 5, 2} : (int[]){0, 1, 4, 2, 5, 3});
+    return node_bind(
+        node, 0,
+        emit_reshape(node, value, 4, (int64_t[]){s[0], depth, s[2] * block, s[3] * block}));
 }
 
 // ---- joining and repeating
@@ -137,32 +181,43 @@ bool convert_depth_to_space(Node *node) {
 bool convert_concat(Node *node) {
     int count = node_input_count(node), axis;
     Value **inputs = ARENA_ARRAY(node->importer->scratch, Value *, count + 1);
-    if (count == 0) return node_error(node, "it has no inputs");
+    if (count == 0)
+        return node_error(node, "it has no inputs");
     for (int i = 0; i < count; i++)
-        if (!(inputs[i] = node_input(node, i))) return false;
-    if (!node_axis(node, node_int(node, "axis", 1), inputs[0]->type->rank, &axis)) return false;
-    if (count == 1) return bind_same(node);
+        if (!(inputs[i] = node_input(node, i)))
+            return false;
+    if (!node_axis(node, node_int(node, "axis", 1), inputs[0]->type->rank, &axis))
+        return false;
+    if (count == 1)
+        return bind_same(node);
     Attr *attrs = attr_int(node->importer->arena, NULL, "axis", axis);
     return node_bind(node, 0, emit(node, OP_concat, count, inputs, attrs));
 }
 
 static Value *emit_broadcast(const Node *node, Value *input, int rank, const int64_t *dims) {
     const Type *type = input->type;
-    if (type->rank == rank && !memcmp(type->shape, dims, sizeof *dims * (size_t)rank)) return input;
+    if (type->rank == rank && !memcmp(type->shape, dims, sizeof *dims * (size_t)rank))
+        return input;
     if (rank > MAX_RANK || dims_count(rank, dims) < 0) {
-        node_error(node, "its result is out of bounds: at most %d dimensions and 2^31 elements are supported", MAX_RANK);
+        node_error(
+            node,
+            "its result is out of bounds: at most %d dimensions and 2^31 elements are supported",
+            MAX_RANK);
         return NULL;
     }
-    return emit_unary(node, OP_broadcast_to, input, attr_ints(node->importer->arena, NULL, "shape", rank, dims));
+    return emit_unary(node, OP_broadcast_to, input,
+                      attr_ints(node->importer->arena, NULL, "shape", rank, dims));
 }
 
 bool convert_expand(Node *node) {
     Value *input = node_input(node, 0);
     Ints ints;
-    if (!input || !node_ints_or_input(node, "shape", 1, &ints)) return false;
+    if (!input || !node_ints_or_input(node, "shape", 1, &ints))
+        return false;
     int own = input->type->rank, rank = ints.count > own ? ints.count : own;
     int64_t dims[MAX_RANK];
-    if (rank > MAX_RANK) return node_error(node, "%d dimensions are not supported; %d are", rank, MAX_RANK);
+    if (rank > MAX_RANK)
+        return node_error(node, "%d dimensions are not supported; %d are", rank, MAX_RANK);
     for (int i = 0; i < rank; i++) {
         int64_t size = i < rank - own ? 1 : input->type->shape[i - (rank - own)];
         int64_t wanted = i < rank - ints.count ? 1 : ints.data[i - (rank - ints.count)];
@@ -171,80 +226,104 @@ bool convert_expand(Node *node) {
     return node_bind(node, 0, emit_broadcast(node, input, rank, dims));
 }
 
-// A repeated dimension of more than one element is given a dimension of 1 in front, which is broadcast.
+// A repeated dimension of more than one element is given a dimension of 1 in front, which is
+// broadcast.
 bool convert_tile(Node *node) {
     Value *input = node_input(node, 0);
     Ints ints;
-    if (!input || !node_ints_or_input(node, "repeats", 1, &ints)) return false;
+    if (!input || !node_ints_or_input(node, "repeats", 1, &ints))
+        return false;
     const Type *type = input->type;
-    if (ints.count != type->rank) return node_error(node, "it has %d repeats for %d dimensions", ints.count, type->rank);
+    if (ints.count != type->rank)
+        return node_error(node, "it has %d repeats for %d dimensions", ints.count, type->rank);
     int64_t split[2 * MAX_RANK], wide[2 * MAX_RANK], joined[MAX_RANK];
     int rank = 0;
     for (int i = 0; i < type->rank; i++) {
         int64_t size = type->shape[i], repeat = ints.data[i];
-        if (repeat < 0) return node_error(node, "it repeats dimension %d %lld times", i, (long long)repeat);
-        if (repeat > 1 && size > 1) split[rank] = 1, wide[rank++] = repeat;
+        if (repeat < 0)
+            return node_error(node, "it repeats dimension %d %lld times", i, (long long)repeat);
+        if (repeat > 1 && size > 1)
+            split[rank] = 1, wide[rank++] = repeat;
         split[rank] = size;
         wide[rank++] = size == 1 || repeat == 0 ? repeat : size;
         joined[i] = size * repeat;
-        if (repeat == 0 && size > 1) return node_error(node, "it repeats dimension %d 0 times", i);
+        if (repeat == 0 && size > 1)
+            return node_error(node, "it repeats dimension %d 0 times", i);
     }
-    if (rank > MAX_RANK) return node_error(node, "it repeats too many dimensions");
+    if (rank > MAX_RANK)
+        return node_error(node, "it repeats too many dimensions");
     Value *value = emit_reshape(node, input, rank, split);
-    if (value) value = emit_broadcast(node, value, rank, wide);
+    if (value)
+        value = emit_broadcast(node, value, rank, wide);
     return node_bind(node, 0, emit_reshape(node, value, type->rank, joined));
 }
 
 // ---- cutting
 
-static Value *emit_slice(const Node *node, Value *input, const int64_t *starts, const int64_t *ends, const int64_t *steps) {
+static Value *emit_slice(const Node *node, Value *input, const int64_t *starts, const int64_t *ends,
+                         const int64_t *steps) {
     Arena *arena = node->importer->arena;
     int rank = input->type->rank;
     bool whole = true;
-    for (int i = 0; i < rank; i++) whole &= starts[i] == 0 && ends[i] == input->type->shape[i] && steps[i] == 1;
-    if (whole) return input;
+    for (int i = 0; i < rank; i++)
+        whole &= starts[i] == 0 && ends[i] == input->type->shape[i] && steps[i] == 1;
+    if (whole)
+        return input;
     Attr *attrs = attr_ints(arena, NULL, "steps", rank, steps);
     attrs = attr_ints(arena, attrs, "ends", rank, ends);
     return emit_unary(node, OP_slice, input, attr_ints(arena, attrs, "starts", rank, starts));
 }
 
 static void whole_slice(const Type *type, int64_t *starts, int64_t *ends, int64_t *steps) {
-    for (int i = 0; i < type->rank; i++) starts[i] = 0, ends[i] = type->shape[i], steps[i] = 1;
+    for (int i = 0; i < type->rank; i++)
+        starts[i] = 0, ends[i] = type->shape[i], steps[i] = 1;
 }
 
-static int64_t clamp_to(int64_t value, int64_t low, int64_t high) { return value < low ? low : value > high ? high : value; }
+static int64_t clamp_to(int64_t value, int64_t low, int64_t high) {
+    return value < low ? low : value > high ? high : value;
+}
 
 // As Python slices: negative positions count from the end, and all are clamped.
 static void clamp_slice(int64_t size, int64_t *start, int64_t *end, int64_t *step) {
-    if (*start < 0) *start += size;
-    if (*end < 0) *end += size;
+    if (*start < 0)
+        *start += size;
+    if (*end < 0)
+        *end += size;
     bool backward = *step < 0;
     *start = clamp_to(*start, 0, backward && size ? size - 1 : size);
     *end = clamp_to(*end, backward ? -1 : 0, size);
-    if (!size) *start = *end = 0;
+    if (!size)
+        *start = *end = 0;
     *step = clamp_to(*step, size ? -size : -1, size ? size : 1);
 }
 
 bool convert_slice(Node *node) {
     Value *input = node_input(node, 0);
     Ints starts, ends, axes, steps;
-    if (!input || !node_ints_or_input(node, "starts", 1, &starts) || !node_ints_or_input(node, "ends", 2, &ends) ||
-        !node_ints_or_input(node, "axes", 3, &axes) || !node_ints_or_input(node, "steps", 4, &steps))
+    if (!input || !node_ints_or_input(node, "starts", 1, &starts) ||
+        !node_ints_or_input(node, "ends", 2, &ends) ||
+        !node_ints_or_input(node, "axes", 3, &axes) ||
+        !node_ints_or_input(node, "steps", 4, &steps))
         return false;
     const Type *type = input->type;
     int64_t first[MAX_RANK], last[MAX_RANK], by[MAX_RANK];
     int dims[MAX_RANK];
     bool fits = starts.count == ends.count && (!axes.present || axes.count == starts.count) &&
                 (!steps.present || steps.count == starts.count) && starts.count <= type->rank;
-    if (!fits) return node_error(node, "starts, ends, axes and steps differ in length, or have more than %d numbers", type->rank);
-    if (!node_axes(node, axes, type->rank, dims)) return false;
+    if (!fits)
+        return node_error(
+            node, "starts, ends, axes and steps differ in length, or have more than %d numbers",
+            type->rank);
+    if (!node_axes(node, axes, type->rank, dims))
+        return false;
     whole_slice(type, first, last, by);
     for (int i = 0; i < starts.count; i++) {
         int dim = axes.present ? dims[i] : i;
         first[dim] = starts.data[i];
         last[dim] = ends.data[i];
         by[dim] = steps.present ? steps.data[i] : 1;
-        if (!by[dim]) return node_error(node, "a step is 0");
+        if (!by[dim])
+            return node_error(node, "a step is 0");
         clamp_slice(type->shape[dim], &first[dim], &last[dim], &by[dim]);
     }
     return node_bind(node, 0, emit_slice(node, input, first, last, by));
@@ -252,57 +331,74 @@ bool convert_slice(Node *node) {
 
 // Sizes of the parts: given, or equal with a shorter last one.
 static bool split_sizes(Node *node, int64_t total, Ints *sizes) {
-    if (!node_ints_or_input(node, "split", 1, sizes)) return false;
+    if (!node_ints_or_input(node, "split", 1, sizes))
+        return false;
     int count = (int)node->proto->n_output;
     if (!sizes->present) {
         int64_t size = (total + count - 1) / count;
         *sizes = (Ints){true, count, ARENA_ARRAY(node->importer->scratch, int64_t, count)};
-        for (int i = 0; i < count; i++) sizes->data[i] = clamp_to(total - i * size, 0, size);
+        for (int i = 0; i < count; i++)
+            sizes->data[i] = clamp_to(total - i * size, 0, size);
         if (total % count && !node_attr(node, "num_outputs"))
-            return node_error(node, "%lld elements cannot be split into %d equal parts", (long long)total, count);
+            return node_error(node, "%lld elements cannot be split into %d equal parts",
+                              (long long)total, count);
     }
     int64_t sum = 0;
     for (int i = 0; i < sizes->count; i++) {
-        if (sizes->data[i] < 0) return node_error(node, "a part has a negative size");
+        if (sizes->data[i] < 0)
+            return node_error(node, "a part has a negative size");
         sum += sizes->data[i];
     }
-    if (sum == total && sizes->count == count) return true;
-    return node_error(node, "its %d parts have %lld elements in all, its %d outputs and dimension of %lld do not fit",
-                      sizes->count, (long long)sum, count, (long long)total);
+    if (sum == total && sizes->count == count)
+        return true;
+    return node_error(
+        node,
+        "its %d parts have %lld elements in all, its %d outputs and dimension of %lld do not fit",
+        sizes->count, (long long)sum, count, (long long)total);
 }
 
 bool convert_split(Node *node) {
     Value *input = node_input(node, 0);
     int axis;
     Ints sizes;
-    if (!input || !node->proto->n_output) return false;
+    if (!input || !node->proto->n_output)
+        return false;
     const Type *type = input->type;
-    if (!node_axis(node, node_int(node, "axis", 0), type->rank, &axis)) return false;
-    if (!split_sizes(node, type->shape[axis], &sizes)) return false;
+    if (!node_axis(node, node_int(node, "axis", 0), type->rank, &axis))
+        return false;
+    if (!split_sizes(node, type->shape[axis], &sizes))
+        return false;
     int64_t starts[MAX_RANK], ends[MAX_RANK], steps[MAX_RANK], at = 0;
     whole_slice(type, starts, ends, steps);
     for (int i = 0; i < sizes.count; i++) {
         starts[axis] = at;
         ends[axis] = at += sizes.data[i];
-        if (!node_bind(node, i, emit_slice(node, input, starts, ends, steps))) return false;
+        if (!node_bind(node, i, emit_slice(node, input, starts, ends, steps)))
+            return false;
     }
     return true;
 }
 
-// Constant indices of at most one dimension that are evenly spaced, as a slice; NULL if they are not.
+// Constant indices of at most one dimension that are evenly spaced, as a slice; NULL if they are
+// not.
 static Value *emit_even_gather(const Node *node, Value *input, const Dense *indices, int axis) {
     const Type *type = input->type;
     int64_t count = dense_count(indices), size = type->shape[axis];
-    if (indices->splat || indices->type->rank > 1 || !count || count > size) return NULL;
+    if (indices->splat || indices->type->rank > 1 || !count || count > size)
+        return NULL;
     int64_t first = dense_i64(indices, 0), starts[MAX_RANK], ends[MAX_RANK], steps[MAX_RANK];
-    if (first < 0) first += size;
+    if (first < 0)
+        first += size;
     int64_t step = count > 1 ? dense_i64(indices, 1) : 1, at = first;
-    if (count > 1) step = (step < 0 ? step + size : step) - first;
+    if (count > 1)
+        step = (step < 0 ? step + size : step) - first;
     for (int64_t i = 0; i < count; i++, at += step) {
         int64_t index = dense_i64(indices, i);
-        if ((index < 0 ? index + size : index) != at) return NULL;
+        if ((index < 0 ? index + size : index) != at)
+            return NULL;
     }
-    if (!step) return NULL;
+    if (!step)
+        return NULL;
     whole_slice(type, starts, ends, steps);
     starts[axis] = first;
     ends[axis] = first + (count - 1) * step + (step > 0 ? 1 : -1);
@@ -314,17 +410,20 @@ static Value *drop_dim(const Node *node, Value *input, int axis) {
     int64_t dims[MAX_RANK];
     int rank = 0;
     for (int i = 0; input && i < input->type->rank; i++)
-        if (i != axis) dims[rank++] = input->type->shape[i];
+        if (i != axis)
+            dims[rank++] = input->type->shape[i];
     return emit_reshape(node, input, rank, dims);
 }
 
 static bool check_indices(const Node *node, const Dense *indices, int64_t size) {
-    if (elem_is_float(indices->type->elem)) return node_error(node, "its indices are not integers");
+    if (elem_is_float(indices->type->elem))
+        return node_error(node, "its indices are not integers");
     int64_t count = indices->splat ? dense_count(indices) > 0 : dense_count(indices);
     for (int64_t i = 0; i < count; i++) {
         int64_t index = dense_i64(indices, i);
         if (index < -size || index >= size)
-            return node_error(node, "index %lld is out of range for %lld elements", (long long)index, (long long)size);
+            return node_error(node, "index %lld is out of range for %lld elements",
+                              (long long)index, (long long)size);
     }
     return true;
 }
@@ -333,12 +432,16 @@ bool convert_gather(Node *node) {
     Value *input = node_input(node, 0);
     const Dense *indices = node_dense(node, 1);
     int axis;
-    if (!input || !node_axis(node, node_int(node, "axis", 0), input->type->rank, &axis)) return false;
-    if (indices && !check_indices(node, indices, input->type->shape[axis])) return false;
+    if (!input || !node_axis(node, node_int(node, "axis", 0), input->type->rank, &axis))
+        return false;
+    if (indices && !check_indices(node, indices, input->type->shape[axis]))
+        return false;
     Value *even = indices ? emit_even_gather(node, input, indices, axis) : NULL;
-    if (even) return node_bind(node, 0, indices->type->rank ? even : drop_dim(node, even, axis));
+    if (even)
+        return node_bind(node, 0, indices->type->rank ? even : drop_dim(node, even, axis));
     Attr *attrs = attr_int(node->importer->arena, NULL, "axis", axis);
-    return node_bind(node, 0, emit(node, OP_gather, 2, (Value *[]){input, node_input(node, 1)}, attrs));
+    return node_bind(node, 0,
+                     emit(node, OP_gather, 2, (Value *[]){input, node_input(node, 1)}, attrs));
 }
 
 // ---- padding
@@ -349,14 +452,17 @@ bool convert_pad(Node *node) {
     int axes[MAX_RANK];
     double value = node_float(node, "value", 0);
     const char *mode = node_string(node, "mode", "constant");
-    if (!input) return false;
+    if (!input)
+        return false;
     int rank = input->type->rank;
-    if (strcmp(mode, "constant")) return node_error(node, "mode '%s' is not supported; 'constant' is", mode);
+    if (strcmp(mode, "constant"))
+        return node_error(node, "mode '%s' is not supported; 'constant' is", mode);
     if (!node_ints_or_input(node, "pads", 1, &pads) || !node_scalar(node, 2, value, &value) ||
         !node_ints_or_input(node, "axes", 3, &named) || !node_axes(node, named, rank, axes))
         return false;
     int count = named.present ? named.count : rank;
-    if (pads.count != 2 * count) return node_error(node, "pads has %d numbers, expected %d", pads.count, 2 * count);
+    if (pads.count != 2 * count)
+        return node_error(node, "pads has %d numbers, expected %d", pads.count, 2 * count);
     int64_t low[MAX_RANK] = {0}, high[MAX_RANK] = {0};
     bool none = true;
     for (int i = 0; i < count; i++) {
@@ -365,7 +471,8 @@ bool convert_pad(Node *node) {
         high[dim] = pads.data[count + i];
         none &= !low[dim] && !high[dim];
     }
-    if (none) return bind_same(node);
+    if (none)
+        return bind_same(node);
     Arena *arena = node->importer->arena;
     Attr *attrs = value != 0 ? attr_float(arena, NULL, "value", value) : NULL;
     attrs = attr_ints(arena, attr_ints(arena, attrs, "high", rank, high), "low", rank, low);

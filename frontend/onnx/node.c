@@ -1,6 +1,8 @@
-// What conversions share: reading a node's inputs and attributes, and emitting ops. An op whose operands are all
-// constant and small is computed at once by the interpreter, which is how shape arithmetic disappears.
-#include <ctype.h>
+// What conversions share: reading a node's inputs and attributes, and emitting ops. An op whose
+// operands are all constant and small is computed at once by the interpreter, which is how shape
+// arithmetic disappears.
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "frontend/onnx/importer.h"
@@ -16,14 +18,17 @@ bool node_error(const Node *node, const char *format, ...) {
 
 // ---- inputs
 
-int node_input_count(const Node *node) { return (int)node->proto->n_input; }
+int node_input_count(const Node *node) {
+    return (int)node->proto->n_input;
+}
 
 bool node_has_input(const Node *node, int index) {
     return index >= 0 && index < node_input_count(node) && node->proto->input[index][0];
 }
 
 static Symbol *input_symbol(const Node *node, int index) {
-    return node_has_input(node, index) ? symbol_find(node->importer, node->proto->input[index]) : NULL;
+    return node_has_input(node, index) ? symbol_find(node->importer, node->proto->input[index])
+                                       : NULL;
 }
 
 Value *node_input_or_null(const Node *node, int index) {
@@ -46,17 +51,21 @@ const Dense *node_dense(const Node *node, int index) {
 
 const Type *node_input_type(const Node *node, int index) {
     Symbol *symbol = input_symbol(node, index);
-    if (!symbol) return NULL;
+    if (!symbol)
+        return NULL;
     const Dense *dense = symbol_dense(node->importer, symbol);
     return dense ? dense->type : symbol->value ? symbol->value->type : NULL;
 }
 
 bool node_scalar(const Node *node, int index, double fallback, double *value) {
     *value = fallback;
-    if (!node_has_input(node, index)) return true;
+    if (!node_has_input(node, index))
+        return true;
     const Dense *dense = node_dense(node, index);
-    if (!dense) return node_error(node, "input '%s' must be constant", node->proto->input[index]);
-    if (dense_count(dense) != 1) return node_error(node, "input '%s' must be one number", node->proto->input[index]);
+    if (!dense)
+        return node_error(node, "input '%s' must be constant", node->proto->input[index]);
+    if (dense_count(dense) != 1)
+        return node_error(node, "input '%s' must be one number", node->proto->input[index]);
     *value = dense_f64(dense, 0);
     return true;
 }
@@ -66,7 +75,8 @@ bool node_scalar(const Node *node, int index, double fallback, double *value) {
 const Onnx__AttributeProto *node_attr(const Node *node, const char *name) {
     for (size_t i = 0; i < node->proto->n_attribute; i++) {
         const Onnx__AttributeProto *attr = node->proto->attribute[i];
-        if (attr->name && !strcmp(attr->name, name)) return attr;
+        if (attr->name && !strcmp(attr->name, name))
+            return attr;
     }
     return NULL;
 }
@@ -76,59 +86,78 @@ int64_t node_int(const Node *node, const char *name, int64_t fallback) {
     return attr && attr->has_i ? attr->i : fallback;
 }
 
+// The shortest decimal that is the same float, so that 1e-5f reads 1e-05 in the IR.
 double node_float(const Node *node, const char *name, double fallback) {
     const Onnx__AttributeProto *attr = node_attr(node, name);
-    return attr && attr->has_f ? (double)attr->f : fallback;
+    if (!attr || !attr->has_f)
+        return fallback;
+    return isfinite(attr->f) ? strtod(float_text(node->importer->scratch, attr->f), NULL)
+                             : (double)attr->f;
 }
 
 const char *node_string(const Node *node, const char *name, const char *fallback) {
     const Onnx__AttributeProto *attr = node_attr(node, name);
-    if (!attr || !attr->has_s) return fallback;
+    if (!attr || !attr->has_s)
+        return fallback;
     char *text = arena_alloc(node->importer->scratch, attr->s.len + 1);
-    if (attr->s.len) memcpy(text, attr->s.data, attr->s.len);
+    if (attr->s.len)
+        memcpy(text, attr->s.data, attr->s.len);
     return text;
 }
 
 static int64_t clamp_int(int64_t value) {
-    return value < -MAX_IMPORT_ELEMS ? -MAX_IMPORT_ELEMS : value > MAX_IMPORT_ELEMS ? MAX_IMPORT_ELEMS : value;
+    return value < -MAX_IMPORT_ELEMS  ? -MAX_IMPORT_ELEMS
+           : value > MAX_IMPORT_ELEMS ? MAX_IMPORT_ELEMS
+                                      : value;
 }
 
 bool node_ints(const Node *node, const char *name, Ints *ints) {
     *ints = (Ints){0};
     const Onnx__AttributeProto *attr = node_attr(node, name);
-    if (!attr) return true;
-    if (attr->n_ints > MAX_FOLD_ELEMS) return node_error(node, "attribute %s is too long", name);
-    *ints = (Ints){true, (int)attr->n_ints, ARENA_ARRAY(node->importer->scratch, int64_t, attr->n_ints + 1)};
-    for (int i = 0; i < ints->count; i++) ints->data[i] = clamp_int(attr->ints[i]);
+    if (!attr)
+        return true;
+    if (attr->n_ints > MAX_FOLD_ELEMS)
+        return node_error(node, "attribute %s is too long", name);
+    *ints = (Ints){true, (int)attr->n_ints,
+                   ARENA_ARRAY(node->importer->scratch, int64_t, attr->n_ints + 1)};
+    for (int i = 0; i < ints->count; i++)
+        ints->data[i] = clamp_int(attr->ints[i]);
     return true;
 }
 
 bool node_ints_or_input(const Node *node, const char *name, int index, Ints *ints) {
-    if (!node_has_input(node, index)) return node_ints(node, name, ints);
+    if (!node_has_input(node, index))
+        return node_ints(node, name, ints);
     const Dense *dense = node_dense(node, index);
     const char *input = node->proto->input[index];
-    if (!dense) return node_error(node, "input '%s' (%s) must be constant", input, name);
+    if (!dense)
+        return node_error(node, "input '%s' (%s) must be constant", input, name);
     if (elem_is_float(dense->type->elem) || dense_count(dense) > MAX_FOLD_ELEMS)
         return node_error(node, "input '%s' (%s) must be a short list of integers", input, name);
     *ints = (Ints){true, (int)dense_count(dense), NULL};
     ints->data = ARENA_ARRAY(node->importer->scratch, int64_t, ints->count + 1);
-    for (int i = 0; i < ints->count; i++) ints->data[i] = clamp_int(dense_i64(dense, i));
+    for (int i = 0; i < ints->count; i++)
+        ints->data[i] = clamp_int(dense_i64(dense, i));
     return true;
 }
 
 bool node_axis(const Node *node, int64_t axis, int rank, int *out) {
     if (axis < -rank || axis >= rank)
-        return node_error(node, "axis %lld is out of range for %d dimensions", (long long)axis, rank);
+        return node_error(node, "axis %lld is out of range for %d dimensions", (long long)axis,
+                          rank);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return true;
 }
 
 bool node_axes(const Node *node, Ints axes, int rank, int *out) {
     bool seen[2 * MAX_RANK] = {false};
-    if (axes.count > rank) return node_error(node, "%d axes for %d dimensions", axes.count, rank);
+    if (axes.count > rank)
+        return node_error(node, "%d axes for %d dimensions", axes.count, rank);
     for (int i = 0; i < axes.count; i++) {
-        if (!node_axis(node, axes.data[i], rank, &out[i])) return false;
-        if (seen[out[i]]) return node_error(node, "axis %d is named twice", out[i]);
+        if (!node_axis(node, axes.data[i], rank, &out[i]))
+            return false;
+        if (seen[out[i]])
+            return node_error(node, "axis %d is named twice", out[i]);
         seen[out[i]] = true;
     }
     return true;
@@ -137,7 +166,8 @@ bool node_axes(const Node *node, Ints axes, int rank, int *out) {
 // ---- outputs
 
 static Symbol *output_symbol(const Node *node, int index) {
-    if (index >= (int)node->proto->n_output || !node->proto->output[index][0]) return NULL;
+    if (index >= (int)node->proto->n_output || !node->proto->output[index][0])
+        return NULL;
     return symbol_find(node->importer, node->proto->output[index]);
 }
 
@@ -156,19 +186,25 @@ static void bind_second_name(const Node *node, Value *value, Symbol *symbol) {
 
 bool node_bind(const Node *node, int index, Value *value) {
     Symbol *symbol = output_symbol(node, index);
-    if (!value) return false;
-    if (!symbol) return true;
+    if (!value)
+        return false;
+    if (!symbol)
+        return true;
     symbol->value = value;
     symbol->defined = true;
-    if (value->def && !value->name) name_value(node->importer, value, symbol->name);
-    else bind_second_name(node, value, symbol);
+    if (value->def && !value->name)
+        name_value(node->importer, value, symbol->name);
+    else
+        bind_second_name(node, value, symbol);
     return true;
 }
 
 bool node_bind_dense(const Node *node, int index, const Dense *dense) {
     Symbol *symbol = output_symbol(node, index);
-    if (!dense) return false;
-    if (!symbol) return true;
+    if (!dense)
+        return false;
+    if (!symbol)
+        return true;
     symbol->dense = dense;
     symbol->defined = true;
     return true;
@@ -176,13 +212,18 @@ bool node_bind_dense(const Node *node, int index, const Dense *dense) {
 
 bool node_bind_layout(const Node *node, Value *inner, Value *outer) {
     Symbol *symbol = output_symbol(node, 0);
-    if (!inner || !outer) return false;
-    if (!symbol || inner == outer) return node_bind(node, 0, outer);
+    if (!inner || !outer)
+        return false;
+    if (!symbol || inner == outer)
+        return node_bind(node, 0, outer);
     Importer *importer = node->importer;
     Value *named = symbol->is_output ? outer : inner, *derived = symbol->is_output ? inner : outer;
-    if (!named->name) name_value(importer, named, symbol->name);
+    if (!named->name)
+        name_value(importer, named, symbol->name);
     const char *suffix = symbol->is_output ? "nhwc" : "nchw";
-    if (!derived->name) name_value(importer, derived, arena_printf(importer->scratch, "%s_%s", symbol->name, suffix));
+    if (!derived->name)
+        name_value(importer, derived,
+                   arena_printf(importer->scratch, "%s_%s", symbol->name, suffix));
     symbol->value = outer;
     symbol->defined = true;
     return true;
@@ -190,19 +231,28 @@ bool node_bind_layout(const Node *node, Value *inner, Value *outer) {
 
 // ---- emitting
 
-// Products and windows are left to the passes: their cost is not bounded by the size of their result.
+// Products and windows are left to the passes: their cost is not bounded by the size of their
+// result.
 static bool can_fold(const Op *op) {
     const OpInfo *info = op_info(op->kind);
     switch (op->kind) {
-    case OP_conv2d: case OP_linear: case OP_matmul: case OP_max_pool2d: case OP_avg_pool2d: return false;
+    case OP_conv2d:
+    case OP_linear:
+    case OP_matmul:
+    case OP_max_pool2d:
+    case OP_avg_pool2d: return false;
     default: break;
     }
-    if (!(info->traits & PURE) || !info->eval || type_elem_count(op->results[0].type) > MAX_FOLD_ELEMS) return false;
+    if (!(info->traits & PURE) || !info->eval ||
+        type_elem_count(op->results[0].type) > MAX_FOLD_ELEMS)
+        return false;
     for (int i = 0; i < op->operand_count; i++) {
         const Value *operand = op_operand(op, i);
-        if (!operand) continue;
+        if (!operand)
+            continue;
         const Dense *dense = value_constant(operand);
-        if (!dense || dense_count(dense) > MAX_FOLD_ELEMS) return false;
+        if (!dense || dense_count(dense) > MAX_FOLD_ELEMS)
+            return false;
     }
     return true;
 }
@@ -213,26 +263,35 @@ static Value *fold(const Node *node, Op *op) {
     Tensor *tensors = ARENA_ARRAY(importer->scratch, Tensor, op->operand_count);
     const Tensor **operands = ARENA_ARRAY(importer->scratch, const Tensor *, op->operand_count);
     for (int i = 0; i < op->operand_count; i++) {
-        if (!op_operand(op, i)) continue;
+        if (!op_operand(op, i))
+            continue;
         tensors[i] = dense_to_tensor(importer->scratch, value_constant(op_operand(op, i)));
         operands[i] = &tensors[i];
     }
     Tensor result = tensor_new(importer->scratch, op_result(op, 0)->type), *results[] = {&result};
-    if (!eval_op(importer->quiet, op, operands, results)) return op_result(op, 0);
+    if (!eval_op(importer->quiet, op, operands, results))
+        return op_result(op, 0);
     op_erase(op);
-    return emit_constant(importer, dense_new(importer->scratch, result.type, result.data, false), false, NULL);
+    return emit_constant(importer, dense_new(importer->scratch, result.type, result.data, false),
+                         false, NULL);
 }
 
 // Networks compute in f32; integers are for indices and shapes, which fold away.
 static bool check_elems(const Node *node, const Op *op) {
     const OpInfo *info = op_info(op->kind);
     for (int i = 0; i < op->operand_count; i++) {
-        const OperandInfo *operand = &info->operands[i < info->operand_count ? i : info->operand_count - 1];
+        const OperandInfo *operand =
+            &info->operands[i < info->operand_count ? i : info->operand_count - 1];
         const Value *value = op_operand(op, i);
-        if (!value || value->type->elem == ELEM_F32) continue;
-        if (strcmp(operand->type, "FLOAT") && strcmp(operand->type, "F32")) continue;
-        return node_error(node, "%s of %s tensors is supported only where all of its inputs are constant; others must "
-                          "be f32", info->full_name, elem_name(value->type->elem));
+        if (!value || value->type->elem == ELEM_F32)
+            continue;
+        if (strcmp(operand->type, "FLOAT") && strcmp(operand->type, "F32"))
+            continue;
+        return node_error(
+            node,
+            "%s of %s tensors is supported only where all of its inputs are constant; others must "
+            "be f32",
+            info->full_name, elem_name(value->type->elem));
     }
     return true;
 }
@@ -241,7 +300,8 @@ static bool operands_present(OpKind kind, int count, Value *const *operands) {
     const OpInfo *info = op_info(kind);
     for (int i = 0; i < count; i++) {
         bool optional = i < info->operand_count && info->operands[i].arity == OPERAND_OPTIONAL;
-        if (!operands[i] && !optional) return false;
+        if (!operands[i] && !optional)
+            return false;
     }
     return true;
 }
@@ -254,15 +314,18 @@ static Value *emit_failed(const Node *node) {
 }
 
 Value *emit(const Node *node, OpKind kind, int count, Value *const *operands, Attr *attrs) {
-    if (!operands_present(kind, count, operands)) return NULL;
+    if (!operands_present(kind, count, operands))
+        return NULL;
     Importer *importer = node->importer;
     Value *value = op_infer(&importer->builder, importer->quiet, kind, count, operands, attrs);
-    if (!value) return emit_failed(node);
+    if (!value)
+        return emit_failed(node);
     if (dims_count(value->type->rank, value->type->shape) < 0) {
         node_error(node, "its result would have more than 2^31 elements");
         return NULL;
     }
-    if (can_fold(value->def)) return fold(node, value->def);
+    if (can_fold(value->def))
+        return fold(node, value->def);
     return check_elems(node, value->def) ? value : NULL;
 }
 
@@ -275,33 +338,45 @@ Value *emit_binary(const Node *node, OpKind kind, Value *a, Value *b) {
 }
 
 Value *emit_reshape(const Node *node, Value *input, int rank, const int64_t *dims) {
-    if (!input) return NULL;
+    if (!input)
+        return NULL;
     Importer *importer = node->importer;
     const Type *type = input->type;
-    if (type->rank == rank && !memcmp(type->shape, dims, sizeof *dims * (size_t)rank)) return input;
+    if (type->rank == rank && !memcmp(type->shape, dims, sizeof *dims * (size_t)rank))
+        return input;
     if (rank > MAX_RANK || dims_count(rank, dims) != type_elem_count(type)) {
-        node_error(node, "a tensor of %lld elements cannot have the shape %s", (long long)type_elem_count(type),
-                   rank > MAX_RANK ? "of so many dimensions"
-                                   : type_text(importer->scratch, type_tensor(importer->scratch, type->elem, rank, dims)));
+        node_error(node, "a tensor of %lld elements cannot have the shape %s",
+                   (long long)type_elem_count(type),
+                   rank > MAX_RANK
+                       ? "of so many dimensions"
+                       : type_text(importer->scratch,
+                                   type_tensor(importer->scratch, type->elem, rank, dims)));
         return NULL;
     }
     const Dense *dense = value_constant(input);
-    if (dense) return emit_constant(importer, dense_reshape(importer->scratch, dense, rank, dims), true, NULL);
-    return emit_unary(node, OP_reshape, input, attr_ints(importer->arena, NULL, "shape", rank, dims));
+    if (dense)
+        return emit_constant(importer, dense_reshape(importer->scratch, dense, rank, dims), true,
+                             NULL);
+    return emit_unary(node, OP_reshape, input,
+                      attr_ints(importer->arena, NULL, "shape", rank, dims));
 }
 
 Value *emit_transpose(const Node *node, Value *input, const int *perm) {
-    if (!input) return NULL;
+    if (!input)
+        return NULL;
     Importer *importer = node->importer;
     const Dense *dense = value_constant(input);
     int rank = input->type->rank;
     int64_t wide[MAX_RANK];
     bool identity = true;
-    for (int i = 0; i < rank; i++) wide[i] = perm[i], identity &= perm[i] == i;
-    if (identity) return input;
+    for (int i = 0; i < rank; i++)
+        wide[i] = perm[i], identity &= perm[i] == i;
+    if (identity)
+        return input;
     if (dense && rank <= 4 && elem_bits(dense->type->elem) >= 8)
         return emit_constant(importer, dense_transpose(importer->arena, dense, perm), true, NULL);
-    return emit_unary(node, OP_transpose, input, attr_ints(importer->arena, NULL, "perm", rank, wide));
+    return emit_unary(node, OP_transpose, input,
+                      attr_ints(importer->arena, NULL, "perm", rank, wide));
 }
 
 Value *emit_scalar(const Node *node, double value) {
@@ -311,21 +386,25 @@ Value *emit_scalar(const Node *node, double value) {
 }
 
 Value *emit_ints(const Node *node, int count, const int64_t *values) {
-    return emit_constant(node->importer, dense_from_ints(node->importer->scratch, count, values), false, NULL);
+    return emit_constant(node->importer, dense_from_ints(node->importer->scratch, count, values),
+                         false, NULL);
 }
 
 // ---- layout
 
 Value *emit_to_nhwc(const Node *node, Value *input) {
-    if (!input) return NULL;
+    if (!input)
+        return NULL;
     const int64_t *shape = input->type->shape;
-    if (input->type->rank == 3) input = emit_reshape(node, input, 4, (int64_t[]){shape[0], shape[1], 1, shape[2]});
+    if (input->type->rank == 3)
+        input = emit_reshape(node, input, 4, (int64_t[]){shape[0], shape[1], 1, shape[2]});
     return emit_transpose(node, input, (int[]){0, 2, 3, 1});
 }
 
 Value *emit_from_nhwc(const Node *node, Value *input, int rank) {
     Value *value = emit_transpose(node, input, (int[]){0, 3, 1, 2});
-    if (!value || rank == 4) return value;
+    if (!value || rank == 4)
+        return value;
     const int64_t *shape = value->type->shape;
     return emit_reshape(node, value, 3, (int64_t[]){shape[0], shape[1], shape[3]});
 }

@@ -1,29 +1,34 @@
-// The names of a graph: a hash table from tensor name to what it stands for. Initializers are decoded and become ops
-// when something asks for them, so that what is folded away or transposed leaves no copy behind.
+// The names of a graph: a hash table from tensor name to what it stands for. Initializers are
+// decoded and become ops when something asks for them, so that what is folded away or transposed
+// leaves no copy behind.
 #include <string.h>
 
 #include "frontend/onnx/importer.h"
 
 static size_t hash_text(const char *text) {
     size_t hash = 1469598103934665603u;
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
     return hash;
 }
 
 void symbols_init(Importer *importer, size_t expected) {
     importer->bucket_count = 64;
-    while (importer->bucket_count < expected) importer->bucket_count *= 2;
+    while (importer->bucket_count < expected)
+        importer->bucket_count *= 2;
     importer->buckets = ARENA_ARRAY(importer->scratch, Symbol *, importer->bucket_count);
 }
 
 Symbol *symbol_find(const Importer *importer, const char *name) {
     Symbol *symbol = importer->buckets[hash_text(name) & (importer->bucket_count - 1)];
-    while (symbol && strcmp(symbol->name, name) != 0) symbol = symbol->next;
+    while (symbol && strcmp(symbol->name, name) != 0)
+        symbol = symbol->next;
     return symbol;
 }
 
 Symbol *symbol_add(Importer *importer, const char *name) {
-    if (symbol_find(importer, name)) return NULL;
+    if (symbol_find(importer, name))
+        return NULL;
     Symbol **bucket = &importer->buckets[hash_text(name) & (importer->bucket_count - 1)];
     Symbol *symbol = ARENA_NEW(importer->scratch, Symbol);
     *symbol = (Symbol){.name = name, .next = *bucket};
@@ -31,8 +36,10 @@ Symbol *symbol_add(Importer *importer, const char *name) {
 }
 
 const Dense *symbol_dense(Importer *importer, Symbol *symbol) {
-    if (symbol->broken) return NULL;
-    if (symbol->value) return value_constant(symbol->value);
+    if (symbol->broken)
+        return NULL;
+    if (symbol->value)
+        return value_constant(symbol->value);
     if (!symbol->dense && symbol->initializer) {
         const char *what = arena_printf(importer->scratch, "initializer '%s'", symbol->name);
         symbol->dense = dense_from_proto(importer, symbol->initializer, what);
@@ -48,7 +55,8 @@ void name_value(Importer *importer, Value *value, const char *name) {
         own = arena_printf(importer->scratch, "%s_%d", name, i);
         symbol = symbol_find(importer, own);
     }
-    if (!symbol) symbol = symbol_add(importer, own);
+    if (!symbol)
+        symbol = symbol_add(importer, own);
     symbol->named = true;
     value->name = arena_strdup(importer->arena, own);
 }
@@ -57,7 +65,8 @@ const char *take_name(const Node *node, int index) {
     const char *name = node->proto->input[index];
     Symbol *symbol = symbol_find(node->importer, name);
     Value *value = symbol ? symbol->value : NULL;
-    if (!value || !value->def || value->uses || !value->name || strcmp(value->name, name)) return name;
+    if (!value || !value->def || value->uses || !value->name || strcmp(value->name, name))
+        return name;
     value->name = NULL;
     symbol->named = false;
     return name;
@@ -68,14 +77,18 @@ Value *emit_constant(Importer *importer, const Dense *dense, bool owned, const c
     const Type *type = type_tensor(arena, dense->type->elem, dense->type->rank, dense->type->shape);
     const void *data = owned ? dense->data : arena_copy(arena, dense->data, dense->bytes);
     Dense *kept = dense_new(arena, type, data, dense->splat);
-    Op *op = op_new(&importer->builder, OP_constant, 0, NULL, 1, &type, attr_dense(arena, NULL, "value", kept));
-    if (name) name_value(importer, op_result(op, 0), name);
+    Op *op = op_new(&importer->builder, OP_constant, 0, NULL, 1, &type,
+                    attr_dense(arena, NULL, "value", kept));
+    if (name)
+        name_value(importer, op_result(op, 0), name);
     return op_result(op, 0);
 }
 
 Value *symbol_value(Importer *importer, Symbol *symbol) {
-    if (symbol->broken || symbol->value) return symbol->value;
+    if (symbol->broken || symbol->value)
+        return symbol->value;
     const Dense *dense = symbol_dense(importer, symbol);
-    if (dense) symbol->value = emit_constant(importer, dense, false, symbol->name);
+    if (dense)
+        symbol->value = emit_constant(importer, dense, false, symbol->name);
     return symbol->value;
 }

@@ -1,48 +1,62 @@
-// TensorProto to dense elements, and what is done to constants without the interpreter: reshape, transpose. Sizes are
-// checked against the data that is there before anything is read.
+// TensorProto to dense elements, and what is done to constants without the interpreter: reshape,
+// transpose. Sizes are checked against the data that is there before anything is read.
 #include <inttypes.h>
 #include <string.h>
 
 #include "frontend/onnx/importer.h"
 
-// The numbers are those of TensorProto.DataType, also of versions newer than the installed onnx.proto.
-static const struct { int onnx; const char *name; int elem; } types[] = {
-    {1, "FLOAT", ELEM_F32},   {2, "UINT8", ELEM_U8},    {3, "INT8", ELEM_I8},     {4, "UINT16", ELEM_U16},
-    {5, "INT16", ELEM_I16},   {6, "INT32", ELEM_I32},   {7, "INT64", ELEM_I64},   {8, "STRING", -1},
-    {9, "BOOL", ELEM_I1},     {10, "FLOAT16", ELEM_F16}, {11, "DOUBLE", ELEM_F64}, {12, "UINT32", ELEM_U32},
-    {13, "UINT64", ELEM_U64}, {14, "COMPLEX64", -1},    {15, "COMPLEX128", -1},   {16, "BFLOAT16", ELEM_BF16},
-    {17, "FLOAT8E4M3FN", -1}, {18, "FLOAT8E4M3FNUZ", -1}, {19, "FLOAT8E5M2", -1}, {20, "FLOAT8E5M2FNUZ", -1},
-    {21, "UINT4", ELEM_U4},   {22, "INT4", ELEM_I4},    {23, "FLOAT4E2M1", -1},
+// The numbers are those of TensorProto.DataType, also of versions newer than the installed
+// onnx.proto.
+static const struct {
+    int onnx;
+    const char *name;
+    int elem;
+} types[] = {
+    {1, "FLOAT", ELEM_F32},      {2, "UINT8", ELEM_U8},      {3, "INT8", ELEM_I8},
+    {4, "UINT16", ELEM_U16},     {5, "INT16", ELEM_I16},     {6, "INT32", ELEM_I32},
+    {7, "INT64", ELEM_I64},      {8, "STRING", -1},          {9, "BOOL", ELEM_I1},
+    {10, "FLOAT16", ELEM_F16},   {11, "DOUBLE", ELEM_F64},   {12, "UINT32", ELEM_U32},
+    {13, "UINT64", ELEM_U64},    {14, "COMPLEX64", -1},      {15, "COMPLEX128", -1},
+    {16, "BFLOAT16", ELEM_BF16}, {17, "FLOAT8E4M3FN", -1},   {18, "FLOAT8E4M3FNUZ", -1},
+    {19, "FLOAT8E5M2", -1},      {20, "FLOAT8E5M2FNUZ", -1}, {21, "UINT4", ELEM_U4},
+    {22, "INT4", ELEM_I4},       {23, "FLOAT4E2M1", -1},
 };
 
 bool elem_from_onnx(int data_type, Elem *elem) {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (types[i].onnx == data_type && types[i].elem >= 0) return *elem = (Elem)types[i].elem, true;
+        if (types[i].onnx == data_type && types[i].elem >= 0)
+            return *elem = (Elem)types[i].elem, true;
     return false;
 }
 
 const char *onnx_type_name(int data_type) {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (types[i].onnx == data_type) return types[i].name;
+        if (types[i].onnx == data_type)
+            return types[i].name;
     return "undefined";
 }
 
 int64_t dims_count(int rank, const int64_t *dims) {
     int64_t count = 1;
     for (int i = 0; i < rank; i++) {
-        if (dims[i] < 0 || dims[i] > MAX_IMPORT_ELEMS) return -1;
+        if (dims[i] < 0 || dims[i] > MAX_IMPORT_ELEMS)
+            return -1;
         count *= dims[i];
-        if (count > MAX_IMPORT_ELEMS) return -1;
+        if (count > MAX_IMPORT_ELEMS)
+            return -1;
     }
     return count;
 }
 
-int64_t dense_count(const Dense *dense) { return type_elem_count(dense->type); }
+int64_t dense_count(const Dense *dense) {
+    return type_elem_count(dense->type);
+}
 
 Dense *dense_new(Arena *arena, const Type *type, const void *data, bool splat) {
     Dense *dense = ARENA_NEW(arena, Dense);
     *dense = (Dense){.type = type, .data = data, .bytes = type_bytes(type), .splat = splat};
-    if (splat) dense->bytes = (size_t)(elem_bits(type->elem) + 7) / 8;
+    if (splat)
+        dense->bytes = (size_t)(elem_bits(type->elem) + 7) / 8;
     return dense;
 }
 
@@ -69,12 +83,15 @@ const Dense *dense_reshape(Arena *arena, const Dense *dense, int rank, const int
 }
 
 // Copies elements of `size` bytes; innermost loop over the last result dimension.
-static void transpose_bytes(char *dst, const char *src, size_t size, const int64_t dims[4], const int64_t strides[4]) {
+static void transpose_bytes(char *dst, const char *src, size_t size, const int64_t dims[4],
+                            const int64_t strides[4]) {
     for (int64_t a = 0; a < dims[0]; a++)
         for (int64_t b = 0; b < dims[1]; b++)
             for (int64_t c = 0; c < dims[2]; c++) {
-                const char *row = src + (a * strides[0] + b * strides[1] + c * strides[2]) * (int64_t)size;
-                for (int64_t d = 0; d < dims[3]; d++, dst += size) memcpy(dst, row + d * strides[3] * (int64_t)size, size);
+                const char *row =
+                    src + (a * strides[0] + b * strides[1] + c * strides[2]) * (int64_t)size;
+                for (int64_t d = 0; d < dims[3]; d++, dst += size)
+                    memcpy(dst, row + d * strides[3] * (int64_t)size, size);
             }
 }
 
@@ -83,90 +100,116 @@ const Dense *dense_transpose(Arena *arena, const Dense *dense, const int *perm) 
     int rank = type->rank;
     BUG_UNLESS(rank <= 4 && elem_bits(type->elem) >= 8, "transposing a constant of rank %d", rank);
     int64_t source_strides[4], dims[4] = {1, 1, 1, 1}, strides[4] = {0}, stride = 1;
-    for (int i = rank - 1; i >= 0; i--) source_strides[i] = stride, stride *= type->shape[i];
+    for (int i = rank - 1; i >= 0; i--)
+        source_strides[i] = stride, stride *= type->shape[i];
     for (int i = 0; i < rank; i++) {
         dims[4 - rank + i] = type->shape[perm[i]];
         strides[4 - rank + i] = source_strides[perm[i]];
     }
     const Type *result = type_tensor(arena, type->elem, rank, dims + 4 - rank);
-    if (dense->splat) return dense_new(arena, result, dense->data, true);
+    if (dense->splat)
+        return dense_new(arena, result, dense->data, true);
     Dense *out = dense_alloc(arena, result);
-    transpose_bytes((char *)out->data, dense->data, (size_t)elem_bits(type->elem) / 8, dims, strides);
+    transpose_bytes((char *)out->data, dense->data, (size_t)elem_bits(type->elem) / 8, dims,
+                    strides);
     return out;
 }
 
 Tensor dense_to_tensor(Arena *arena, const Dense *dense) {
-    if (!dense->splat) return (Tensor){dense->type, (void *)dense->data};
+    if (!dense->splat)
+        return (Tensor){dense->type, (void *)dense->data};
     Tensor tensor = tensor_new(arena, dense->type);
     double value = dense_f64(dense, 0);
     int64_t count = dense_count(dense);
-    for (int64_t i = 0; i < count; i++) tensor_set_f64(&tensor, i, value);
+    for (int64_t i = 0; i < count; i++)
+        tensor_set_f64(&tensor, i, value);
     return tensor;
 }
 
 // ---- decoding
 
-// The typed list that holds elements of this data type when raw_data is absent; NULL if there is none such.
+// The typed list that holds elements of this data type when raw_data is absent; NULL if there is
+// none such.
 static const void *typed_list(const Onnx__TensorProto *proto, size_t *count, size_t *width) {
     switch (proto->data_type) {
     case 1: return *count = proto->n_float_data, *width = 4, proto->float_data;
     case 7: return *count = proto->n_int64_data, *width = 8, proto->int64_data;
     case 11: return *count = proto->n_double_data, *width = 8, proto->double_data;
-    case 12: case 13: return *count = proto->n_uint64_data, *width = 8, proto->uint64_data;
+    case 12:
+    case 13: return *count = proto->n_uint64_data, *width = 8, proto->uint64_data;
     default: return *count = proto->n_int32_data, *width = 4, proto->int32_data;
     }
 }
 
-// Narrows list elements to the low bytes of each, which is where every narrower type of ONNX keeps its value.
-static const void *narrow_list(Arena *arena, const void *list, size_t count, size_t width, size_t size) {
-    if (width == size) return list;
+// Narrows list elements to the low bytes of each, which is where every narrower type of ONNX keeps
+// its value.
+static const void *narrow_list(Arena *arena, const void *list, size_t count, size_t width,
+                               size_t size) {
+    if (width == size)
+        return list;
     char *data = arena_alloc(arena, count * size + 1);
-    for (size_t i = 0; i < count; i++) memcpy(data + i * size, (const char *)list + i * width, size);
+    for (size_t i = 0; i < count; i++)
+        memcpy(data + i * size, (const char *)list + i * width, size);
     return data;
 }
 
-static const void *list_data(Importer *importer, const Onnx__TensorProto *proto, const Type *type, const char *what) {
-    size_t count, width, bits = (size_t)elem_bits(type->elem), wanted = (size_t)type_elem_count(type);
+static const void *list_data(Importer *importer, const Onnx__TensorProto *proto, const Type *type,
+                             const char *what) {
+    size_t count, width, bits = (size_t)elem_bits(type->elem),
+                         wanted = (size_t)type_elem_count(type);
     const void *list = typed_list(proto, &count, &width);
-    if (bits < 8) wanted = (wanted + 1) / 2;
+    if (bits < 8)
+        wanted = (wanted + 1) / 2;
     if (count != wanted) {
-        diag_error(importer->diag, loc_file(importer->path), "%s: its shape wants %zu elements, its data has %zu", what,
-                   wanted, count);
+        diag_error(importer->diag, loc_file(importer->path),
+                   "%s: its shape wants %zu elements, its data has %zu", what, wanted, count);
         return NULL;
     }
-    if (count == 0) return "";
+    if (count == 0)
+        return "";
     return narrow_list(importer->scratch, list, count, width, bits < 8 ? 1 : bits / 8);
 }
 
-static const void *raw_data(Importer *importer, const Onnx__TensorProto *proto, const Type *type, const char *what) {
+static const void *raw_data(Importer *importer, const Onnx__TensorProto *proto, const Type *type,
+                            const char *what) {
     size_t bytes = type_bytes(type);
     if (proto->raw_data.len != bytes) {
-        diag_error(importer->diag, loc_file(importer->path), "%s: its shape wants %zu bytes, its data has %zu", what,
-                   bytes, proto->raw_data.len);
+        diag_error(importer->diag, loc_file(importer->path),
+                   "%s: its shape wants %zu bytes, its data has %zu", what, bytes,
+                   proto->raw_data.len);
         return NULL;
     }
     return bytes ? (const void *)proto->raw_data.data : "";
 }
 
-const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto, const char *what) {
+const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto,
+                              const char *what) {
     Elem elem;
     Diag *diag = importer->diag;
     Loc loc = loc_file(importer->path);
-    if (proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL || proto->n_external_data) {
-        diag_error(diag, loc, "%s: its data is in another file, which is not supported: save the model as one file", what);
+    if (proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL ||
+        proto->n_external_data) {
+        diag_error(
+            diag, loc,
+            "%s: its data is in another file, which is not supported: save the model as one file",
+            what);
         return NULL;
     }
     if (!elem_from_onnx(proto->data_type, &elem)) {
-        diag_error(diag, loc, "%s: elements of type %s (%d) are not supported", what, onnx_type_name(proto->data_type),
-                   proto->data_type);
+        diag_error(diag, loc, "%s: elements of type %s (%d) are not supported", what,
+                   onnx_type_name(proto->data_type), proto->data_type);
         return NULL;
     }
     if (proto->n_dims > MAX_RANK || dims_count((int)proto->n_dims, proto->dims) < 0) {
-        diag_error(diag, loc, "%s: its shape is out of bounds: at most %d dimensions, none negative, and at most 2^31 "
-                   "elements are supported", what, MAX_RANK);
+        diag_error(diag, loc,
+                   "%s: its shape is out of bounds: at most %d dimensions, none negative, and at "
+                   "most 2^31 "
+                   "elements are supported",
+                   what, MAX_RANK);
         return NULL;
     }
     const Type *type = type_tensor(importer->scratch, elem, (int)proto->n_dims, proto->dims);
-    const void *data = proto->has_raw_data ? raw_data(importer, proto, type, what) : list_data(importer, proto, type, what);
+    const void *data = proto->has_raw_data ? raw_data(importer, proto, type, what)
+                                           : list_data(importer, proto, type, what);
     return data ? dense_new(importer->scratch, type, data, false) : NULL;
 }

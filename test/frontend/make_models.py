@@ -35,11 +35,11 @@ def node(op, inputs, outputs="y", name="", domain="", **attributes):
     return helper.make_node(op, inputs.split(","), outputs.split(","), name=name, domain=domain, **attributes)
 
 
-def model(file, nodes, x=(1, 2, 4, 4), constants=(), opset=17, outputs=("y",), inputs=None, domains=()):
+def model(file, nodes, x=(1, 2, 4, 4), constants=(), opset=17, outputs=("y",), inputs=None, domains=(), stated=()):
     """A model with input x, the nodes and constants, and outputs of unstated shape."""
     inputs = [info("x", x)] if inputs is None else inputs
     outputs = [helper.make_empty_tensor_value_info(name) if isinstance(name, str) else name for name in outputs]
-    graph = helper.make_graph(nodes, file, inputs, outputs, list(constants))
+    graph = helper.make_graph(nodes, file, inputs, outputs, list(constants), value_info=list(stated))
     imports = [helper.make_opsetid("", opset)] + [helper.make_opsetid(name, 1) for name in domains]
     made = helper.make_model(graph, opset_imports=imports, ir_version=3 if opset < 9 else 8, producer_name="qanat")
     onnx.save(made, os.path.join(FOLDER, file + ".onnx"))
@@ -68,8 +68,9 @@ def convolutions():
     model("conv_1d", [node("Conv", "x,w", pads=[1, 0])], x=(1, 2, 8), constants=[ramp("w", 4, 2, 3)])
     model("conv_3d", [node("Conv", "x,w", name="deep")], x=(1, 2, 4, 4, 4), constants=[ramp("w", 4, 2, 3, 3, 3)])
     parts = [tensor(name, [1, 2]) for name in ("scale", "bias", "mean", "variance")]
-    model("batch_normalization", [node("BatchNormalization", "x,scale,bias,mean,variance", epsilon=0.5)], constants=parts)
-    model("batch_normalization_2d", [node("BatchNormalization", "x,scale,bias,mean,variance")], x=(3, 2), constants=parts)
+    names = "x,scale,bias,mean,variance"
+    model("batch_normalization", [node("BatchNormalization", names, epsilon=0.5)], constants=parts)
+    model("batch_normalization_2d", [node("BatchNormalization", names)], x=(3, 2), constants=parts)
 
 
 def products():
@@ -83,7 +84,8 @@ def products():
 
 
 def pools():
-    model("max_pool", [node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1, dilations=[1, 2])], x=(1, 2, 5, 5))
+    model("max_pool", [node("MaxPool", "x", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1, dilations=[1, 2])],
+          x=(1, 2, 5, 5))
     model("max_pool_1d", [node("MaxPool", "x", kernel_shape=[2])], x=(1, 2, 5))
     model("average_pool", [node("AveragePool", "x", kernel_shape=[3, 3], pads=[1, 1, 0, 0], count_include_pad=1)])
     model("average_pool_same", [node("AveragePool", "x", kernel_shape=[2, 2], auto_pad="SAME_UPPER")])
@@ -137,9 +139,11 @@ def moves():
     model("pad", [node("Pad", "x,pads,value,axes")], opset=18,
           constants=[ints("pads", 1, 2, 3, -1), tensor("value", 1), ints("axes", -1, 2)])
     model("pad_attributes", [node("Pad", "x", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=-1.0)], opset=9)
-    model("pad_reflect", [node("Pad", "x,pads", name="border", mode="reflect")], constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)])
+    model("pad_reflect", [node("Pad", "x,pads", name="border", mode="reflect")],
+          constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)])
     model("slice", [node("Slice", "x,starts,ends,axes,steps")],
-          constants=[ints("starts", -1, 1), ints("ends", -(2**63), 2**63 - 1), ints("axes", 2, -1), ints("steps", -2, 1)])
+          constants=[ints("starts", -1, 1), ints("ends", -(2**63), 2**63 - 1), ints("axes", 2, -1),
+                     ints("steps", -2, 1)])
     model("slice_attributes", [node("Slice", "x", starts=[1, -3], ends=[9, -1], axes=[1, 2])], opset=9)
     model("split", [node("Split", "x,sizes", "y,z", axis=2)], constants=[ints("sizes", 1, 3)], outputs=("y", "z"))
     model("split_equal", [node("Split", "x", "y,z", axis=1)], outputs=("y", "z"), opset=11)
@@ -166,17 +170,18 @@ def constants():
     model("shape", [node("Shape", "x", "s"), node("Gather", "s,zero", "n"), node("Unsqueeze", "n,axis", "u"),
                     node("Concat", "u,rest", "t", axis=0), node("Reshape", "x,t")],
           x=("batch", 2, 4), constants=[tensor("zero", 0, np.int64), ints("axis", 0), ints("rest", -1)])
-    # A range, compared and chosen from: reshape to [-1, 4] by arithmetic on constants.
+    # A range, compared and chosen from: reshape to [-1, 4, 4] by arithmetic on constants.
     model("arithmetic", [
         node("Size", "x", "size"), node("Shape", "x", "s", start=2), node("ReduceProd", "s", "p", keepdims=0),
-        node("Div", "size,p", "d"), node("Mod", "d,three", "m"), node("Range", "m,three,one", "r"),
+        node("Div", "size,p", "d"), node("Mod", "d,limit", "m"), node("Range", "m,limit,one", "r"),
         node("Greater", "r,m", "big"), node("Not", "big", "small"), node("Equal", "r,m", "same"),
         node("GreaterOrEqual", "r,m", "ge"), node("Less", "r,m", "less"), node("LessOrEqual", "r,m", "le"),
         node("And", "same,ge", "both"), node("Or", "both,less", "any"), node("And", "any,le", "all"),
         node("And", "all,small", "choice"), node("Where", "choice,minus,four", "t"),
         node("Cast", "t", "f", to=TensorProto.FLOAT), node("Floor", "f", "g"), node("Ceil", "g", "h"),
         node("Cast", "h", "t64", to=TensorProto.INT64), node("Reshape", "x,t64")],
-        x=(1, 5, 4, 4), constants=[tensor("one", 1, np.int64), tensor("three", 4, np.int64), ints("minus", -1), ints("four", 4)])
+        x=(1, 5, 4, 4), constants=[tensor("one", 1, np.int64), tensor("limit", 4, np.int64), ints("minus", -1),
+                   ints("four", 4)])
 
 
 def shapes_and_errors():
@@ -186,15 +191,17 @@ def shapes_and_errors():
     model("input_with_initializer", [node("Add", "x,w")], inputs=[info("x", [2]), info("w", [2])],
           constants=[tensor("w", [1, 2])], opset=8)
     model("unsupported", [node("Erf", "x", "a", name="first"), node("Erf", "a", "b", name="second"),
-                          node("Pad", "x,pads", "c", name="third", mode="edge"),
+                          node("Pad", "b,pads", "c", name="behind", mode="edge"),
                           node("Fancy", "b", domain="com.example", name="fourth")],
-          constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)], domains=("com.example",))
+          constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)], domains=("com.example",),
+          stated=[info("b", [1, 2, 4, 4])])
     model("opset_6", relu, opset=6)
     model("newer_op", [node("HardSwish", "x", name="swish")], opset=13)
     model("undefined_name", [node("Add", "x,later", name="early"), node("Relu", "x", "later")])
     model("twice", [node("Relu", "x"), node("Tanh", "x")])
     model("not_broadcastable", [node("Add", "x,c", name="sum")], constants=[tensor("c", [1, 2, 3])])
-    model("huge_constant", [node("ConstantOfShape", "shape", name="huge")], inputs=[], constants=[ints("shape", 2**40, 2**40)])
+    model("huge_constant", [node("ConstantOfShape", "shape", name="huge")], inputs=[],
+          constants=[ints("shape", 2**40, 2**40)])
     model("integers", [node("Add", "x,x", name="sum")], inputs=[info("x", [2], TensorProto.INT64)])
     short = tensor("w", [1, 2, 3, 4])
     short.dims[0] = 5

@@ -1,4 +1,5 @@
-// Any bytes as an ONNX file: the import ends with a module that the verifier accepts, or with a message.
+// Any bytes as an ONNX file: the import ends with a module that the verifier accepts, or with a
+// message.
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -10,9 +11,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     Diag *diag = diag_new(arena, NULL);
     ImportOptions options = {0};
     Module *module = import_onnx(arena, diag, "fuzz.onnx", data, bytes, &options);
-    if (!module && diag_error_count(diag) == 0) abort();
+    if (!module && diag_error_count(diag) == 0)
+        abort();
 #ifdef FUZZ_VERIFY
-    if (module && !module_verify(module, diag)) abort();
+    if (module && !module_verify(module, diag))
+        abort();
 #endif
     arena_free(arena);
     return 0;

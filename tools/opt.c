@@ -20,7 +20,7 @@ typedef struct {
 
 static const char usage[] =
     "usage: qanat opt [FILE] [options]\n\n"
-    "Reads IR (`-`: standard input), runs passes, prints IR.\n\n"
+    "Reads IR (`-`: standard input) or an ONNX model, runs passes, prints IR.\n\n"
     "  -o FILE                 write to FILE\n"
     "  --passes=a,b{k=v}       run these passes, in order\n"
     "  --print-ir-after-all    print the module after each pass, on standard error\n"
@@ -148,9 +148,16 @@ static bool eval_module(const Module *module, Arena *arena, Diag *diag) {
     return good;
 }
 
+// Text, or an ONNX model by its file's ending.
+static Module *read_module(Arena *arena, Diag *diag, const char *file, const char *text, size_t bytes) {
+    const char *dot = strrchr(file, '.');
+    if (dot && !strcmp(dot, ".onnx")) return import_onnx(arena, diag, file, text, bytes, NULL);
+    return parse_qir(arena, diag, file, text, bytes);
+}
+
 static bool run_module(const OptOptions *options, Diag *diag, const char *text, size_t bytes) {
     Arena *arena = arena_new();
-    Module *module = parse_qir(arena, diag, options->file, text, bytes);
+    Module *module = read_module(arena, diag, options->file, text, bytes);
     bool good = module && module_verify(module, diag) && run_all_passes(options, module, arena, diag);
     if (good && options->eval) good = eval_module(module, arena, diag);
     if (good && !options->eval && !options->verify_diagnostics)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the small ONNX models of this folder's tests: one for each operator that is imported, and broken ones.
+"""Writes the small ONNX models of test/frontend: one for each operator that is imported, and broken ones.
 
 Needs the packages onnx and numpy; the models are committed, so the tests do not. Usage: make_models.py [folder]
 """
@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FOLDER = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "models")
+FOLDER = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(HERE), "models")
 
 
 def tensor(name, values, kind=np.float32):

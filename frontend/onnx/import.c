@@ -255,13 +255,12 @@ static bool fix_dims(Importer *importer, Input *inputs, int count) {
                         "input '%s' has no shape in the model: give one by --shape %s:1,3,224,224",
                         input->name, input->name);
         for (int j = 0; j < input->rank; j++) {
-            if (input->dims[j])
-                continue;
-            int64_t size =
-                input->symbols[j] ? symbol_size(importer, inputs, count, input->symbols[j]) : 0;
+            const char *symbol = input->symbols[j];
+            int64_t size = symbol ? symbol_size(importer, inputs, count, symbol) : 0;
             if (size < 0)
                 return false;
-            input->dims[j] = size ? size : 1;
+            if (!input->dims[j])
+                input->dims[j] = size ? size : 1;
         }
         if (dims_count(input->rank, input->dims) < 0)
             return fail(importer, "input '%s' would have more than 2^31 elements", input->name);

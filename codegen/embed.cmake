@@ -8,7 +8,7 @@ set(bitcode_flags --target=x86_64-unknown-linux-gnu -std=c17 -O3 -ffreestanding 
 set(embed_paths "")
 set(embed_files "")
 file(GLOB embed_texts RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS
-     runtime/*.h runtime/*.def runtime/*.c runtime/kernels/*.h runtime/kernels/*/*.h runtime/kernels/*/*.c)
+     runtime/*.h runtime/*.def runtime/*.c runtime/kernels/*.h runtime/kernels/*.def runtime/kernels/*/*.h runtime/kernels/*/*.c)
 foreach(path ${embed_texts})
   list(APPEND embed_paths ${path})
   list(APPEND embed_files ${CMAKE_SOURCE_DIR}/${path})

@@ -242,6 +242,14 @@ static bool quantize_input(State *state, Value *arg) {
     return true;
 }
 
+// The model's output keeps its name in the type that the user sees; the integers it is made of get another.
+static void keep_output_name(State *state, Value *output, Value *quant) {
+    if (output->name || !quant || !quant->name) return;
+    const char *name = quant->name;
+    value_set_name(quant, arena_printf(state->arena, "%s_i8", name));
+    value_set_name(output, name);
+}
+
 static bool finish_outputs(State *state) {
     Op *ret = state->func->last;
     for (int i = 0; i < ret->operand_count; i++) {
@@ -250,7 +258,11 @@ static bool finish_outputs(State *state) {
         if (is_float && state->context->output_type != ELEM_F32) {
             value = quant_form(state, value);
             if (!value) return false;
-        } else value = real_form(state, value);
+        } else {
+            Value *quant = forms_of(state, value)->quant;
+            value = real_form(state, value);
+            keep_output_name(state, value, quant);
+        }
         op_set_operand(ret, i, value);
     }
     return true;

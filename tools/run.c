@@ -96,8 +96,12 @@ static bool run_interpreter(Run *run, const Module *quantized) {
         inputs[i] = (Tensor){main->args[i].type, run->inputs[i]};
     if (!eval_func(run->model->diag, arena, main, inputs, outputs, run->dump_all ? tap_tensor : NULL, run))
         return false;
-    for (int i = 0; i < output_count; i++)
-        tap_tensor(run, op_operand(main->last, i), &outputs[i]);
+    for (int i = 0; i < output_count; i++) {
+        const Value *value = op_operand(main->last, i);
+        const Type *type = outputs[i].type;
+        results_add(&run->results, value->name ? value->name : arena_printf(arena, "output%d", i), type->elem, type->rank,
+                    type->shape, outputs[i].data);
+    }
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include "codegen/steps.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/cpu.h"
@@ -227,28 +228,46 @@ static void add_weights(Steps *steps, const Op *op) {
     steps->weights_bytes = align_up(steps->weights_bytes + (int64_t)type_bytes(data->type));
 }
 
-// The largest sum, over the steps, of the buffers that are alive: from their first use to their last.
-static int64_t live_bytes(Arena *arena, const Steps *steps, const Func *func) {
-    int64_t *change = ARENA_ARRAY(arena, int64_t, steps->step_count + 1);
+// A buffer's bytes in the arena, and the steps from its first use to its last.
+typedef struct { int64_t begin, end; int first, last; } Lifetime;
+
+static int compare_begins(const void *a, const void *b) {
+    const Lifetime *x = a, *y = b;
+    return x->begin < y->begin ? -1 : x->begin > y->begin;
+}
+
+static int find_lifetimes(const Steps *steps, const Func *func, Lifetime *lives) {
+    int count = 0;
     FOR_EACH_OP(func, op) {
         if (op->kind != OP_kn_alloc) continue;
-        int first = steps->step_count, last = -1;
+        kn_alloc_view alloc = as_kn_alloc(op);
+        Lifetime life = {alloc.offset, alloc.offset + alloc.bytes, steps->step_count, -1};
         for (int i = 0; i < steps->step_count; i++)
             for (int k = 0; k < steps->steps[i].op->operand_count; k++) {
                 const Value *buffer = steps->steps[i].op->operands[k].value;
                 if (!buffer || buffer->type->kind == TYPE_NONE || memory_of(buffer) != op) continue;
-                if (i < first) first = i;
-                last = i;
+                if (i < life.first) life.first = i;
+                life.last = i;
             }
-        if (last < 0) continue;
-        change[first] += as_kn_alloc(op).bytes;
-        change[last + 1] -= as_kn_alloc(op).bytes;
+        if (life.last >= 0) lives[count++] = life;
     }
-    int64_t live = 0, most = 0;
+    qsort(lives, (size_t)count, sizeof *lives, compare_begins);
+    return count;
+}
+
+// The most bytes alive during one step; buffers that share memory in place count once.
+static int64_t live_bytes(Arena *arena, const Steps *steps, const Func *func, int op_count) {
+    Lifetime *lives = ARENA_ARRAY(arena, Lifetime, op_count);
+    int count = find_lifetimes(steps, func, lives);
+    int64_t most = 0;
     for (int i = 0; i < steps->step_count; i++) {
-        live += change[i];
-        int64_t now = live + (steps->steps[i].args.words[1] > 0 ? steps->steps[i].args.words[1] : 0);
-        if (now > most) most = now;
+        int64_t live = steps->steps[i].args.words[1], end = 0;
+        for (int k = 0; k < count; k++) {
+            if (lives[k].first > i || lives[k].last < i || lives[k].end <= end) continue;
+            live += lives[k].end - (lives[k].begin > end ? lives[k].begin : end);
+            end = lives[k].end;
+        }
+        if (live > most) most = live;
     }
     return most;
 }
@@ -286,7 +305,7 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
         else BUG_UNLESS(op->kind == OP_return || !strcmp(op_info(op->kind)->dialect, "kn"), "'%s' in a planned program",
                         op_info(op->kind)->full_name);
     }
-    steps->live_bytes = live_bytes(arena, steps, func);
+    steps->live_bytes = live_bytes(arena, steps, func, ops);
     return steps;
 }
 

@@ -9,7 +9,7 @@
 
 #include "codegen/codegen.h"
 #include "runtime/kernel.h"
-#include "runtime/pool.h"
+#include "test/codegen/pool.h"
 
 enum { H = 12, W = 9, C = 5, O = 7, ELEMS_IN = 2 * H * W * C, ELEMS_OUT = 2 * H * W * O };
 
@@ -244,6 +244,9 @@ int main(int argc, char **argv) {
     check(!strcmp(taps, "quantized block/conv 1 float "), "taps");
     run_in_process(module, threaded, pool, NULL);
     check(!memcmp(expected, threaded, ELEMS_OUT * sizeof *expected), "in process, threads");
+    check(pool_is_sound(), "thread pool");
+    ProgramFacts facts = program_facts(module);
+    check(facts.live_bytes == 2 * (H * W * O + (H + 2) * (W + 2) * C) / 64 * 64 + 384, "live bytes");
     if (argc > 1) {
         check_targets(module, argv[1], expected, pool);
         emit(module, argv[1], "x86-64", EMIT_ASM, "tiny.s");

@@ -36,7 +36,7 @@ static void link_file(Emitter *e, const char *path) {
     BUG_UNLESS(!LLVMLinkModules2(e->module, module), "%s: cannot link", path);
 }
 
-void set_string_attribute(Emitter *e, LLVMValueRef function, const char *name, const char *value) {
+static void set_string_attribute(Emitter *e, LLVMValueRef function, const char *name, const char *value) {
     unsigned length = (unsigned)strlen(name);
     LLVMRemoveStringAttributeAtIndex(function, (unsigned)LLVMAttributeFunctionIndex, name, length);
     LLVMAttributeRef attribute = LLVMCreateStringAttribute(e->context, name, length, value, (unsigned)strlen(value));
@@ -52,7 +52,6 @@ static void set_target(Emitter *e) {
         if (LLVMIsDeclaration(f)) continue;
         LLVMSetLinkage(f, LLVMInternalLinkage);
         if (!strncmp(name, "qn_entry_", 9) || !strncmp(name, "qn_cpu", 6)) continue;
-        set_string_attribute(e, f, MARK_KERNEL, "");
         set_string_attribute(e, f, "target-cpu", target->cpu);
         set_string_attribute(e, f, "target-features", target->features);
         set_string_attribute(e, f, "tune-cpu", "generic");

@@ -16,10 +16,6 @@ typedef struct {
     LLVMTypeRef ptr, i8, i32, i64, f32;
 } Emitter;
 
-// String attributes: functions from kernels' bitcode, and the functions of layers that call them with constants.
-#define MARK_KERNEL "qn-kernel"
-#define MARK_LAYER "qn-layer"
-
 // Links the bitcode of the entry and of the kernels that the steps call into the module: all of it internal, and set to
 // the target's instruction sets (the entry to the architecture's baseline).
 void bitcode_link(Emitter *e);
@@ -27,5 +23,4 @@ void bitcode_link(Emitter *e);
 void build_program(Emitter *e);
 // Gives a new function the attributes that code must agree on with `model`, a function from bitcode.
 void copy_attributes(Emitter *e, LLVMValueRef function, LLVMValueRef model);
-void set_string_attribute(Emitter *e, LLVMValueRef function, const char *name, const char *value);
 void add_attribute(Emitter *e, LLVMValueRef function, unsigned index, const char *name, uint64_t value);

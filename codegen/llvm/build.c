@@ -86,7 +86,6 @@ static LLVMValueRef rows_function(Emitter *e, const Step *step) {
     const char *name = prefixed(e, step_rows_name(e->arena, e->steps, step));
     LLVMValueRef f = new_function(e, name, rows_type(e, step), step->kernel->symbol, LLVMInternalLinkage);
     add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "noinline", 0);
-    set_string_attribute(e, f, MARK_LAYER, "");
     LLVMValueRef values[MAX_POINTERS + 3] = {arguments(e, step, name)};
     for (int i = 0; i < step->pointer_count; i++) {
         bool nothing = step->pointers[i].place == AT_NOTHING;

@@ -9,8 +9,9 @@
 
 #include "codegen/llvm/bitcode.h"
 
-// Kernels are inlined before anything is optimised, so that only their specialised forms are.
-static const char *const passes = "globaldce,default<O2>";
+// Kernels come simplified from Qanat's own build (codegen/embed.cmake); they are inlined into the layers before anything
+// is optimised, so that only their specialised forms are.
+static const char *const passes = "globaldce,always-inline,globaldce,default<O2>";
 
 static LLVMTargetMachineRef new_machine(const Target *target, Diag *diag) {
     char *message = NULL;
@@ -49,57 +50,11 @@ static void verify(Emitter *e) {
     LLVMDisposeMessage(message);
 }
 
-static void run(Emitter *e, const char *list) {
+static void optimise(Emitter *e) {
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    LLVMErrorRef error = LLVMRunPasses(e->module, list, e->machine, options);
+    LLVMErrorRef error = LLVMRunPasses(e->module, passes, e->machine, options);
     if (error) BUG("LLVM passes: %s", LLVMGetErrorMessage(error));
     LLVMDisposePassBuilderOptions(options);
-}
-
-static bool is_marked(LLVMValueRef function, const char *mark) {
-    return LLVMGetStringAttributeAtIndex(function, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, mark, (unsigned)strlen(mark));
-}
-
-static unsigned attribute_kind(const char *name) { return LLVMGetEnumAttributeKindForName(name, strlen(name)); }
-
-// Asks for the inlining of every call that stands in a layer's function; false when there is none.
-static bool mark_calls(Emitter *e, LLVMValueRef function) {
-    LLVMAttributeRef always = LLVMCreateEnumAttribute(e->context, attribute_kind("alwaysinline"), 0);
-    bool any = false;
-    for (LLVMBasicBlockRef block = LLVMGetFirstBasicBlock(function); block; block = LLVMGetNextBasicBlock(block))
-        for (LLVMValueRef at = LLVMGetFirstInstruction(block); at; at = LLVMGetNextInstruction(at)) {
-            LLVMValueRef callee = LLVMGetInstructionOpcode(at) == LLVMCall ? LLVMIsAFunction(LLVMGetCalledValue(at)) : NULL;
-            if (!callee || LLVMIsDeclaration(callee)) continue;
-            LLVMAddCallSiteAttribute(at, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, always);
-            any = true;
-        }
-    return any;
-}
-
-// Kernels are inlined from the outside in, one level of calls at a time, and what the layer's constants decide is
-// simplified before the next level comes in: a tile that the layer never takes is never copied. (Inlining from the
-// inside out copies every tile into every layer first: ten times the work.)
-static void inline_kernels(Emitter *e) {
-    LLVMAttributeRef held[] = {LLVMCreateEnumAttribute(e->context, attribute_kind("noinline"), 0),
-                               LLVMCreateEnumAttribute(e->context, attribute_kind("optnone"), 0)};
-    for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f)) {
-        if (!is_marked(f, MARK_KERNEL)) continue;
-        LLVMRemoveEnumAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, attribute_kind("alwaysinline"));
-        for (int i = 0; i < 2; i++) LLVMAddAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, held[i]);
-    }
-    for (bool any = true; any;) {
-        any = false;
-        for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f))
-            if (is_marked(f, MARK_LAYER)) any |= mark_calls(e, f);
-        if (any) run(e, "always-inline,function(sroa,early-cse,simplifycfg,instsimplify,simplifycfg)");
-    }
-    for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f))
-        LLVMRemoveStringAttributeAtIndex(f, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, MARK_LAYER, strlen(MARK_LAYER));
-}
-
-static void optimise(Emitter *e) {
-    inline_kernels(e);
-    run(e, passes);
 }
 
 // The size of the sections that hold instructions.

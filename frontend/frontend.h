@@ -19,6 +19,8 @@ typedef struct {
 Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options);
 Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data, size_t bytes,
                     const ImportOptions *options);
+// The ONNX operators that are imported, by index; NULL beyond the last. `opset`: the first that has it (7 if older).
+const char *onnx_operator(int index, int *opset);
 Module *parse_qir(Arena *arena, Diag *diag, const char *path, const char *text, size_t bytes);
 
 // Reads a whole file into the arena (mapped when large); NULL with a message. A NUL byte follows the data.

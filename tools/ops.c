@@ -1,7 +1,8 @@
-// qanat ops: the operators, from the table of ir/ops.def; with --markdown, the text of docs/ops.md.
+// qanat ops: the operators, from the table of ir/ops.def, and those of ONNX; with --markdown, the text of docs/ops.md.
 #include <math.h>
 #include <string.h>
 
+#include "frontend/frontend.h"
 #include "ir/ir.h"
 #include "tools/cli.h"
 
@@ -62,6 +63,16 @@ static void print_markdown(const OpInfo *info) {
     printf("\n");
 }
 
+static void print_onnx(bool markdown) {
+    int opset;
+    printf(markdown ? "\n# ONNX\n\nOperators of domain `ai.onnx` that are imported, opsets 7 to the newest:\n\n"
+                    : "\noperators of ONNX (domain ai.onnx) that are imported, opsets 7 to the newest:\n    ");
+    const char *name;
+    for (int i = 0; (name = onnx_operator(i, &opset)); i++)
+        printf(markdown ? "%s`%s`" : "%s%s", i == 0 ? "" : i % 8 ? ", " : markdown ? ",\n" : ",\n    ", name);
+    printf("\n");
+}
+
 int cmd_ops(int argc, char **argv) {
     Options options;
     int status;
@@ -72,5 +83,6 @@ int cmd_ops(int argc, char **argv) {
                "number of them.\n");
     for (int kind = 0; kind < OP_COUNT; kind++)
         (options.markdown ? print_markdown : print_text)(op_info((OpKind)kind));
+    print_onnx(options.markdown);
     return STATUS_DONE;
 }

@@ -22,6 +22,13 @@ const OnnxOp *onnx_op_find(const char *name) {
     return NULL;
 }
 
+const char *onnx_operator(int index, int *opset) {
+    if (index < 0 || (size_t)index >= sizeof ops / sizeof *ops)
+        return NULL;
+    *opset = ops[index].first_opset;
+    return ops[index].name;
+}
+
 static bool fail(const Importer *importer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static bool fail(const Importer *importer, const char *format, ...) {

@@ -51,7 +51,8 @@ static int64_t run_elems(const PackSource *source) {
 
 // Panels of two vectors of `lanes` channels, the last of one where that holds the rest: [panel][run][step][channel]
 // [elements of a step]. Runs are padded to whole steps.
-static void pack_panels(Arena *arena, const PackSource *source, int64_t lanes, int64_t step, size_t elem, Packed *packed) {
+static void pack_panels(Arena *arena, const PackSource *source, int64_t lanes, int64_t step, size_t elem,
+                        Packed *packed) {
     const int64_t taps = source->kernel_h * source->kernel_w * source->in_c, panel_size = 2 * lanes;
     const int64_t run = run_elems(source), steps = (run + step - 1) / step, padded_taps = taps / run * steps * step;
     const int64_t channels = (source->out_c + lanes - 1) / lanes * lanes;
@@ -64,7 +65,8 @@ static void pack_panels(Arena *arena, const PackSource *source, int64_t lanes, i
         char *to = (char *)packed->weight + (size_t)(panel * padded_taps) * elem;
         for (int64_t i = 0; i < taps; i++) {
             const int64_t at = i / run * steps * step + i % run;
-            memcpy(to + (size_t)((at / step * width + (o - panel)) * step + at % step) * elem, from + (size_t)i * elem, elem);
+            const int64_t place = (at / step * width + (o - panel)) * step + at % step;
+            memcpy(to + (size_t)place * elem, from + (size_t)i * elem, elem);
         }
     }
 }

@@ -59,7 +59,8 @@ QN_INLINE void vnni_store_16(uint8_t *out, __m128i bytes, int32_t columns) {
 // Part `i` of 64 packed bytes, to the place of one pixel: with 64 / (16 nv) pixels a vector.
 QN_INLINE void vnni_store_part(uint8_t *out, __m512i bytes, int i, int nv, int32_t columns) {
     if (nv == 4) vnni_store_64(out, bytes, columns);
-    else if (nv == 2) vnni_store_32(out, i ? _mm512_extracti64x4_epi64(bytes, 1) : _mm512_castsi512_si256(bytes), columns);
+    else if (nv == 2 && i == 0) vnni_store_32(out, _mm512_castsi512_si256(bytes), columns);
+    else if (nv == 2) vnni_store_32(out, _mm512_extracti64x4_epi64(bytes, 1), columns);
     else if (i == 0) vnni_store_16(out, _mm512_castsi512_si128(bytes), columns);
     else if (i == 1) vnni_store_16(out, _mm512_extracti32x4_epi32(bytes, 1), columns);
     else if (i == 2) vnni_store_16(out, _mm512_extracti32x4_epi32(bytes, 2), columns);
@@ -98,7 +99,8 @@ QN_INLINE void vnni_tile(const struct gemm *g, const uint8_t *in, const int8_t *
                 QN_UNROLL for (int j = 0; j < nv; j++) b[j] = _mm512_loadu_si512(weight + j * 64);
                 QN_UNROLL for (int i = 0; i < pixels; i++) {
                     const __m512i v = vnni_broadcast(run + i / tw * g->in_row + i % tw * g->in_column);
-                    QN_UNROLL for (int j = 0; j < nv; j++) acc[i * nv + j] = _mm512_dpbusd_epi32(acc[i * nv + j], v, b[j]);
+                    QN_UNROLL for (int j = 0; j < nv; j++)
+                        acc[i * nv + j] = _mm512_dpbusd_epi32(acc[i * nv + j], v, b[j]);
                 }
             }
         }

@@ -160,9 +160,10 @@ QN_INLINE struct depthwise_vnni depthwise_vnni_of(const struct qn_depthwise_args
 QN_INLINE void depthwise_vnni_rows3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
                                     const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t channels) {
     QN_NO_UNROLL for (int32_t y = 0; y < rows; y++) {
-        if (d->column_step == d->in_column)
-            depthwise_vnni_blocks3(d, in + y * d->row_step, weight, bias, m, out + y * d->out_row, channels, 1);
-        else depthwise_vnni_blocks3(d, in + y * d->row_step, weight, bias, m, out + y * d->out_row, channels, 2);
+        const uint8_t *from = in + y * d->row_step;
+        uint8_t *to = out + y * d->out_row;
+        if (d->column_step == d->in_column) depthwise_vnni_blocks3(d, from, weight, bias, m, to, channels, 1);
+        else depthwise_vnni_blocks3(d, from, weight, bias, m, to, channels, 2);
     }
 }
 
@@ -186,8 +187,9 @@ QN_KERNEL qn_depthwise_s8s8_s8__64c4__avx512vnni(const struct qn_depthwise_args 
     const struct depthwise_vnni d = depthwise_vnni_of(a);
     const int32_t channel_bytes = a->kernel_w * ((a->kernel_h + 3) / 4) * 4;
     QN_NO_UNROLL for (int32_t row = begin; row < end; row++) {
-        const uint8_t *in = (const uint8_t *)input + (int64_t)(row / a->out_h) * a->in_image + row % a->out_h * d.row_step;
-        uint8_t *out = (uint8_t *)output + (int64_t)(row / a->out_h) * a->out_image + row % a->out_h * d.out_row;
+        const int64_t image = row / a->out_h, y = row % a->out_h;
+        const uint8_t *in = (const uint8_t *)input + image * a->in_image + y * d.row_step;
+        uint8_t *out = (uint8_t *)output + image * a->out_image + y * d.out_row;
         QN_NO_UNROLL for (int32_t c = 0; c < a->out_c; c += 64) {
             const int8_t *w = (const int8_t *)weight + (int64_t)c * channel_bytes;
             const int32_t *b = (const int32_t *)bias + c;

@@ -1,7 +1,7 @@
-// f32 to int8 for AVX-512: of elements side by side, and of images with three planes (NCHW) to pixels (NHWC). The quotient
-// is that of a true division: with r the reciprocal rounded to nearest and q = x r, q + r (x - q s) is the correctly
-// rounded x / s (Markstein), where nothing under- or overflows; x is cut off far outside the int8 range, and what
-// underflows rounds to 0 in any case.
+// f32 to int8 for AVX-512: of elements side by side, and of images with three planes (NCHW) to pixels (NHWC). The
+// quotient is that of a true division: with r the reciprocal rounded to nearest and q = x r, q + r (x - q s) is the
+// correctly rounded x / s (Markstein), where nothing under- or overflows; x is cut off far outside the int8 range, and
+// what underflows rounds to 0 in any case.
 #include <immintrin.h>
 
 #include "runtime/strided.h"
@@ -58,7 +58,8 @@ QN_KERNEL qn_quantize_f32_s8__16__avx512(const struct qn_quantize_args *a, const
 // Pixels of three planes, `plane` elements apart: 48 bytes from 16 pixels.
 QN_INLINE void quantize_avx512_pixels3(const struct quantize_avx512 *q, const float *in, ptrdiff_t plane, uint8_t *out,
                                        int32_t width) {
-    const __m512i byte = _mm512_set1_epi32(255), order = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15);
+    const __m512i byte = _mm512_set1_epi32(255);
+    const __m512i order = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15);
     const __m512i squeeze = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
     QN_NO_UNROLL for (int32_t x = 0; x < width; x += 16) {
         const int32_t count = width - x < 16 ? width - x : 16;
@@ -81,8 +82,9 @@ QN_KERNEL qn_quantize_f32_s8__16x3__avx512(const struct qn_quantize_args *a, con
         return;
     }
     QN_NO_UNROLL for (int32_t r = begin; r < end; r++)
-        QN_NO_UNROLL for (int32_t i = 0; i < a->shape[2]; i++)
-            quantize_avx512_pixels3(&q, (const float *)input + qn_row_offset(a->shape, a->in, r) + (ptrdiff_t)i * a->in[2],
-                                    a->in[4], (uint8_t *)output + qn_row_offset(a->shape, a->out, r) + (ptrdiff_t)i * a->out[2],
-                                    a->shape[3]);
+        QN_NO_UNROLL for (int32_t i = 0; i < a->shape[2]; i++) {
+            const ptrdiff_t from = qn_row_offset(a->shape, a->in, r) + (ptrdiff_t)i * a->in[2];
+            const ptrdiff_t to = qn_row_offset(a->shape, a->out, r) + (ptrdiff_t)i * a->out[2];
+            quantize_avx512_pixels3(&q, (const float *)input + from, a->in[4], (uint8_t *)output + to, a->shape[3]);
+        }
 }

@@ -14,6 +14,9 @@ foreach(path ${embed_texts})
   list(APPEND embed_paths ${path})
   list(APPEND embed_files ${CMAKE_SOURCE_DIR}/${path})
 endforeach()
+# Not a depfile: its relative paths would be looked for in the build folder, and all bitcode be rebuilt each time.
+set(embed_headers ${embed_files})
+list(FILTER embed_headers EXCLUDE REGEX "\\.c$")
 
 foreach(path ${embed_texts})
   if(path MATCHES "^runtime/(kernels/[a-z0-9_]+/([a-z0-9]+)|entry)\\.c$")
@@ -23,14 +26,12 @@ foreach(path ${embed_texts})
     file(MAKE_DIRECTORY ${folder})
     add_custom_command(
       OUTPUT ${embed_dir}/${bitcode}
-      COMMAND ${CLANG} ${bitcode_flags} ${isa_flags} -I. -MD -MF ${embed_dir}/${bitcode}.d -MT ${embed_dir}/${bitcode}
-              ${path} -o ${embed_dir}/${bitcode}.plain
+      COMMAND ${CLANG} ${bitcode_flags} ${isa_flags} -I. ${path} -o ${embed_dir}/${bitcode}.plain
       # Simplified here, once, as a linker's optimiser expects its inputs (loops still whole): compiling a model takes a
       # third of the time.
       COMMAND ${LLVM_OPT} "-passes=thinlto-pre-link<O2>" ${embed_dir}/${bitcode}.plain -o ${embed_dir}/${bitcode}
       WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
-      DEPENDS ${CMAKE_SOURCE_DIR}/${path}
-      DEPFILE ${embed_dir}/${bitcode}.d
+      DEPENDS ${CMAKE_SOURCE_DIR}/${path} ${embed_headers}
       VERBATIM
       COMMENT "Bitcode of ${path}")
     list(APPEND embed_paths ${bitcode})

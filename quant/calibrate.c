@@ -139,6 +139,11 @@ static const CalibrationEntry *moved_entry(const CalibrationTable *table, const 
     return moves ? calibration_find(table, op_operand(op, 0)) : NULL;
 }
 
+static const struct { const char *name; double (*threshold)(const Observer *); } methods[METHOD_COUNT] = {
+    [METHOD_MINMAX] = {"minmax", threshold_minmax}, [METHOD_KL] = {"kl", threshold_kl}, [METHOD_MSE] = {"mse", threshold_mse}};
+
+const char *calibration_method_name(CalibrationMethod method) { return methods[method].name; }
+
 static void fill_entry(Arena *arena, const Calibration *work, CalibrationMethod method, const Value *value,
                        CalibrationTable *table) {
     if (!value->name || value_constant(value) || value->type->elem != ELEM_F32)
@@ -146,8 +151,7 @@ static void fill_entry(Arena *arena, const Calibration *work, CalibrationMethod 
     const Observer *seen = observer_of(work, value);
     const CalibrationEntry *moved = seen ? NULL : moved_entry(table, value);
     if (seen)
-        add_entry(arena, table, value, method == METHOD_KL ? threshold_kl(seen) : threshold_minmax(seen), seen->min,
-                  seen->max);
+        add_entry(arena, table, value, methods[method].threshold(seen), seen->min, seen->max);
     else if (moved)
         add_entry(arena, table, value, moved->threshold, moved->min, moved->max);
 }
@@ -182,7 +186,6 @@ static void close_observers(Calibration *work, int threads) {
 
 bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                CalibrationMethod method, int threads, CalibrationTable *table) {
-    static const char *const names[] = {"minmax", "kl"};
     PassContext plain = *context;
     plain.precision = plain.input_type = plain.output_type = ELEM_F32;
     plain.calibration = NULL;
@@ -203,7 +206,7 @@ bool calibrate(Arena *arena, const Module *imported, const PassContext *context,
     bool done = parallel_samples(threads, source->count, calibrate_sample, &work, &failed, message);
     if (done) {
         merge_workers(&work, threads);
-        *table = (CalibrationTable){.method = names[method], .data = source->description};
+        *table = (CalibrationTable){.method = methods[method].name, .data = source->description};
         fill_table(arena, &work, method, module_main(imported), table);
     } else {
         diag_error(context->diag, loc_file(source->path(source->context, failed)), "%s", message);

@@ -14,7 +14,9 @@ typedef struct {
     void *context;
 } SampleSource;
 
-typedef enum { METHOD_MINMAX, METHOD_KL } CalibrationMethod;
+typedef enum { METHOD_MINMAX, METHOD_KL, METHOD_MSE, METHOD_COUNT } CalibrationMethod;
+// "minmax" …
+const char *calibration_method_name(CalibrationMethod method);
 
 // `imported`: the module after pipeline "import"; it is left as it is. The table, allocated in `arena`, has an entry for
 // each input and each float tensor that is computed.

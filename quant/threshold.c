@@ -80,3 +80,28 @@ double threshold_kl(const Observer *observer) {
     }
     return range / KL_BINS * ((best + 1) * KL_GROUPS);
 }
+
+// Mean squared error of i8 with the range clipped to |x| <= threshold: s^2 / 12 inside, the distance to the range outside.
+static double squared_error(const Observer *observer, double threshold) {
+    double low = fmax(observer->min, -threshold), high = fmin(observer->max, threshold);
+    double step = (high - low) / 255, width = ldexp(1, observer->exponent), sum = 0;
+    double inside = step * step / 12;
+    for (int i = 0; i < BINS_PER_SIGN; i++) {
+        double x = (i + 0.5) * width;
+        double above = fmax(x - high, 0), below = fmax(x + low, 0); // of +x beyond high, of -x beyond low
+        uint64_t plus = observer->bins[BINS_PER_SIGN + i], minus = observer->bins[BINS_PER_SIGN - 1 - i];
+        if (i == 0) plus -= observer->zeros; // zero is exact
+        sum += (double)plus * (above > 0 ? above * above : inside) + (double)minus * (below > 0 ? below * below : inside);
+    }
+    return sum;
+}
+
+double threshold_mse(const Observer *observer) {
+    double largest = threshold_minmax(observer), best = largest, least = INFINITY;
+    if (!observer->bins || largest == 0) return largest;
+    for (int i = 128; i >= 16; i--) { // 1/128 steps of the largest magnitude, down to an eighth
+        double threshold = largest * i / 128, error = squared_error(observer, threshold);
+        if (error < least) least = error, best = threshold;
+    }
+    return best;
+}

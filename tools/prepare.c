@@ -224,7 +224,10 @@ SampleSource dataset_source(DatasetSource *source) {
 }
 
 static CalibrationMethod method_of(const Options *options) {
-    return options->method && strcmp(options->method, "kl") == 0 ? METHOD_KL : METHOD_MINMAX;
+    for (CalibrationMethod method = 0; options->method && method < METHOD_COUNT; method++)
+        if (strcmp(options->method, calibration_method_name(method)) == 0)
+            return method;
+    return METHOD_MINMAX;
 }
 
 bool model_calibrate(Model *model) {

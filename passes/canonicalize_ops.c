@@ -99,9 +99,17 @@ static bool merge_pad_into_conv(Op *op) {
     return true;
 }
 
+static bool is_returned(const Value *value) {
+    for (const Use *use = value->uses; use; use = use->next)
+        if (use->owner->kind == OP_return) return true;
+    return false;
+}
+
 static bool simplify(Op *op) {
     if (op->result_count == 1 && op_has(op, PURE) && changes_nothing(op) && (op->kind != OP_pad || pad_is_empty(op))) {
-        op_replace(op, op_operand(op, 0));
+        Value *input = op_operand(op, 0);
+        if (input->def && is_returned(&op->results[0]) && !is_returned(input)) absorb(op, input); // the model's output keeps its name
+        else op_replace(op, input);
         return true;
     }
     if (op->kind == OP_reshape) return merge_reshapes(op);

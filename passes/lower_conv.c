@@ -108,7 +108,7 @@ void plan_conv2d_halo(Lower *lower, Op *op) {
 
 // ---- constants
 
-static double weight_scale(const Value *weight, int64_t channel) {
+static float weight_scale(const Value *weight, int64_t channel) {
     const Quant *quant = weight->type->quant;
     return quant->scale[quant->count > 1 ? channel : 0];
 }
@@ -122,8 +122,8 @@ static int32_t weight_zero(const Op *op) {
 
 static const float *multipliers(const Lower *lower, const Op *op, int64_t channels) {
     float *m = ARENA_ARRAY(lower->arena, float, channels);
-    double s_x = scale_of(op_operand(op, 0)), s_y = op->results[0].type->quant->scale[0];
-    for (int64_t c = 0; c < channels; c++) m[c] = (float)(s_x * weight_scale(op_operand(op, 1), c) / s_y);
+    float s_x = scale_of(op_operand(op, 0)), s_y = op->results[0].type->quant->scale[0];
+    for (int64_t c = 0; c < channels; c++) m[c] = product_multiplier(s_x, weight_scale(op_operand(op, 1), c), s_y);
     return m;
 }
 
@@ -297,7 +297,7 @@ void lower_matmul(Lower *lower, Op *op) {
         args_int(&args, "lo", out->quant->storage_min);
         args_int(&args, "hi", out->quant->storage_max);
         args_int(&args, "flip", lower->flip);
-        args_float(&args, "multiplier", (float)((double)scale_of(matmul.a) * scale_of(matmul.b) / out->quant->scale[0]));
+        args_float(&args, "multiplier", product_multiplier(scale_of(matmul.a), scale_of(matmul.b), out->quant->scale[0]));
     }
     emit_kernel(lower, operands_text(op), kind_text(out), &args, 3, buffers);
 }

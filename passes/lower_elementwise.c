@@ -12,7 +12,7 @@ static void too_many_dims(Lower *lower, const Op *op) {
 
 static void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     const Quant *out = op->results[0].type->quant;
-    double s_a = scale_of(op_operand(op, 0)), s_b = scale_of(op_operand(op, 1)), s_y = out->scale[0];
+    float s_a = scale_of(op_operand(op, 0)), s_b = scale_of(op_operand(op, 1)), s_y = out->scale[0];
     int32_t lo, hi;
     activation_range(op_string(op, "activation"), out, &lo, &hi);
     args_int(args, "a_zp", zero_of(op_operand(op, 0)));
@@ -21,8 +21,8 @@ static void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     args_int(args, "lo", lo);
     args_int(args, "hi", hi);
     args_int(args, "flip", lower->flip);
-    args_float(args, "a_multiplier", op->kind == OP_mul ? (float)(s_a * s_b / s_y) : (float)(s_a / s_y));
-    args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : (float)(s_b / s_y));
+    args_float(args, "a_multiplier", op->kind == OP_mul ? product_multiplier(s_a, s_b, s_y) : rescale_multiplier(s_a, s_y));
+    args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : rescale_multiplier(s_b, s_y));
 }
 
 void lower_binary(Lower *lower, Op *op) {
@@ -116,7 +116,7 @@ static void emit_quantize(Lower *lower, const Op *op, const Walk *walk, const Qu
         too_many_dims(lower, op);
         return;
     }
-    float scale = from && to ? (float)((double)from->scale[0] / to->scale[0]) : from ? from->scale[0] : to->scale[0];
+    float scale = from && to ? rescale_multiplier(from->scale[0], to->scale[0]) : from ? from->scale[0] : to->scale[0];
     args_float(&args, "scale", scale);
     if (from) args_int(&args, "in_zp", from->zero_point[0]);
     if (to) {

@@ -15,8 +15,8 @@ static void integer_args(const Lower *lower, KernelArgs *args, const Op *op) {
 // m for each count of elements, as an average needs it.
 static Value *count_multipliers(Lower *lower, const Op *op, int64_t largest) {
     float *m = ARENA_ARRAY(lower->arena, float, largest + 1);
-    double s_x = scale_of(op_operand(op, 0)), s_y = op->results[0].type->quant->scale[0];
-    for (int64_t n = 1; n <= largest; n++) m[n] = (float)(s_x / (s_y * (double)n));
+    float s_x = scale_of(op_operand(op, 0)), s_y = op->results[0].type->quant->scale[0];
+    for (int64_t n = 1; n <= largest; n++) m[n] = mean_multiplier(s_x, s_y, n);
     return buffer_weights(lower, ELEM_F32, m, (size_t)(largest + 1) * 4, NULL);
 }
 
@@ -146,10 +146,7 @@ void lower_reduce_mean(Lower *lower, Op *op) {
     args_int(&args, "out_outer", r.inner);
     integer_args(lower, &args, op);
     const Type *out = reduce.output->type;
-    if (out->quant) {
-        double count = (double)(r.r * r.s);
-        args_float(&args, "multiplier", (float)((double)scale_of(reduce.input) / ((double)out->quant->scale[0] * count)));
-    }
+    if (out->quant) args_float(&args, "multiplier", mean_multiplier(scale_of(reduce.input), out->quant->scale[0], r.r * r.s));
     Value *target = result_buffer(lower, reduce.output), *dense = target;
     if (!buffer_is_dense(target)) dense = buffer_alloc(lower, out, NULL, NULL);
     Value *buffers[] = {in, dense};

@@ -99,12 +99,6 @@ static bool merge_pad_into_conv(Op *op) {
     return true;
 }
 
-static bool is_returned(const Value *value) {
-    for (const Use *use = value->uses; use; use = use->next)
-        if (use->owner->kind == OP_return) return true;
-    return false;
-}
-
 static bool simplify(Op *op) {
     if (op->result_count == 1 && op_has(op, PURE) && changes_nothing(op) && (op->kind != OP_pad || pad_is_empty(op))) {
         Value *input = op_operand(op, 0);

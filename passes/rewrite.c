@@ -34,3 +34,9 @@ bool is_identity_perm(IntList perm) {
         if (perm.data[i] != i) return false;
     return true;
 }
+
+bool is_returned(const Value *value) {
+    for (const Use *use = value->uses; use; use = use->next)
+        if (use->owner->kind == OP_return) return true;
+    return false;
+}

@@ -16,5 +16,6 @@ Value *new_constant_f32(Op *op, int rank, const int64_t *shape, const float *dat
 // name; its own old name becomes an alias.
 void absorb(Op *op, Value *value);
 bool is_identity_perm(IntList perm);
+bool is_returned(const Value *value); // it is an output of its function
 static inline const char *activation_of(const Op *op) { return op_string(op, "activation"); }
 static inline bool is_activated(const Op *op) { return strcmp(activation_of(op), "none") != 0; }

@@ -107,14 +107,15 @@ static Attr *sunk_attrs(const Op *op, const Perm *perm) {
     }
 }
 
+// The moved op is what the model's name means to tables; a name of the model's output stays with the output.
 static void replace_by_transposed(Op *op, Value *sunk, const Perm *perm) {
     Builder builder = builder_before(op);
-    Value *result = &op->results[0];
-    const char *name = result->name;
+    Value *result = &op->results[0], *back = make_transpose(&builder, sunk, perm);
+    Value *named = is_returned(result) ? back : sunk;
+    named->name = result->name;
+    named->aliases = result->aliases;
+    named->alias_count = result->alias_count;
     result->name = NULL;
-    if (name) value_set_name(sunk, name);
-    for (int i = 0; i < result->alias_count; i++) value_add_alias(sunk, result->aliases[i]);
-    Value *back = make_transpose(&builder, sunk, perm);
     value_replace_uses(result, back);
     op_erase(op);
 }

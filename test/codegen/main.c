@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "codegen/codegen.h"
+#include "runtime/entry.h"
 #include "runtime/kernel.h"
 #include "test/codegen/pool.h"
 
@@ -233,6 +234,25 @@ static void check_targets(const Module *module, const char *folder, const float 
     }
 }
 
+// A processor that lacks a feature is refused by init, before anything runs; so are pools that init was not told of.
+static void run_nowhere(const struct qn_pool *pool, qn_task *task, void *context, int32_t rows, int32_t grain) {
+    (void)pool, (void)task, (void)context, (void)rows, (void)grain;
+}
+
+static void check_entry(void) {
+    _Alignas(64) static unsigned char memory[1024];
+    struct qn_program program = {.plan_bytes = 64, .scratch_bytes = 128, .cpu_features = (uint64_t)1 << 63};
+    struct qn_pool two = {2, run_nowhere};
+    check(qn_entry_init(&program, memory, NULL) == QN_ERR_CPU, "a missing instruction set is reported");
+    program.cpu_features = 0;
+    check(qn_entry_run(&program, memory, NULL, NULL, NULL) == QN_ERR_INIT, "an arena must be prepared");
+    check(qn_entry_init(&program, memory, NULL) == QN_OK && !qn_entry_run(&program, memory, NULL, NULL, NULL), "an empty program runs");
+    check(qn_entry_run(&program, memory, NULL, NULL, &two) == QN_ERR_THREADS, "a pool that is too large is refused");
+    check(qn_entry_init(&program, memory, &(struct qn_options){2}) == QN_OK && !qn_entry_run(&program, memory, NULL, NULL, &two), "two threads");
+    check(qn_entry_arena_bytes(&program, 3) - qn_entry_arena_bytes(&program, 1) == 256, "scratch for each thread");
+    check(qn_entry_init(&program, memory + 1, NULL) == QN_ERR_ARENA && qn_entry_init(&program, NULL, NULL) == QN_ERR_ARENA, "arenas are aligned");
+}
+
 int main(int argc, char **argv) {
     arena = arena_new();
     diag = diag_new(arena, stderr);
@@ -244,6 +264,7 @@ int main(int argc, char **argv) {
     check(!strcmp(taps, "quantized block/conv 1 float "), "taps");
     run_in_process(module, threaded, pool, NULL);
     check(!memcmp(expected, threaded, ELEMS_OUT * sizeof *expected), "in process, threads");
+    check_entry();
     check(pool_is_sound(), "thread pool");
     ProgramFacts facts = program_facts(module);
     check(facts.live_bytes == 2 * (H * W * O + (H + 2) * (W + 2) * C) / 64 * 64 + 384, "live bytes");

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/cpu.h"
 #include "runtime/entry.h"
 
 // Kernels may read 64 bytes before and after a buffer.
@@ -19,35 +18,6 @@ char *identifier(Arena *arena, const char *text) {
     for (char *c = name; *c; c++)
         if (!isalnum((unsigned char)*c)) *c = '_';
     return name;
-}
-
-uint64_t target_cpu_features(const Target *target) {
-    enum { V2 = 2, V3, V4 };
-    static const struct { const char *text; int index, level; } rows[] = {
-#define CPU_FEATURE(name, text, leaf, subleaf, reg, bit, state)                                                      \
-    {text, QN_CPU_INDEX_##name,                                                                                      \
-     (QN_CPU_INDEX_##name == QN_CPU_INDEX_AVX512VNNI || QN_CPU_INDEX_##name == QN_CPU_INDEX_AVX512VBMI ||            \
-      QN_CPU_INDEX_##name == QN_CPU_INDEX_AVXVNNI)                                                                   \
-         ? 9                                                                                                         \
-     : state == 2                                                           ? V4                                     \
-     : state == 1 || QN_CPU_INDEX_##name == QN_CPU_INDEX_BMI ||                                                      \
-             QN_CPU_INDEX_##name == QN_CPU_INDEX_BMI2 || QN_CPU_INDEX_##name == QN_CPU_INDEX_LZCNT ||                \
-             QN_CPU_INDEX_##name == QN_CPU_INDEX_MOVBE                                                               \
-         ? V3                                                                                                        \
-         : V2},
-#include "runtime/cpu.def"
-#undef CPU_FEATURE
-    };
-    const char *version = strstr(target->cpu, "x86-64-v");
-    int level = version ? version[strlen("x86-64-v")] - '0' : 0;
-    uint64_t features = 0;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *at = strstr(target->features, rows[i].text);
-        size_t length = strlen(rows[i].text);
-        bool asked = at && at > target->features && at[-1] == '+' && (!at[length] || at[length] == ',');
-        if (asked || rows[i].level <= level) features |= (uint64_t)1 << rows[i].index;
-    }
-    return features;
 }
 
 // ---- addresses

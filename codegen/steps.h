@@ -55,5 +55,3 @@ Address buffer_address(const Steps *steps, const Value *buffer);
 int64_t buffer_halo_bytes(const Type *type);
 // `text` as a C identifier.
 char *identifier(Arena *arena, const char *text);
-// The features of runtime/cpu.h that code for the target may use.
-uint64_t target_cpu_features(const Target *target);

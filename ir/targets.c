@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "runtime/cpu.h"
 #include "runtime/kernel.h"
 
 // ---- targets
@@ -24,21 +25,6 @@ const Target *target_find(const char *name) {
     return NULL;
 }
 
-static bool isa_supported(const char *isa) {
-    if (!strcmp(isa, "generic")) return true;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (!strcmp(isa, "avx2")) return avx2;
-    if (!strcmp(isa, "avx512")) return avx512;
-    if (!strcmp(isa, "avx512vnni"))
-        return avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
-#endif
-    return false;
-}
-
 bool target_has_isa(const Target *target, const char *isa) {
     size_t length = strlen(isa);
     for (const char *at = target->isas; (at = strstr(at, isa)); at += length)
@@ -55,14 +41,40 @@ static bool arch_is_host(const Target *target) {
 #endif
 }
 
+// The x86-64 levels: 2 (SSE4.2), 3 (AVX2), 4 (AVX-512); 9: in none of them.
+static int feature_level(int index, int state) {
+    if (index == QN_CPU_INDEX_AVX512VNNI || index == QN_CPU_INDEX_AVX512VBMI || index == QN_CPU_INDEX_AVXVNNI) return 9;
+    if (index == QN_CPU_INDEX_BMI || index == QN_CPU_INDEX_BMI2 || index == QN_CPU_INDEX_LZCNT ||
+        index == QN_CPU_INDEX_MOVBE)
+        return 3;
+    return 2 + state;
+}
+
+static bool asks_for(const char *features, const char *feature) {
+    size_t length = strlen(feature);
+    for (const char *at = features; (at = strstr(at, feature)); at += length)
+        if (at > features && at[-1] == '+' && (!at[length] || at[length] == ',')) return true;
+    return false;
+}
+
+uint64_t target_cpu_features(const Target *target) {
+    static const struct { const char *text; int index, state; } rows[] = {
+#define CPU_FEATURE(name, text, leaf, subleaf, reg, bit, state) {text, QN_CPU_INDEX_##name, state},
+#include "runtime/cpu.def"
+#undef CPU_FEATURE
+    };
+    static const char version[] = "x86-64-v";
+    int level = !strncmp(target->cpu, version, sizeof version - 1) ? target->cpu[sizeof version - 1] - '0' : 0;
+    uint64_t features = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (feature_level(rows[i].index, rows[i].state) <= level || asks_for(target->features, rows[i].text))
+            features |= (uint64_t)1 << rows[i].index;
+    return features;
+}
+
+// What a compiled model's init asks, so that the two never disagree.
 bool target_host_supports(const Target *target) {
-    char isas[256];
-    strncpy(isas, target->isas, sizeof isas - 1);
-    isas[sizeof isas - 1] = 0;
-    if (!arch_is_host(target)) return false;
-    for (char *isa = strtok(isas, " "); isa; isa = strtok(NULL, " "))
-        if (!isa_supported(isa)) return false;
-    return true;
+    return arch_is_host(target) && !(target_cpu_features(target) & ~qn_cpu_features());
 }
 
 const Target *target_host(void) {

@@ -17,6 +17,8 @@ const Target *target_find(const char *name);
 // The best target that this machine runs; `host_supports` says it of any.
 const Target *target_host(void);
 bool target_host_supports(const Target *target);
+// The set of QN_CPU_BIT(…) of runtime/cpu.h that code for the target may use.
+uint64_t target_cpu_features(const Target *target);
 bool target_has_isa(const Target *target, const char *isa);
 
 // A field of a family's arguments: offset in 4-byte words from the start of its struct; `rows` and `scratch_bytes`

@@ -1,6 +1,7 @@
-// What the verifier asks of quantized ops: all or none of the operands quantized, and for conv2d and linear with
+// What the verifier asks of quantized ops: quantized results from quantized operands, and for conv2d and linear with
 // constant weights the proof that no sum leaves i32: per output channel, |b| + sum |w - z_w| * max|x - z_x| < 2^31.
 #include <stdlib.h>
+#include <string.h>
 
 #include "ir/verify.h"
 
@@ -8,19 +9,6 @@ static int64_t largest_distance(const Quant *quant) {
     int64_t below = (int64_t)quant->zero_point[0] - quant->storage_min;
     int64_t above = (int64_t)quant->storage_max - quant->zero_point[0];
     return below > above ? below : above;
-}
-
-static bool bias_verify(const Op *op, const Value *bias, int64_t channels, Diag *diag) {
-    const char *name = op_info(op->kind)->full_name;
-    if (bias->type->elem != ELEM_I32)
-        return diag_error(diag, op->loc, "%s: the bias of a quantized op is i32, found %s", name, elem_name(bias->type->elem));
-    for (int i = 0; bias->type->quant && i < bias->type->quant->count; i++)
-        if (bias->type->quant->zero_point[i])
-            return diag_error(diag, op->loc, "%s: the bias has zero point %d, expected 0", name, bias->type->quant->zero_point[i]);
-    if (type_elem_count(bias->type) != channels)
-        return diag_error(diag, op->loc, "%s: %lld biases for %lld channels", name, (long long)type_elem_count(bias->type),
-                          (long long)channels);
-    return true;
 }
 
 // Weights O …, a row an output channel.
@@ -42,33 +30,33 @@ static bool bound_verify(const Op *op, const Value *input, const Value *weight, 
     return true;
 }
 
-// Operands that must be quantized together, by the row: those of type FLOAT.
-static bool mixture_verify(const Op *op, Diag *diag) {
+// Quantized operands give a quantized result, others none; types of operands against each other are inference's matter.
+static bool result_verify(const Op *op, Diag *diag) {
     const OpInfo *info = op_info(op->kind);
     const Value *first = op_operand(op, 0);
-    bool quantized = first && first->type->quant;
-    for (int i = 0; i < op->operand_count && i < info->operand_count; i++) {
-        const Value *value = op->operands[i].value;
-        if (!value || info->operands[i].type[0] != 'F' || info->operands[i].type[1] != 'L') continue;
-        if ((value->type->quant != NULL) != quantized)
-            return diag_error(diag, op->loc, "%s: operand '%s' is %s, but '%s' is %s", info->full_name, info->operands[i].name,
-                              value->type->quant ? "quantized" : "not quantized", info->operands[0].name,
-                              quantized ? "quantized" : "not");
-    }
-    if (quantized && !(info->traits & INT8))
+    if (op->kind == OP_quantize || op->kind == OP_dequantize || !first || !op->result_count) return true;
+    const Type *result = op->results[0].type;
+    if (first->type->quant && !(info->traits & INT8))
         return diag_error(diag, op->loc, "%s has no integer form, but its operands are quantized", info->full_name);
+    if (!first->type->quant != !result->quant)
+        return diag_error(diag, op->loc, "%s: the operands are %squantized, but the result is%s", info->full_name,
+                          first->type->quant ? "" : "not ", result->quant ? "" : " not");
+    bool computed = !(info->traits & MOVES_DATA) && op->kind != OP_requantize;
+    if (computed && result->quant && result->quant->axis >= 0)
+        return diag_error(diag, op->loc, "%s: the result is quantized per axis, expected one scale", info->full_name);
     return true;
 }
 
 bool op_verify_quantized(const Op *op, Diag *diag) {
-    if (op_info(op->kind)->dialect[0] != 'n' || op->kind == OP_fake_quant) return true; // nn only
-    if (!mixture_verify(op, diag)) return false;
-    bool weighted = op->kind == OP_conv2d || op->kind == OP_linear;
-    if (!weighted) return true;
+    if (strcmp(op_info(op->kind)->dialect, "nn")) return true;
+    if (!result_verify(op, diag)) return false;
+    if (op->kind != OP_conv2d && op->kind != OP_linear) return true;
     const Value *input = op_operand(op, 0), *weight = op_operand(op, 1), *bias = op_operand(op, 2);
     if (!input->type->quant) return true;
-    if (input->type->quant->axis >= 0)
-        return diag_error(diag, op->loc, "%s: the input is quantized per axis, expected per tensor", op_info(op->kind)->full_name);
-    if (bias && !bias_verify(op, bias, weight->type->shape[0], diag)) return false;
+    const Quant *quant = bias ? bias->type->quant : NULL;
+    for (int i = 0; quant && i < quant->count; i++)
+        if (quant->zero_point[i])
+            return diag_error(diag, op->loc, "%s: the bias has zero point %d, expected 0", op_info(op->kind)->full_name,
+                              quant->zero_point[i]);
     return bound_verify(op, input, weight, bias, diag);
 }

@@ -4,6 +4,7 @@
 %define api.prefix {qir_}
 %define api.location.type {QirPlace}
 %define parse.error custom
+%define parse.lac full
 %locations
 %param {QirState *state}
 %expect 2 /* an op without operands before `%x` or `%0`: that is taken for an operand */
@@ -100,7 +101,9 @@ static bool skip_to_line(QirState *state) {
 file: body resources { qir_resolve_resources(state); }
     ;
 body: module_head '{' funcs '}' loc
-    | { qir_module(state, "main", (QirAttrs){0}); } func funcs
+    | implicit_module func funcs
+    ;
+implicit_module: %empty { qir_module(state, "main", (QirAttrs){0}); }
     ;
 module_head: MODULE symbol module_attrs { qir_module(state, $symbol, $module_attrs); }
     ;

@@ -7,7 +7,7 @@
 %define parse.lac full
 %locations
 %param {QirState *state}
-%expect 2 /* an op without operands before `%x` or `%0`: that is taken for an operand */
+%expect 2 /* an op without operands before `%x, %y =`: %x is taken for its operand */
 
 %code requires {
 #include "frontend/qir/qir.h"
@@ -34,6 +34,12 @@ static void expect_word(QirState *state, QirPlace place, const char *found, cons
 
 static const QirLiteral *kept(QirState *state, QirLiteral literal) {
     return arena_copy(state->scratch, &literal, sizeof literal);
+}
+
+static QirName *new_name(QirState *state, const char *text, bool numbered, QirPlace place) {
+    QirName *name = NEW(QirName);
+    *name = (QirName){text, numbered, place, NULL};
+    return name;
 }
 
 // Where to go on after a fault: at the next line, unless the token at fault begins one itself.
@@ -74,12 +80,13 @@ static bool skip_to_line(QirState *state) {
 %token <literal> TRUE_ "'true'" FALSE_ "'false'" INTEGER "an integer" FLOAT_ "a number" HEX "a hexadecimal number"
 %token <literal> DIM "a dimension"
 %token <text> IDENT "a name" SYMBOL "a symbol (@name)" NAMED "a value (%name)" NUMBERED "a value (%0)"
+%token <text> RESULT "a result (%name =)" RESULT_NUMBERED "a result (%0 =)"
 %token <string> STRING "a string"
 %token END 0 "the end of the file"
 
 %type <text> word symbol resource_name
 %type <literal> number boolean zero_point
-%type <name> value
+%type <name> value result
 %type <names> op_results value_list
 %type <operand> operand
 %type <operands> operands operand_list
@@ -137,8 +144,8 @@ arg: value ':' type loc {
         $$.types = (QirTypes){$type, $type};
     }
     ;
-value: NAMED { $$ = NEW(QirName); $$->text = $1; $$->place = @1; }
-    | NUMBERED { $$ = NEW(QirName); $$->text = $1; $$->numbered = true; $$->place = @1; }
+value: NAMED { $$ = new_name(state, $1, false, @1); }
+    | NUMBERED { $$ = new_name(state, $1, true, @1); }
     ;
 
 // ---- ops
@@ -156,10 +163,14 @@ op: op_results IDENT operands attrs signature loc {
     }
     ;
 op_results: %empty { $$ = (QirNames){0}; }
-    | value_list '='
+    | result '=' { $$ = (QirNames){$1, $1}; }
+    | value_list ',' result '=' { $$ = $1; QIR_APPEND($$, $3); }
     ;
 value_list: value { $$ = (QirNames){$1, $1}; }
     | value_list ',' value { $$ = $1; QIR_APPEND($$, $3); }
+    ;
+result: RESULT { $$ = new_name(state, $1, false, @1); }
+    | RESULT_NUMBERED { $$ = new_name(state, $1, true, @1); }
     ;
 operands: %empty { $$ = (QirOperands){0}; }
     | operand_list

@@ -21,6 +21,8 @@ Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data
                     const ImportOptions *options);
 // The ONNX operators that are imported, by index; NULL beyond the last. `opset`: the first that has it (7 if older).
 const char *onnx_operator(int index, int *opset);
+// A file of that name, or a text that begins with a comment, `module` or `func`, after white space.
+bool is_qir(const char *path, const char *data, size_t bytes);
 Module *parse_qir(Arena *arena, Diag *diag, const char *path, const char *text, size_t bytes);
 
 // Reads a whole file into the arena (mapped when large); NULL with a message. A NUL byte follows the data.

@@ -58,8 +58,13 @@ const char *read_file(Arena *arena, Diag *diag, const char *path, size_t *bytes)
     return data;
 }
 
-// The textual IR begins with a comment, `module` or `func`, after white space.
-static bool looks_textual(const char *data, size_t bytes) {
+static bool ends_in(const char *path, const char *end) {
+    size_t length = strlen(path), tail = strlen(end);
+    return length >= tail && !strcmp(path + length - tail, end);
+}
+
+bool is_qir(const char *path, const char *data, size_t bytes) {
+    if (ends_in(path, ".qir")) return true;
     static const char *const starts[] = {"//", "module", "func"};
     size_t i = 0;
     while (i < bytes && strchr(" \t\r\n", data[i]) && data[i]) i++;
@@ -70,11 +75,6 @@ static bool looks_textual(const char *data, size_t bytes) {
     return false;
 }
 
-static bool ends_in(const char *path, const char *end) {
-    size_t length = strlen(path), tail = strlen(end);
-    return length >= tail && !strcmp(path + length - tail, end);
-}
-
 Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options) {
     size_t bytes;
     const char *data = read_file(arena, diag, path, &bytes);
@@ -83,7 +83,7 @@ Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOpt
         diag_error(diag, loc_file(path), "the file is empty");
         return NULL;
     }
-    if (!looks_textual(data, bytes) && !ends_in(path, ".qir")) return import_onnx(arena, diag, path, data, bytes, options);
+    if (!is_qir(path, data, bytes)) return import_onnx(arena, diag, path, data, bytes, options);
     Module *module = parse_qir(arena, diag, path, data, bytes);
     return module && module_verify(module, diag) ? module : NULL;
 }

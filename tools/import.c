@@ -18,7 +18,7 @@ static bool write_module(Model *model, const Module *module, const char *path) {
     OutputFile output;
     if (!output_open(&output, path, model->diag))
         return false;
-    module_print(output.file, module, (PrintOptions){0});
+    module_print(output.file, module, (PrintOptions){.locations = true});
     return output_close(&output, true, model->diag);
 }
 

@@ -46,7 +46,7 @@ QirAttr *qir_attr_number(QirState *state, QirLiteral literal) {
 // The literals pushed since `first`: integers if all are, and when there is none.
 QirAttr *qir_attr_numbers(QirState *state, size_t first) {
     size_t count = state->literal_count - first;
-    const QirLiteral *literals = state->literals + first;
+    const QirLiteral *literals = count ? state->literals + first : NULL;
     bool all_ints = true;
     for (size_t i = 0; i < count; i++) all_ints = all_ints && literals[i].kind == LITERAL_INT;
     QirAttr *attr = qir_attr_of(state, all_ints ? ATTR_INTS : ATTR_FLOATS);

@@ -360,7 +360,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, QirState *state) {
         strncat(text, i ? (i + 1 < count ? ", " : " or ") : ", expected ", sizeof text - strlen(text) - 1);
         strncat(text, yysymbol_name(expected[i]), sizeof text - strlen(text) - 1);
     }
-    diag_error(state->diag, qir_loc(state, place), "unexpected %s%s",
+    diag_error(state->diag, qir_loc(state, place), "found %s%s",
                token == YYSYMBOL_YYEMPTY ? "text" : yysymbol_name(token), text);
     return 0;
 }

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "codegen/pack.h"
+#include "passes/pack.h"
 #include "ir/eval.h"
 #include "passes/lower.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "codegen/pack.h"
+#include "passes/pack.h"
 #include "runtime/kernel_table.h"
 
 enum { MAX_CALLS = 16 };

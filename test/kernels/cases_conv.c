@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codegen/pack.h"
+#include "passes/pack.h"
 #include "runtime/kernel_table.h"
 #include "test/kernels/check.h"
 

@@ -1,7 +1,7 @@
 // Packing of constants: from a convolution's or linear layer's weights in the order of the graph (O KH KW I) to the
 // layout that a kernel reads, with terms that do not depend on the input folded into the bias. What the padding of a
 // layout holds is zero, so that a kernel may compute on it.
-#include "codegen/pack.h"
+#include "passes/pack.h"
 
 #include <string.h>
 
@@ -137,7 +137,7 @@ static void pack_vnni_depthwise(Arena *arena, const PackSource *source, Packed *
 PackFn *pack_find(const char *packing) {
 #define PACK(name, function, summary) \
     if (!strcmp(packing, #name)) return function;
-#include "codegen/pack.def"
+#include "passes/pack.def"
 #undef PACK
     return NULL;
 }

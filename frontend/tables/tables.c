@@ -38,7 +38,7 @@ static bool take_words(TableState *state, const TableWord *words, int count, con
 
 static bool take_number(TableState *state, const TableWord *word, double *value) {
     char *end;
-    *value = strtod(word->text, &end);
+    *value = strtof(word->text, &end); // as they are printed: what is written reads back as the same number
     if (end != word->text && !*end && isfinite(*value)) return true;
     return fault(state, word, arena_printf(state->scratch, "'%.60s' is not a finite number", word->text));
 }

@@ -81,9 +81,7 @@ static bool list_folder(Dataset *dataset, const char *path) {
         return diag_error(dataset->diag, loc_file(path), "can't be read: %s", strerror(errno));
     for (struct dirent *entry; (entry = readdir(dir));)
         if (entry->d_name[0] != '.' && (is_image_name(entry->d_name) || is_array_name(entry->d_name))) {
-            size_t length = strlen(path);
-            const char *between = length && path[length - 1] == '/' ? "" : "/";
-            const char *file = arena_printf(dataset->arena, "%s%s%s", path, between, entry->d_name);
+            const char *file = arena_printf(dataset->arena, "%s/%s", path, entry->d_name);
             add_sample(dataset, file, base_name(file), -1);
         }
     closedir(dir);
@@ -159,12 +157,21 @@ static bool array_fits(const Array *array, const Type *type) {
     return memcmp(array->shape + 1, type->shape + 1, (size_t)(type->rank - 1) * sizeof *type->shape) == 0;
 }
 
+// An array of the input's dimensions, the batch of 1 may be missing.
+static bool is_one_sample(const Array *array, const Type *type) {
+    if (array_fits(array, type))
+        return array->shape[0] == type->shape[0];
+    return type->rank >= 1 && type->shape[0] == 1 && array->rank == type->rank - 1 &&
+           memcmp(array->shape, type->shape + 1, (size_t)array->rank * sizeof *type->shape) == 0;
+}
+
 static const Array *find_array(const ArrayFile *file, const DatasetShape *shape, int input) {
     const Array *named = array_file_find(file, shape->inputs[input].name ? shape->inputs[input].name : "");
     if (named || shape->input_count > 1)
         return named;
     for (int i = 0; i < file->count; i++)
-        if (array_fits(&file->arrays[i], shape->inputs[0].type))
+        if (array_fits(&file->arrays[i], shape->inputs[0].type) ||
+            is_one_sample(&file->arrays[i], shape->inputs[0].type))
             return &file->arrays[i];
     return file->count == 1 ? &file->arrays[0] : NULL;
 }
@@ -183,7 +190,9 @@ static bool find_arrays(const ArrayFile *file, const DatasetShape *shape, const 
         if (!arrays[i])
             return fault_set(fault, "holds no array for input '%s'",
                              shape->inputs[i].name ? shape->inputs[i].name : "");
-        if (!array_fits(arrays[i], shape->inputs[i].type))
+        const Type *type = shape->inputs[i].type;
+        bool as_first = array_fits(arrays[0], shape->inputs[0].type) == array_fits(arrays[i], type);
+        if (!as_first || (!array_fits(arrays[i], type) && !is_one_sample(arrays[i], type)))
             return shape_fault(fault, arrays[i], &shape->inputs[i]);
     }
     return true;
@@ -197,6 +206,11 @@ static bool open_archive(Dataset *dataset, const char *path) {
     dataset->arrays = ARENA_ARRAY(dataset->arena, const Array *, shape->input_count);
     if (!find_arrays(&dataset->archive, shape, dataset->arrays, &fault))
         return fail(dataset, path, &fault);
+    if (!array_fits(dataset->arrays[0], shape->inputs[0].type)) { // one sample without the batch
+        dataset->arrays = NULL;
+        add_sample(dataset, path, base_name(path), -1);
+        return true;
+    }
     int64_t count = dataset->arrays[0]->shape[0] / shape->inputs[0].type->shape[0];
     for (int i = 1; i < shape->input_count; i++)
         if (dataset->arrays[i]->shape[0] / shape->inputs[i].type->shape[0] != count)
@@ -257,12 +271,21 @@ static bool prepare_images(Dataset *dataset, const char *spec) {
            fail(dataset, dataset->path, &fault);
 }
 
+static const char *without_slashes(Arena *arena, const char *path) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    char *copy = arena_strdup(arena, path);
+    copy[length] = 0;
+    return copy;
+}
+
 Dataset *dataset_open(Arena *arena, Diag *diag, const char *path, const char *spec, DatasetShape shape, int limit,
                       int seed) {
     Dataset *dataset = ARENA_NEW(arena, Dataset);
     dataset->arena = arena;
     dataset->diag = diag;
-    dataset->path = path;
+    dataset->path = path = without_slashes(arena, path);
     dataset->shape = shape;
     dataset->seed = seed < 0 ? 0 : (uint64_t)seed;
     bool done = list_samples(dataset, path, limit);
@@ -340,14 +363,6 @@ static bool load_array(const Array *array, int64_t first, const Value *input, vo
         return true;
     return fault_set(fault, "elements of type %s can't feed input '%s' of type %s", elem_name(array->elem),
                      input->name ? input->name : "", elem_name(input->type->elem));
-}
-
-// An array of the input's dimensions, the batch of 1 may be missing.
-static bool is_one_sample(const Array *array, const Type *type) {
-    if (array_fits(array, type))
-        return array->shape[0] == type->shape[0];
-    return type->rank >= 1 && type->shape[0] == 1 && array->rank == type->rank - 1 &&
-           memcmp(array->shape, type->shape + 1, (size_t)array->rank * sizeof *type->shape) == 0;
 }
 
 static bool load_array_file(const Dataset *dataset, const char *path, void *const *inputs, Fault *fault) {

@@ -160,8 +160,8 @@ bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *inp
     if (!is_channels(channels) || height > MAX_IMAGE_SIDE || width > MAX_IMAGE_SIDE)
         return fault_set(fault, "images have 1 or 3 channels; the input is %s", text);
     if (preprocess->color_given && (preprocess->color == COLOR_GRAY) != (channels == 1))
-        return fault_set(fault, "color=%s does not fit the input %s", channels == 1 ? "rgb and color=bgr" : "gray",
-                         text);
+        return fault_set(fault, "color=%s gives %d channels, the input is %s", channels == 1 ? "rgb or bgr" : "gray",
+                         channels == 1 ? 3 : 1, text);
     if (type->elem != ELEM_F32 && type->elem != ELEM_U8)
         return fault_set(fault, "images need an input of type f32 or u8; this one is %s", text);
     *input = (ImageInput){(int)height, (int)width, (int)channels, layout};

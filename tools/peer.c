@@ -35,12 +35,13 @@ static const char script[] =
     "    sys.stdout.flush()\n";
 
 static void start_python(int in, int out, const char *model, int threads) {
-    const char *python = getenv("QANAT_PYTHON");
+    const char *python = getenv("QANAT_PYTHON") ? getenv("QANAT_PYTHON") : "python3";
     char count[16];
     snprintf(count, sizeof count, "%d", threads);
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
-    execlp(python ? python : "python3", "python3", "-c", script, model, count, (char *)NULL);
+    // argv[0] is the path, too: Python finds its packages by it.
+    execlp(python, python, "-c", script, model, count, (char *)NULL);
     _exit(127);
 }
 

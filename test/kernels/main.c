@@ -70,7 +70,7 @@ static bool run_row(Test *test, uint64_t seed, int cases) {
 typedef struct { uint64_t seed, only; int cases; const char *filter; bool bench; } Options;
 
 static Options parse(int argc, char **argv) {
-    Options options = {.seed = 1, .cases = 300, .filter = ""};
+    Options options = {.seed = 1, .cases = 200, .filter = ""};
     for (int i = 1; i < argc; i++) {
         const bool has_value = i + 1 < argc;
         if (!strcmp(argv[i], "--seed") && has_value) options.seed = strtoull(argv[++i], NULL, 10);

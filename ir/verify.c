@@ -109,7 +109,7 @@ static bool operands_verify(const Op *op, Diag *diag) {
     for (int i = 0; i < op->operand_count; i++) {
         const Value *value = op->operands[i].value;
         const OperandInfo *row = row_at(info->operands, rows, i);
-        if (!value && row->arity == OPERAND_VARIADIC)
+        if (!value && row->arity == OPERAND_VARIADIC && op->kind != OP_kn_call) // a call may leave out a buffer
             return diag_error(diag, op->loc, "%s: operand %d of '%s' is missing", info->full_name, i, row->name);
         if (value && !value_verify(op, diag, value, "operand", row)) return false;
     }

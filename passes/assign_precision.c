@@ -140,7 +140,8 @@ static Value *real_form(State *state, Value *value) {
     if (!forms->quant) return value;
     Builder builder = after(state, forms->quant);
     Op *op = op_new(&builder, OP_dequantize, 1, &forms->quant, 1, NULL, NULL);
-    if (value->name) value_set_name(&op->results[0], arena_printf(state->arena, "%s_f32", value->name));
+    const char *name = forms->quant->name;
+    if (name) value_set_name(&op->results[0], arena_printf(state->arena, "%s_f32", name));
     return forms->real = &op->results[0];
 }
 
@@ -159,6 +160,13 @@ static Value *remake(Op *op, int operand_count, Value *const *operands, const Ty
     return result;
 }
 
+// The name of a constant whose only user gets a quantized copy.
+static const char *take_name(Value *constant) {
+    const char *name = constant->name;
+    if (value_has_one_use(constant)) constant->name = NULL;
+    return name;
+}
+
 // conv2d and linear: weights and bias are constants, quantized here.
 static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant *output) {
     Arena *arena = state->arena, *scratch = state->context->scratch;
@@ -172,8 +180,9 @@ static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant 
     Builder builder = builder_before(op);
     const Type *weight_type = type_quantized(arena, quant, weight->type->rank, weight->type->shape);
     const Type *bias_type = type_tensor(arena, ELEM_I32, 1, &channels);
-    const char *bias_name = bias && bias->name ? bias->name : arena_printf(arena, "%s.bias", weight->name ? weight->name : "weight");
-    Value *operands[] = {input, op_constant(&builder, weight_type, q, weight->name),
+    const char *name = take_name(weight), *bias_name = bias ? take_name(bias) : NULL;
+    if (!bias_name) bias_name = arena_printf(arena, "%s_bias", name ? name : "weight");
+    Value *operands[] = {input, op_constant(&builder, weight_type, q, name),
                          op_constant(&builder, bias_type, q_bias, bias_name)};
     return remake(op, 3, operands, type_quantized(arena, output, op->results[0].type->rank, op->results[0].type->shape));
 }

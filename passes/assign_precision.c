@@ -259,6 +259,15 @@ static void keep_output_name(State *state, Value *output, Value *quant) {
     value_set_name(output, name);
 }
 
+// A model's output keeps its name in every precision: the float form takes it from the integer one before it.
+static void give_name(State *state, Value *real, Value *quant) {
+    const char *name = quant->name;
+    if (!name) return;
+    quant->name = NULL;
+    real->name = name;
+    value_set_name(quant, arena_printf(state->arena, "%s_i8", name));
+}
+
 static bool finish_outputs(State *state) {
     Op *ret = state->func->last;
     for (int i = 0; i < ret->operand_count; i++) {

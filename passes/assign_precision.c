@@ -253,19 +253,10 @@ static bool quantize_input(State *state, Value *arg) {
 
 // The model's output keeps its name in the type that the user sees; the integers it is made of get another.
 static void keep_output_name(State *state, Value *output, Value *quant) {
-    if (output->name || !quant || !quant->name) return;
+    if (!quant || !quant->name || !value_def(output, OP_dequantize) || op_operand(output->def, 0) != quant) return;
     const char *name = quant->name;
     value_set_name(quant, arena_printf(state->arena, "%s_i8", name));
     value_set_name(output, name);
-}
-
-// A model's output keeps its name in every precision: the float form takes it from the integer one before it.
-static void give_name(State *state, Value *real, Value *quant) {
-    const char *name = quant->name;
-    if (!name) return;
-    quant->name = NULL;
-    real->name = name;
-    value_set_name(quant, arena_printf(state->arena, "%s_i8", name));
 }
 
 static bool finish_outputs(State *state) {

@@ -12,3 +12,5 @@ bool op_verify_row(const Op *op, Diag *diag);
 bool type_verify(const Type *type, Diag *diag, Loc loc);
 // Quantized ops: the accumulation bound, types that go together.
 bool op_verify_quantized(const Op *op, Diag *diag);
+// kn.call: a known kernel, with the arguments and as many buffers as its family takes.
+bool op_verify_call(const Op *op, Diag *diag);

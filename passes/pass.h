@@ -35,6 +35,6 @@ const PassInfo *pass_find(const char *name);
 //   "quantize": apply calibration, assign precisions
 //   "lower":    nn to kn for the context's target, memory planned
 bool run_pipeline(Module *module, const PassContext *context, const char *pipeline);
-// --passes=a,b{k=v}. `after_each` (may be NULL) is called after each pass, e.g. to print or verify.
+// --passes=a,b{k=v}; the name of a pipeline stands for its passes. `after_each` (may be NULL) is called after each pass, e.g. to print or verify.
 typedef bool AfterPass(void *user, const char *pass, Module *module);
 bool run_passes(Module *module, const PassContext *context, const char *list, AfterPass *after_each, void *user);

@@ -19,6 +19,12 @@ static const struct { const char *name, *passes; } pipelines[] = {
     {"lower", "lower_kn,dead_code,plan_memory"},
 };
 
+static const char *find_pipeline(const char *name) {
+    for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++)
+        if (!strcmp(pipelines[i].name, name)) return pipelines[i].passes;
+    return NULL;
+}
+
 int pass_count(void) { return (int)(sizeof passes / sizeof *passes); }
 const PassInfo *pass_at(int index) { return &passes[index]; }
 
@@ -59,6 +65,11 @@ bool run_passes(Module *module, const PassContext *context, const char *list, Af
             *close = 0;
         }
         const PassInfo *pass = pass_find(item);
+        const char *pipeline = find_pipeline(item);
+        if (pipeline) {
+            if (!run_passes(module, context, pipeline, after_each, user)) return false;
+            continue;
+        }
         if (!pass) return unknown_pass(context, item);
         own.scratch = arena_new();
         bool done = pass->run(module, &own);
@@ -69,7 +80,6 @@ bool run_passes(Module *module, const PassContext *context, const char *list, Af
 }
 
 bool run_pipeline(Module *module, const PassContext *context, const char *pipeline) {
-    for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++)
-        if (!strcmp(pipelines[i].name, pipeline)) return run_passes(module, context, pipelines[i].passes, NULL, NULL);
-    BUG("no pipeline '%s'", pipeline);
+    BUG_UNLESS(find_pipeline(pipeline), "no pipeline '%s'", pipeline);
+    return run_passes(module, context, pipeline, NULL, NULL);
 }

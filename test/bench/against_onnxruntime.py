@@ -76,8 +76,14 @@ def quantize_with_onnxruntime(folder, model, samples):
         def get_next(self):
             return next(self.left, None)
 
-    path = os.path.join(folder, "quantized.onnx")
-    quantize_static(model, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
+    import onnx
+    from onnx import version_converter
+    loaded = onnx.load(model)
+    if loaded.opset_import[0].version < 13:  # scales for each channel came with opset 13
+        loaded = version_converter.convert_version(loaded, 17)
+    prepared, path = os.path.join(folder, "prepared.onnx"), os.path.join(folder, "quantized.onnx")
+    onnx.save(loaded, prepared)
+    quantize_static(prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8, reduce_range=False)
     return path
 

@@ -227,7 +227,7 @@ static CalibrationMethod method_of(const Options *options) {
     for (CalibrationMethod method = 0; options->method && method < METHOD_COUNT; method++)
         if (strcmp(options->method, calibration_method_name(method)) == 0)
             return method;
-    return METHOD_MINMAX;
+    return METHOD_MSE;
 }
 
 bool model_calibrate(Model *model) {

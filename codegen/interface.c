@@ -2,18 +2,23 @@
 #include "codegen/interface.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codegen/embedded.h"
 
-// Words that can't name a field in C or C++.
+// Words that can't name a field: keywords of C23 and C++26, and what compilers define as macros unasked.
 static const char *const reserved[] = {
-    "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "continue",
-    "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float", "for",
-    "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "not", "operator", "or", "private",
-    "protected", "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch",
-    "template", "this", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using",
-    "virtual", "void", "volatile", "while", "xor",
+    "alignas", "alignof", "and", "and_eq", "asm", "atomic_cancel", "atomic_commit", "atomic_noexcept", "auto",
+    "bitand", "bitor", "bool", "break", "case", "catch", "char", "char16_t", "char32_t", "char8_t", "class",
+    "co_await", "co_return", "co_yield", "compl", "concept", "const", "const_cast", "consteval", "constexpr",
+    "constinit", "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "enum",
+    "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "linux", "long",
+    "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private",
+    "protected", "public", "reflexpr", "register", "reinterpret_cast", "requires", "restrict", "return", "short",
+    "signed", "sizeof", "static", "static_assert", "static_cast", "struct", "switch", "synchronized", "template",
+    "this", "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "typeof", "typeof_unqual",
+    "union", "unix", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq", "NULL",
 };
 
 static const char *field_name(Arena *arena, const InterfaceTensor *earlier, int count, const char *tensor) {
@@ -76,6 +81,12 @@ static void print_comment_text(FILE *out, const char *text) {
     for (; *text; text++) fputc(isprint((unsigned char)*text) && *text != '\\' ? *text : '?', out);
 }
 
+static void print_scale(FILE *out, const InterfaceTensor *tensor) {
+    int zero = tensor->zero_point;
+    fprintf(out, "; real = %.9g * ", (double)tensor->scale);
+    fprintf(out, zero == 0 ? "q" : zero < 0 ? "(q + %d)" : "(q - %d)", abs(zero));
+}
+
 static void print_struct(FILE *out, const char *name, const char *kind, int count, const InterfaceTensor *tensors) {
     fprintf(out, "struct %s_%s {\n", name, kind);
     for (int i = 0; i < count; i++) {
@@ -85,7 +96,7 @@ static void print_struct(FILE *out, const char *name, const char *kind, int coun
         fprintf(out, ": [");
         for (int k = 0; k < tensor->rank; k++) fprintf(out, "%s%lld", k ? ", " : "", (long long)tensor->shape[k]);
         fprintf(out, "], %lld bytes", (long long)tensor->bytes);
-        if (tensor->scale != 0) fprintf(out, "; real = %.9g * (q - %d)", (double)tensor->scale, tensor->zero_point);
+        if (tensor->scale != 0) print_scale(out, tensor);
         fputc('\n', out);
     }
     if (!count) fprintf(out, "    const void *none;\n");

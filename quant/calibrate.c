@@ -216,6 +216,21 @@ bool calibrate(Arena *arena, const Module *imported, const PassContext *context,
     return done;
 }
 
+// A name as one word of the table: in quotes where the scanner of tables would see something else in it.
+static const char *table_word(Arena *arena, const char *name) {
+    if (*name && *name != '#' && !strpbrk(name, " \t\r\n\""))
+        return name;
+    char *word = ARENA_ARRAY(arena, char, 2 * (int64_t)strlen(name) + 3), *to = word;
+    *to++ = '"';
+    for (const char *from = name; *from; from++) {
+        if (*from == '"' || *from == '\\' || *from == '\n')
+            *to++ = '\\';
+        *to++ = *from == '\n' ? 'n' : *from;
+    }
+    *to = '"';
+    return word;
+}
+
 bool calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
     fprintf(out, "# qanat calibration table\n");
     if (table->method)
@@ -227,7 +242,7 @@ bool calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
     fprintf(out, "# name threshold min max\n");
     for (int i = 0; i < table->count; i++) {
         const CalibrationEntry *entry = &table->entries[i];
-        fprintf(out, "%s %s %s %s\n", entry->name, float_text(arena, (float)entry->threshold),
+        fprintf(out, "%s %s %s %s\n", table_word(arena, entry->name), float_text(arena, (float)entry->threshold),
                 float_text(arena, (float)entry->min), float_text(arena, (float)entry->max));
     }
     return !ferror(out);

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "codegen/codegen.h"
@@ -51,13 +52,19 @@ static bool is_identifier(const char *text) {
     return true;
 }
 
+// What the public interface calls its own: qn_pool, QN_ARENA_ALIGN.
+static bool is_reserved(const char *name) {
+    return strcasecmp(name, "qn") == 0 || strncasecmp(name, "qn_", 3) == 0;
+}
+
 // A C identifier of a file's name without its ending.
 static const char *symbol_prefix(Arena *arena, const char *path) {
     char *name = with_ending(arena, base_name(path), "");
     for (char *c = name; *c; c++)
         if (!isalnum((unsigned char)*c))
             *c = '_';
-    return isdigit((unsigned char)*name) || !*name ? arena_printf(arena, "model_%s", name) : name;
+    bool prefixed = isdigit((unsigned char)*name) || !*name || is_reserved(name);
+    return prefixed ? arena_printf(arena, "model_%s", name) : name;
 }
 
 static int plan_emit(Model *model, EmitOptions *emit) {
@@ -66,6 +73,8 @@ static int plan_emit(Model *model, EmitOptions *emit) {
     const char *path = options->output;
     if (options->name && !is_identifier(options->name))
         return usage_error("--name: expected a C identifier, found '%s'", options->name);
+    if (options->name && is_reserved(options->name))
+        return usage_error("--name: names of qn and qn_... are Qanat's own, found '%s'", options->name);
     if (!path)
         path = with_ending(model->arena, base_name(model->path), kinds[kind].ending);
     if (strcmp(path, "-") == 0 && !kinds[kind].text)
@@ -75,8 +84,7 @@ static int plan_emit(Model *model, EmitOptions *emit) {
                           .name = options->name ? options->name : prefix,
                           .kind = kinds[kind].kind,
                           .path = path};
-    bool linked = kinds[kind].kind != EMIT_ASM && kinds[kind].kind != EMIT_LLVM;
-    if (linked && strcmp(path, "-") != 0)
+    if (strcmp(path, "-") != 0)
         emit->header_path = with_ending(model->arena, path, ".h");
     if (emit->header_path && strcmp(emit->header_path, path) == 0)
         return usage_error("-o %s: that is the name of the header that goes with it; give another ending", path);

@@ -82,7 +82,7 @@ static int check_quantize(const Options *options) {
     bool ranges = options->calibration || options->calibrate_on;
     if (options->given[OPT_quantize] && integer && !ranges)
         return usage_error("--quantize i8 needs ranges: give --calibration TABLE or --calibrate-on DATA");
-    if (!integer && ranges)
+    if (options->given[OPT_quantize] && !integer && ranges)
         return usage_error("%s has no effect without --quantize i8",
                            options->calibration ? "--calibration" : "--calibrate-on");
     if (options->qtable && !ranges)
@@ -91,7 +91,9 @@ static int check_quantize(const Options *options) {
 }
 
 int parse_precisions(const Options *options, Precisions *precisions) {
-    const char *text = options->quantize ? options->quantize : options->qtable ? "i8" : "none";
+    // Ranges are of use to integers only: who gives them wants those.
+    bool ranges = options->calibration || options->calibrate_on;
+    const char *text = options->quantize ? options->quantize : options->qtable || ranges ? "i8" : "none";
     *precisions = (Precisions){0};
     while (*text) {
         size_t length = strcspn(text, ",");

@@ -116,6 +116,7 @@ CASES = [
     (USAGE, r"need --quantize i8", "compile", model, "--input-type", "i8", "-o", "out.o"),
     (USAGE, r"can't be written to standard output", "compile", model, "--emit", "obj", "-o", "-"),
     (USAGE, r"expected a C identifier", "compile", model, "--name", "my-net", "-o", "out.o"),
+    (USAGE, r"Qanat's own, found 'QN_x'", "compile", model, "--name", "QN_x", "-o", "out.o"),
     (USAGE, r"--limit: expected a whole number", "calibrate", *run, "--data", images, "--limit", "-3"),
     (USAGE, r"--threads: expected 1 or more", "calibrate", *run, "--data", images, "--threads", "0"),
     (USAGE, r"--data is given twice", "calibrate", *run, "--data", images, "--data", images),

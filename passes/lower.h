@@ -36,6 +36,8 @@ Value *operand_any(Lower *lower, Value *value);
 Value *operand_dense(Lower *lower, Value *value);
 Value *operand_in_arena(Lower *lower, Value *value);
 Value *operand_with_halo(Lower *lower, Value *value, const int32_t halo[4]);
+// A dense copy in the arena, 8-bit elements stored as `stored`.
+Value *copied_as(Lower *lower, Value *buffer, const Type *tensor, Elem stored);
 // Where the result of an op goes: with the halo that its consumers asked for, or the model's output.
 Value *result_buffer(Lower *lower, Value *value);
 void result_is(Lower *lower, Value *value, Value *buffer);
@@ -58,6 +60,9 @@ static inline const char *kind_text(const Type *type) { return type->quant ? "s8
 static inline float scale_of(const Value *value) { return value->type->quant->scale[0]; }
 static inline int32_t zero_of(const Value *value) { return value->type->quant->zero_point[0]; }
 void float_activation(const char *activation, float *min, float *max);
+
+// False after a message: an operand or result is of a type that no kernel computes on.
+bool types_have_kernels(Lower *lower, const Op *op);
 
 // ---- by kind of op; each lowers one op
 void lower_conv2d(Lower *lower, Op *op);

@@ -27,9 +27,13 @@ static size_t buffer_bytes(const Type *type) {
     return (size_t)(type->shape[0] * buffer_image(type)) * (size_t)elem_bits(type->elem) / 8;
 }
 
-Value *buffer_alloc(Lower *lower, const Type *tensor, const int32_t halo[4], const char *name) {
-    const Type *type = type_buffer(lower->arena, tensor, stored_elem(lower, tensor), halo);
+static Value *alloc_as(Lower *lower, const Type *tensor, Elem stored, const int32_t halo[4], const char *name) {
+    const Type *type = type_buffer(lower->arena, tensor, stored, halo);
     return make(lower, OP_kn_alloc, 0, NULL, type, attr_int(lower->arena, NULL, "bytes", (int64_t)buffer_bytes(type)), name);
+}
+
+Value *buffer_alloc(Lower *lower, const Type *tensor, const int32_t halo[4], const char *name) {
+    return alloc_as(lower, tensor, stored_elem(lower, tensor), halo, name);
 }
 
 Value *buffer_weights(Lower *lower, Elem elem, const void *data, size_t bytes, const char *name) {
@@ -119,6 +123,14 @@ static Value *copied(Lower *lower, Value *buffer, const Type *tensor, const int3
     const Type *types[] = {buffer->type, copy->type};
     Walk walk = walk_new(tensor, 2, types);
     emit_copy(lower, &walk, elem_bits(copy->type->elem) / 8, 0, buffer, copy);
+    return copy;
+}
+
+Value *copied_as(Lower *lower, Value *buffer, const Type *tensor, Elem stored) {
+    Value *copy = alloc_as(lower, tensor, stored, NULL, NULL);
+    const Type *types[] = {buffer->type, copy->type};
+    Walk walk = walk_new(tensor, 2, types);
+    emit_copy(lower, &walk, elem_bits(stored) / 8, buffer->type->elem != stored ? 0x80 : 0, buffer, copy);
     return copy;
 }
 

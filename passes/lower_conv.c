@@ -162,13 +162,22 @@ static void source_of(const Lower *lower, const Op *op, const KernelArgs *args, 
     } else source->bias_f32 = bias;
 }
 
+// A weight or bias as kernels without packing take it: dense, signed, where they may read past it.
+static Value *computed_constant(Lower *lower, Value *value) {
+    const void *data = elements(lower, value);
+    if (data) return buffer_weights(lower, value->type->elem, data, type_bytes(value->type), value->name);
+    Value *buffer = operand_in_arena(lower, value);
+    if (buffer_is_dense(buffer) && buffer->type->elem == value->type->elem) return buffer;
+    return copied_as(lower, buffer, value->type, value->type->elem);
+}
+
 // The kernel's constants: operands 1, 2 and 3 of its call.
 static void constants(Lower *lower, const Op *op, const KernelInfo *kernel, const PackSource *source, Value **buffers) {
     const char *name = op_operand(op, 1)->name, *base = name ? name : "weight";
     Elem elem = source->multiplier ? ELEM_I8 : ELEM_F32, bias_elem = source->multiplier ? ELEM_I32 : ELEM_F32;
     if (!has_constant_weights(op)) {
-        buffers[1] = operand_in_arena(lower, op_operand(op, 1));
-        buffers[2] = op_operand(op, 2) ? operand_in_arena(lower, op_operand(op, 2)) : NULL;
+        buffers[1] = computed_constant(lower, op_operand(op, 1));
+        buffers[2] = op_operand(op, 2) ? computed_constant(lower, op_operand(op, 2)) : NULL;
         if (!buffers[2]) {
             size_t bytes = (size_t)source->out_c * 4;
             buffers[2] = buffer_weights(lower, bias_elem, arena_alloc(lower->arena, bytes), bytes, NULL);
@@ -188,9 +197,10 @@ static void constants(Lower *lower, const Op *op, const KernelInfo *kernel, cons
 }
 
 static void bound(KernelArgs *args, const Op *op, const PackSource *source) {
-    if (!source->multiplier || !source->weight) return;
+    if (!source->multiplier) return;
     args_int(args, "weight_zp", weight_zero(op));
-    args_int(args, "bounded", is_bounded(source, zero_of(op_operand(op, 0)), weight_zero(op)));
+    bool known = source->weight && (source->bias_i32 || !op_operand(op, 2));
+    if (known) args_int(args, "bounded", is_bounded(source, zero_of(op_operand(op, 0)), weight_zero(op)));
 }
 
 void lower_conv2d(Lower *lower, Op *op) {

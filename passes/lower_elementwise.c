@@ -157,13 +157,15 @@ void lower_quantize(Lower *lower, Op *op) {
 void lower_fake_quant(Lower *lower, Op *op) {
     fake_quant_view fake = as_fake_quant(op);
     Value *in = operand_any(lower, fake.input), *out = result_buffer(lower, fake.output);
-    const Type *type = type_quantized(lower->arena, fake.as->quant, fake.output->type->rank, fake.output->type->shape);
+    Quant *quant = arena_copy(lower->arena, fake.as->quant, sizeof *quant);
+    quant->storage = ELEM_I8; // narrower storage is a narrower range of it
+    const Type *type = type_quantized(lower->arena, quant, fake.output->type->rank, fake.output->type->shape);
     Value *middle = buffer_alloc(lower, type, NULL, NULL);
     const Type *first[] = {in->type, middle->type}, *second[] = {middle->type, out->type};
     Walk walk = walk_new(type, 2, first);
-    emit_quantize(lower, op, &walk, NULL, fake.as->quant, in, middle);
+    emit_quantize(lower, op, &walk, NULL, quant, in, middle);
     walk = walk_new(type, 2, second);
-    emit_quantize(lower, op, &walk, fake.as->quant, NULL, middle, out);
+    emit_quantize(lower, op, &walk, quant, NULL, middle, out);
 }
 
 void lower_concat(Lower *lower, Op *op) {

@@ -141,6 +141,7 @@ static bool lower_ops(Lower *lower) {
             diag_error(context->diag, op->loc, "%s can't be lowered to target %s", op_info(op->kind)->full_name, context->target->name);
             continue;
         }
+        if (!types_have_kernels(lower, op)) continue;
         lower->loc = op->loc;
         lower->loc.name = op->results[0].name ? op->results[0].name : op->loc.name;
         fn(lower, op);

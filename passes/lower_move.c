@@ -60,8 +60,8 @@ void lower_broadcast_to(Lower *lower, Op *op) {
 static uint64_t stored_value(const Lower *lower, const Type *type, double value) {
     if (type->quant) {
         const Quant *q = type->quant;
-        int32_t byte = qn_quantize((float)value, q->scale[0], q->zero_point[0], q->storage_min, q->storage_max);
-        return (uint64_t)((byte & 255) ^ lower->flip);
+        int32_t stored = qn_quantize((float)value, q->scale[0], q->zero_point[0], q->storage_min, q->storage_max);
+        return (uint64_t)(uint32_t)stored ^ (uint64_t)(type->elem == ELEM_I8 ? lower->flip : 0);
     }
     Arena *arena = lower->context->scratch;
     Tensor one = tensor_new(arena, type_tensor(arena, type->elem, 0, NULL));

@@ -1,0 +1,62 @@
+// Which element types kernels compute on: f32, and i8 with one scale. Everything else an op may be written over (integer
+// arithmetic, f64, scales along an axis, wider or unsigned storage) has no kernel, and is refused here, op by op, before
+// a kernel takes its bytes for something else. Ops that only move elements take any type of whole bytes.
+#include "passes/lower.h"
+
+static bool is_i8(const Type *type) { return type->quant && type->elem == ELEM_I8 && type->quant->axis < 0; }
+
+static bool is_computed_on(const Type *type) { return is_i8(type) || (!type->quant && type->elem == ELEM_F32); }
+
+static bool is_moved(const Type *type) { return elem_bits(type->elem) % 8 == 0; }
+
+static bool is_weight(const Type *type) {
+    if (!type->quant) return type->elem == ELEM_F32;
+    for (int c = 1; c < type->quant->count; c++)
+        if (type->quant->zero_point[c] != type->quant->zero_point[0]) return false;
+    return type->elem == ELEM_I8;
+}
+
+// One input of concat: copied, or rescaled from i8 to i8.
+static bool is_joined(const Type *input, const Type *result) {
+    if (!result->quant || quant_equal(input->quant, result->quant)) return is_moved(input);
+    return is_i8(input) && is_i8(result);
+}
+
+static bool operand_fits(const Op *op, int index, const Type *type) {
+    switch (op->kind) {
+    case OP_conv2d: case OP_linear:
+        if (index == 1) return is_weight(type);
+        return index == 2 ? type->elem == ELEM_F32 || type->elem == ELEM_I32 : is_computed_on(type);
+    case OP_concat: return is_joined(type, op->results[0].type);
+    case OP_max_pool2d: return is_computed_on(type) || (type->quant && type->elem == ELEM_I8); // no scale takes part
+    case OP_gather: return is_moved(type); // of the indices shape inference has made sure
+    case OP_cast: return true;             // has a table of its own
+    default: return op_has(op, MOVES_DATA) ? is_moved(type) : is_computed_on(type);
+    }
+}
+
+static bool refuse(Lower *lower, const Op *op, const Type *type, const char *expected) {
+    lower->failed = true;
+    return diag_error(lower->context->diag, op->loc, "%s of %s has no kernel; %s", op_info(op->kind)->full_name,
+                      type_text(lower->context->scratch, type), expected);
+}
+
+bool types_have_kernels(Lower *lower, const Op *op) {
+    const char *expected = op_has(op, MOVES_DATA) ? "expected elements of whole bytes" : "expected f32, or i8 with one scale";
+    for (int i = 0; i < op->operand_count; i++) {
+        const Value *value = op_operand(op, i);
+        if (!value || operand_fits(op, i, value->type)) continue;
+        bool weight = i == 1 && (op->kind == OP_conv2d || op->kind == OP_linear);
+        return refuse(lower, op, value->type, weight ? "expected weights of f32, or of i8 with one zero point" : expected);
+    }
+    for (int i = 0; i < op->result_count; i++) {
+        const Type *type = op->results[i].type;
+        if (op->kind != OP_cast && op->kind != OP_concat && op->kind != OP_max_pool2d && !op_has(op, MOVES_DATA) && !is_computed_on(type))
+            return refuse(lower, op, type, expected);
+    }
+    if (op->kind == OP_fake_quant && as_fake_quant(op).as->quant->axis >= 0)
+        return refuse(lower, op, as_fake_quant(op).as, "expected one scale");
+    if (op->kind == OP_fake_quant && (as_fake_quant(op).as->quant->storage_min < -128 || as_fake_quant(op).as->quant->storage_max > 127))
+        return refuse(lower, op, as_fake_quant(op).as, "expected storage within i8");
+    return true;
+}

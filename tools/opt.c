@@ -7,11 +7,12 @@
 #include "ir/eval.h"
 #include "ir/print.h"
 #include "ir/verify.h"
+#include "tools/checks.h"
 #include "tools/expect.h"
 #include "tools/prepare.h"
 
 static const OptionId ids[] = {OPT_output, OPT_passes, OPT_print_ir_after_all, OPT_verify_each, OPT_verify_diagnostics,
-                               OPT_split_input_file, OPT_eval, OPT_elide, OPT_no_locations, OPT_target, OPT_isa,
+                               OPT_split_input_file, OPT_eval, OPT_via, OPT_cc, OPT_elide, OPT_no_locations, OPT_target, OPT_isa,
                                OPT_quantize, OPT_calibration, OPT_qtable, OPT_symmetric, OPT_per_tensor_weights,
                                OPT_input_type, OPT_output_type, OPT_explain, OPT_shape, OPT_COUNT};
 
@@ -73,6 +74,15 @@ static bool eval_module(const Module *module, Arena *arena, Diag *diag) {
     return good;
 }
 
+// --via: the interpreter runs the functions, or compiled code computes what they check.
+static bool eval_by_route(const OptOptions *options, const Module *module, Arena *arena, Diag *diag) {
+    const char *via = options->cli->via;
+    if (!via || !strcmp(via, "interp")) return eval_module(module, arena, diag);
+    CheckRoute route = {.context = &options->context, .native = strcmp(via, "process") != 0};
+    if (!strcmp(via, "c")) route.cc = options->cli->cc ? options->cli->cc : "cc";
+    return checks_run(module, &route, arena, diag);
+}
+
 static bool run_module(const OptOptions *options, Diag *diag, const char *text, size_t bytes) {
     Arena *arena = arena_new();
     const Options *cli = options->cli;
@@ -80,7 +90,7 @@ static bool run_module(const OptOptions *options, Diag *diag, const char *text, 
                          ? parse_qir(arena, diag, options->file, text, bytes)
                          : import_onnx(arena, diag, options->file, text, bytes, &options->import);
     bool good = module && module_verify(module, diag) && run_all_passes(options, module, arena, diag);
-    if (good && cli->eval) good = eval_module(module, arena, diag);
+    if (good && cli->eval) good = eval_by_route(options, module, arena, diag);
     else if (good && !cli->verify_diagnostics)
         module_print(options->out, module, (PrintOptions){cli->elide, !cli->no_locations});
     arena_free(arena);
@@ -147,6 +157,8 @@ int cmd_opt(int argc, char **argv) {
     Precisions precisions;
     int status;
     if (!cli_parse(argc, argv, ids, &cli, &status)) return status;
+    if (cli.via && !cli.eval) return usage_error("opt: --via has no effect without --eval");
+    if (cli.cc && strcmp(cli.via, "c")) return usage_error("--cc has no effect without --via c");
     if (!cli.positional_count) cli.positional[0] = "-";
     status = model_open(&model, &cli, 1);
     if (status == STATUS_DONE && cli.quantize) {

@@ -47,7 +47,7 @@ static void copy_row(void *context, const void *row, int64_t elems) {
 
 void results_add_buffer(Results *results, const char *name, const Type *type, const void *data) {
     // Targets may store signed bytes as (signed XOR 0x80).
-    bool flipped = type->elem == ELEM_U8 && !(type->quant && type->quant->storage == ELEM_U8);
+    bool flipped = type->elem == ELEM_U8 && type->quant && type->quant->storage == ELEM_I8;
     Result *result = add(results, name, flipped ? ELEM_I8 : type->elem, type->rank, type->shape);
     if (!result)
         return;

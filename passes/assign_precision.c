@@ -4,6 +4,7 @@
 // Ops are rewritten in order into new ops before the old ones. For every value of the float network there is at most
 // one float and one quantized form; either is made from the other when first asked for.
 #include "ir/eval.h"
+#include "passes/explain.h"
 #include "passes/quantize.h"
 #include "passes/rewrite.h"
 
@@ -218,6 +219,19 @@ static Value *make_i8(State *state, Op *op) {
     return remake(op, op->operand_count, operands, type_quantized(state->arena, output, old->rank, old->shape));
 }
 
+// Why op is not made i8, for --explain.
+static const char *why_float(State *state, const Op *op) {
+    const PassContext *context = state->context;
+    if (!op_has(op, INT8)) return "it has no integer form";
+    if (context->qtable && qtable_find(context->qtable, &op->results[0])) return "the quantization table says so";
+    if (op->results[0].type->elem != ELEM_F32) return "it does not compute real numbers";
+    if (!wants_i8(state, op)) return "f32 is the precision of what the quantization table does not name";
+    if (op->kind == OP_conv2d || op->kind == OP_linear) return "its weights are no constants";
+    const Value *first = op_operand(op, 0);
+    return op_has(op, MOVES_DATA) && first->name ? arena_printf(context->scratch, "it moves data, and '%s' is f32", first->name)
+                                                 : "its operands are no real numbers";
+}
+
 static bool rewrite(State *state, Op *op) {
     if (op->kind == OP_dequantize || op->kind == OP_requantize) return true; // already between precisions
     if (wants_i8(state, op) && can_be_i8(state, op)) {
@@ -225,9 +239,7 @@ static bool rewrite(State *state, Op *op) {
         forms_of(state, &op->results[0])->quant = quant;
         return quant != NULL;
     }
-    if (state->context->explain && op->result_count && op->results[0].name && op->kind != OP_constant)
-        fprintf(state->context->explain, "%s: %s stays f32: %s\n", op->results[0].name, op_info(op->kind)->full_name,
-                !op_has(op, INT8) ? "it has no integer form" : !wants_i8(state, op) ? "as the table says" : "its operands are f32");
+    if (state->context->explain) explain_float(state->context, op, why_float(state, op));
     for (int i = 0; i < op->operand_count; i++) {
         Value *operand = op_operand(op, i);
         if (operand && forms_of(state, operand)->quant) op_set_operand(op, i, real_form(state, operand));
@@ -301,5 +313,6 @@ bool assign_precision(Module *module, const PassContext *context) {
         if (op != func->last && fine) fine = rewrite(&state, op);
     if (!fine || !finish_outputs(&state)) return false;
     remove_old(func);
+    explain_precisions(context, func);
     return true;
 }

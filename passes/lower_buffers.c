@@ -1,6 +1,7 @@
 // Buffers and calls of the lowering: where values lie, copies where a kernel needs them elsewhere, and walks.
 #include <math.h>
 
+#include "passes/explain.h"
 #include "passes/lower.h"
 
 Lowered *lowered_get(Lower *lower, const Value *value) {
@@ -144,17 +145,21 @@ static const Op *memory_of(const Value *buffer) {
     return buffer->def;
 }
 
+static bool is_in_arena(const Value *buffer) {
+    OpKind kind = memory_of(buffer)->kind;
+    return kind == OP_kn_alloc || kind == OP_kn_weights;
+}
+
 // Copies replace the value's buffer, so that further consumers share them.
 Value *operand_in_arena(Lower *lower, Value *value) {
     Value *buffer = operand_any(lower, value);
-    OpKind kind = memory_of(buffer)->kind;
-    if (kind == OP_kn_alloc || kind == OP_kn_weights) return buffer;
+    if (is_in_arena(buffer)) return buffer;
     return lowered_get(lower, value)->buffer = copied(lower, buffer, value->type, lowered_get(lower, value)->halo);
 }
 
 Value *operand_with_halo(Lower *lower, Value *value, const int32_t halo[4]) {
-    Value *buffer = operand_in_arena(lower, value);
-    bool enough = true;
+    Value *buffer = operand_any(lower, value);
+    bool enough = is_in_arena(buffer);
     int32_t larger[4];
     for (int i = 0; i < 4; i++) {
         int32_t planned = lowered_get(lower, value)->halo[i];
@@ -194,8 +199,7 @@ void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *args, i
     Attr *attrs = attr_string(lower->arena, args_to_attrs(lower->arena, NULL, args), "kernel", kernel->symbol);
     Builder builder = {lower->to, NULL, lower->loc};
     op_new(&builder, OP_kn_call, count, buffers, 0, NULL, attrs);
-    if (lower->context->explain && strcmp(kernel->family, "halo"))
-        fprintf(lower->context->explain, "%s: %s\n", lower->loc.name ? lower->loc.name : "?", kernel->symbol);
+    explain_kernel(lower->context, kernel);
 }
 
 void emit_kernel(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers) {

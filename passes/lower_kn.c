@@ -1,6 +1,7 @@
 // nn to kn for one target. First every convolution asks for the halo that its fast kernel wants around its input, and
 // returned values are given the caller's memory; then ops are lowered in order into a new @main. A value's buffer is
 // an arena allocation of its own, a view of another's (reshape), the caller's memory, or read-only data.
+#include "passes/explain.h"
 #include "passes/lower.h"
 
 typedef void LowerFn(Lower *, Op *);
@@ -78,7 +79,10 @@ static void lower_inputs(Lower *lower) {
         }
         Value *stored = buffer_alloc(lower, arg->type, NULL, arena_printf(lower->arena, "%s_stored", name));
         lower->loc = (Loc){.name = name};
+        const Op *before = lower->to->last;
+        explain_edge(lower->context, name, "input, stored as kernels want it:");
         copy_edge(lower, memory, stored, arg->type);
+        explain_end(lower->context, lower->to, before);
         result_is(lower, arg, stored);
     }
 }
@@ -109,7 +113,11 @@ static void lower_outputs(Lower *lower) {
         Value *value = op_operand(ret, i), *memory = lower->outputs[i];
         Value *buffer = operand_any(lower, value);
         lower->loc = (Loc){.name = memory->name};
-        if (buffer != memory) copy_edge(lower, buffer, memory, value->type);
+        if (buffer == memory) continue;
+        const Op *before = lower->to->last;
+        explain_edge(lower->context, memory->name, "output, copied to the caller's memory:");
+        copy_edge(lower, buffer, memory, value->type);
+        explain_end(lower->context, lower->to, before);
     }
 }
 
@@ -144,7 +152,10 @@ static bool lower_ops(Lower *lower) {
         if (!types_have_kernels(lower, op)) continue;
         lower->loc = op->loc;
         lower->loc.name = op->results[0].name ? op->results[0].name : op->loc.name;
+        const Op *before = lower->to->last;
+        explain_op(context, op);
         fn(lower, op);
+        explain_end(context, lower->to, before);
     }
     return !lower->failed;
 }

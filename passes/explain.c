@@ -1,0 +1,76 @@
+// The text of --explain: which ops stayed float and why, what was fused, and the kernels of each layer. One line a
+// layer, its name first, so that grep and people find it.
+#include "passes/explain.h"
+
+#include <string.h>
+
+static const char *op_name(const Op *op) {
+    if (op->result_count && op->results[0].name) return op->results[0].name;
+    return op->loc.name ? op->loc.name : "?";
+}
+
+// Without the dialect: `conv2d`.
+static const char *kind_name(const Op *op) {
+    const char *name = op_info(op->kind)->full_name, *dot = strchr(name, '.');
+    return dot ? dot + 1 : name;
+}
+
+void explain_float(const PassContext *context, const Op *op, const char *why) {
+    bool asked = context->precision != ELEM_F32 || context->qtable; // for integers at all
+    if (!context->explain || !asked || op->kind == OP_constant || !op->result_count) return;
+    fprintf(context->explain, "%s: %s stays f32: %s\n", op_name(op), kind_name(op), why);
+}
+
+static bool is_quantized(const Op *op) { return op->result_count && op->results[0].type->quant; }
+
+static bool is_between(const Op *op) {
+    return op->kind == OP_quantize || op->kind == OP_dequantize || op->kind == OP_requantize;
+}
+
+void explain_precisions(const PassContext *context, const Func *func) {
+    int quantized = 0, real = 0, between = 0;
+    if (!context->explain) return;
+    FOR_EACH_OP(func, op) {
+        if (op->kind == OP_constant || op->kind == OP_return) continue;
+        between += is_between(op);
+        quantized += !is_between(op) && is_quantized(op);
+        real += !is_between(op) && !is_quantized(op);
+    }
+    fprintf(context->explain, "precision: %d operators in i8, %d in f32, %d conversions between them\n", quantized, real, between);
+}
+
+// What fusion put into the op: its activation, and the tensors that are not made any more.
+static void print_fused(FILE *out, const Op *op) {
+    const Attr *activation = attr_find(op->attrs, "activation");
+    if (activation && strcmp(activation->s, "none")) fprintf(out, "+%s", activation->s);
+    const Value *result = &op->results[0];
+    for (int i = 0; i < result->alias_count; i++)
+        fprintf(out, "%s%s", i ? ", " : " (with ", result->aliases[i]);
+    if (result->alias_count) fprintf(out, ")");
+}
+
+void explain_op(const PassContext *context, const Op *op) {
+    FILE *out = context->explain;
+    if (!out) return;
+    const Type *type = op->results[0].type;
+    fprintf(out, "%s: %s ", op_name(op), type->quant ? "i8" : elem_name(type->elem));
+    for (int i = 0; i < type->rank; i++) fprintf(out, "%s%lld", i ? "x" : "", (long long)type->shape[i]);
+    fprintf(out, "%s%s", type->rank ? " " : "", kind_name(op));
+    print_fused(out, op);
+    fprintf(out, ":");
+}
+
+void explain_edge(const PassContext *context, const char *name, const char *what) {
+    if (context->explain) fprintf(context->explain, "%s: %s", name, what);
+}
+
+void explain_kernel(const PassContext *context, const KernelInfo *kernel) {
+    if (context->explain && strcmp(kernel->family, "halo")) fprintf(context->explain, " %s", kernel->symbol);
+}
+
+void explain_end(const PassContext *context, const Func *kn, const Op *before) {
+    if (!context->explain) return;
+    bool called = false;
+    for (const Op *op = before ? before->next : kn->first; op; op = op->next) called |= op->kind == OP_kn_call;
+    fprintf(context->explain, called ? "\n" : " no code of its own\n");
+}

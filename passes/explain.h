@@ -1,0 +1,16 @@
+// What --explain says, in words for users. Nothing is printed when the context has no file for it.
+#pragma once
+#include "passes/pass.h"
+#include "runtime/kernel.h"
+
+// An op that stays in float, and why.
+void explain_float(const PassContext *context, const Op *op, const char *why);
+// After the ops of a network have their precisions.
+void explain_precisions(const PassContext *context, const Func *func);
+
+// A line for each op that is lowered: what it computes, what was fused into it, and the kernels that do it.
+void explain_op(const PassContext *context, const Op *op);
+void explain_edge(const PassContext *context, const char *name, const char *what); // a line for an input or output
+void explain_kernel(const PassContext *context, const KernelInfo *kernel);
+// Of the line; `before` was kn's last op when it began.
+void explain_end(const PassContext *context, const Func *kn, const Op *before);

@@ -1,5 +1,5 @@
 # lit's configuration: what tests may use. Substitutions: %qanat, %python, %assets, %build. Features: assets,
-# onnxruntime, clang, gcc, and what this processor has (avx2, avx512vnni). A test says what it needs: // REQUIRES: assets
+# onnxruntime, clang, gcc, qemu, and what this processor has (avx2, avx512vnni). A test says what it needs: // REQUIRES: assets
 import os
 import shutil
 import subprocess
@@ -54,7 +54,8 @@ if os.path.isdir(assets):
 for module in ("onnxruntime", "onnx", "numpy", "PIL"):
     if imports(python, module):
         features.add("pillow" if module == "PIL" else module)
-for tool, names in (("clang", ("clang-19", "clang")), ("gcc", ("gcc",))):
+for tool, names in (("clang", ("clang-19", "clang")), ("gcc", ("gcc",)),
+                    ("qemu", ("qemu-x86_64", "qemu-x86_64-static"))):
     found = next((shutil.which(name) for name in names if shutil.which(name)), None)
     if found:
         features.add(tool)

@@ -44,10 +44,11 @@ Address buffer_address(const Steps *steps, const Value *buffer) {
         address.offset += view.offset;
         return address;
     }
-    case OP_kn_weights:
-        for (int i = 0; i < steps->weight_count; i++)
-            if (steps->weights[i].data == as_kn_weights(op).value) return (Address){AT_WEIGHTS, i, steps->weights[i].offset};
+    case OP_kn_weights: {
+        const WeightBlob *blob = map_find(steps->blobs, as_kn_weights(op).value);
+        if (blob) return (Address){AT_WEIGHTS, (int)(blob - steps->weights), blob->offset};
         break;
+    }
     case OP_kn_input: return (Address){AT_INPUT, (int)as_kn_input(op).index, buffer_halo_bytes(buffer->type)};
     case OP_kn_output: return (Address){AT_OUTPUT, (int)as_kn_output(op).index, buffer_halo_bytes(buffer->type)};
     default: break;
@@ -113,14 +114,8 @@ static bool is_helper(const char *family) {
     return !strcmp(family, "halo") || !strcmp(family, "fill") || !strcmp(family, "copy");
 }
 
-static bool name_taken(const Steps *steps, int count, const char *name) {
-    for (int i = 0; i < count; i++)
-        if (!strcmp(steps->steps[i].name, name)) return true;
-    return false;
-}
-
 // The name of the tensor that the step writes; a second step on the same tensor adds what it does.
-static const char *step_name(Arena *arena, const Steps *steps, int index, const Step *step) {
+static const char *step_name(Arena *arena, const Steps *steps, const Step *step) {
     const Value *out = step->op->operand_count ? step->op->operands[step->op->operand_count - 1].value : NULL;
     const char *tensor = step->op->loc.name;
     while (!tensor && out) {
@@ -130,8 +125,9 @@ static const char *step_name(Arena *arena, const Steps *steps, int index, const 
     const char *family = step->kernel->family;
     char *base = tensor ? identifier(arena, tensor) : arena_strdup(arena, family);
     char *name = is_helper(family) && tensor ? arena_printf(arena, "%s_%s", base, family) : base;
-    if (name_taken(steps, index, name)) name = arena_printf(arena, "%s_%s", base, family);
-    for (int i = 2; name_taken(steps, index, name); i++) name = arena_printf(arena, "%s_%s_%d", base, family, i);
+    if (map_find(steps->names, name)) name = arena_printf(arena, "%s_%s", base, family);
+    for (int i = 2; map_find(steps->names, name); i++) name = arena_printf(arena, "%s_%s_%d", base, family, i);
+    *map_get(steps->names, name) = name;
     return name;
 }
 
@@ -182,7 +178,7 @@ static void add_step(Arena *arena, Steps *steps, const Op *op) {
     step->args.words[0] = step->rows;
     resolve_pointers(steps, step);
     step->grain = choose_grain(step);
-    step->name = step_name(arena, steps, steps->step_count, step);
+    step->name = step_name(arena, steps, step);
     if (step->args.words[1] > 0) {
         int64_t scratch = align_up(step->args.words[1]) + READ_SLACK;
         if (scratch > steps->scratch_bytes) steps->scratch_bytes = scratch;
@@ -192,8 +188,9 @@ static void add_step(Arena *arena, Steps *steps, const Op *op) {
 
 static void add_weights(Steps *steps, const Op *op) {
     const Dense *data = as_kn_weights(op).value;
-    for (int i = 0; i < steps->weight_count; i++)
-        if (steps->weights[i].data == data) return;
+    void **known = map_get(steps->blobs, data);
+    if (*known) return;
+    *known = &steps->weights[steps->weight_count];
     steps->weights[steps->weight_count++] = (WeightBlob){steps->weights_bytes, data, op->results[0].name};
     steps->weights_bytes = align_up(steps->weights_bytes + (int64_t)type_bytes(data->type));
 }
@@ -206,29 +203,30 @@ static int compare_begins(const void *a, const void *b) {
     return x->begin < y->begin ? -1 : x->begin > y->begin;
 }
 
-static int find_lifetimes(const Steps *steps, const Func *func, Lifetime *lives) {
+static int find_lifetimes(Arena *arena, const Steps *steps, Lifetime *lives) {
+    Map *known = map_new_pointers(arena);
     int count = 0;
-    FOR_EACH_OP(func, op) {
-        if (op->kind != OP_kn_alloc) continue;
-        kn_alloc_view alloc = as_kn_alloc(op);
-        Lifetime life = {alloc.offset, alloc.offset + alloc.bytes, steps->step_count, -1};
-        for (int i = 0; i < steps->step_count; i++)
-            for (int k = 0; k < steps->steps[i].op->operand_count; k++) {
-                const Value *buffer = steps->steps[i].op->operands[k].value;
-                if (!buffer || buffer->type->kind == TYPE_NONE || memory_of(buffer) != op) continue;
-                if (i < life.first) life.first = i;
-                life.last = i;
+    for (int i = 0; i < steps->step_count; i++)
+        for (int k = 0; k < steps->steps[i].op->operand_count; k++) {
+            const Value *buffer = steps->steps[i].op->operands[k].value;
+            const Op *memory = buffer && buffer->type->kind != TYPE_NONE ? memory_of(buffer) : NULL;
+            if (!memory || memory->kind != OP_kn_alloc) continue;
+            void **life = map_get(known, memory);
+            if (!*life) {
+                kn_alloc_view alloc = as_kn_alloc(memory);
+                lives[count] = (Lifetime){alloc.offset, alloc.offset + alloc.bytes, i, i};
+                *life = &lives[count++];
             }
-        if (life.last >= 0) lives[count++] = life;
-    }
+            ((Lifetime *)*life)->last = i;
+        }
     qsort(lives, (size_t)count, sizeof *lives, compare_begins);
     return count;
 }
 
 // The most bytes alive during one step; buffers that share memory in place count once.
-static int64_t live_bytes(Arena *arena, const Steps *steps, const Func *func, int op_count) {
+static int64_t live_bytes(Arena *arena, const Steps *steps, int op_count) {
     Lifetime *lives = ARENA_ARRAY(arena, Lifetime, op_count);
-    int count = find_lifetimes(steps, func, lives);
+    int count = find_lifetimes(arena, steps, lives);
     int64_t most = 0;
     for (int i = 0; i < steps->step_count; i++) {
         int64_t live = steps->steps[i].args.words[1], end = 0;
@@ -261,6 +259,8 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
     steps->weights = ARENA_ARRAY(arena, WeightBlob, ops);
     steps->inputs = ARENA_ARRAY(arena, const Value *, ops);
     steps->outputs = ARENA_ARRAY(arena, const Value *, ops);
+    steps->blobs = map_new_pointers(arena);
+    steps->names = map_new_texts(arena);
     steps->weights_bytes = READ_SLACK;
     FOR_EACH_OP(func, op) {
         if (op->kind == OP_kn_weights) add_weights(steps, op);
@@ -275,7 +275,7 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
         else BUG_UNLESS(op->kind == OP_return || !strcmp(op_info(op->kind)->dialect, "kn"), "'%s' in a planned program",
                         op_info(op->kind)->full_name);
     }
-    steps->live_bytes = live_bytes(arena, steps, func, ops);
+    steps->live_bytes = live_bytes(arena, steps, ops);
     return steps;
 }
 

@@ -1,6 +1,7 @@
 // A planned kn module, resolved: for each call its kernel, the words of its arguments, and where each pointer points.
 // The three routes (LLVM, C, in process) all start from this, so that they cannot disagree on an address.
 #pragma once
+#include "ir/map.h"
 #include "ir/targets.h"
 
 typedef enum { AT_NOTHING, AT_ARENA, AT_WEIGHTS, AT_INPUT, AT_OUTPUT, AT_SCRATCH } Place;
@@ -41,6 +42,8 @@ typedef struct {
     WeightBlob *weights;
     const Value **inputs, **outputs; // by index
     int64_t plan_bytes, scratch_bytes, live_bytes, weights_bytes;
+    Map *blobs; // by Dense: its WeightBlob
+    Map *names; // of steps
 } Steps;
 
 // Resolved in `arena`. BUG on a module that lowering and plan_memory did not finish.

@@ -177,6 +177,7 @@ void op_erase(Op *op) {
         BUG_UNLESS(!op->results[i].uses, "%s erased while its result is used", op_info(op->kind)->full_name);
     for (int i = 0; i < op->operand_count; i++) use_unlink(&op->operands[i]);
     op_unlink(op);
+    op->func = NULL; // its names are free
 }
 
 void op_move_before(Op *op, Op *before) {
@@ -187,8 +188,7 @@ void op_move_before(Op *op, Op *before) {
 
 void op_replace(Op *op, Value *with) {
     Value *old = &op->results[0];
-    if (old->name) value_add_alias(with, old->name);
-    for (int i = 0; i < old->alias_count; i++) value_add_alias(with, old->aliases[i]);
+    if (with->def) value_take_names(with, old);
     value_replace_uses(old, with);
     op_erase(op);
 }
@@ -229,46 +229,6 @@ const Dense *value_constant(const Value *value) {
     if (!value || !value->def || value->def->kind != OP_constant) return NULL;
     const Attr *attr = attr_find(value->def->attrs, "value");
     return attr ? attr->dense : NULL;
-}
-
-// ---- names
-
-bool value_is_called(const Value *value, const char *name) {
-    if (value->name && !strcmp(value->name, name)) return true;
-    for (int i = 0; i < value->alias_count; i++)
-        if (!strcmp(value->aliases[i], name)) return true;
-    return false;
-}
-
-Value *func_find_value(const Func *func, const char *name) {
-    for (int i = 0; i < func->arg_count; i++)
-        if (value_is_called(&func->args[i], name)) return &func->args[i];
-    FOR_EACH_OP(func, op)
-        for (int i = 0; i < op->result_count; i++)
-            if (value_is_called(&op->results[i], name)) return &op->results[i];
-    return NULL;
-}
-
-static Func *value_func(const Value *value) { return value->def ? value->def->func : NULL; }
-
-void value_set_name(Value *value, const char *name) {
-    Func *func = value_func(value);
-    BUG_UNLESS(func, "a function's argument is named when the function is made");
-    Arena *arena = func->module->arena;
-    value->name = NULL;
-    const char *unique = name;
-    for (int i = 1; func_find_value(func, unique); i++) unique = arena_printf(arena, "%s_%d", name, i);
-    value->name = arena_strdup(arena, unique);
-}
-
-void value_add_alias(Value *value, const char *alias) {
-    Func *func = value_func(value);
-    if (!func || value_is_called(value, alias)) return;
-    Arena *arena = func->module->arena;
-    const char **aliases = ARENA_ARRAY(arena, const char *, value->alias_count + 1);
-    if (value->alias_count) memcpy(aliases, value->aliases, sizeof(char *) * (size_t)value->alias_count);
-    aliases[value->alias_count++] = arena_strdup(arena, alias);
-    value->aliases = aliases;
 }
 
 // ---- copies

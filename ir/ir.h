@@ -9,6 +9,7 @@ typedef struct Module Module;
 typedef struct Func Func;
 typedef struct Op Op;
 typedef struct Value Value;
+typedef struct NameIndex NameIndex;
 
 // ---- attributes
 
@@ -83,6 +84,7 @@ struct Value {
     int index;            // result or argument number
     Use *uses;
     int alias_count;      // names of tensors that fusion merged into this one
+    int alias_capacity;   // of `aliases`; 0: the array is another's too
     const char **aliases;
 };
 
@@ -103,6 +105,7 @@ struct Func {
     int arg_count;
     Value *args;
     Op *first, *last; // `last` is the return
+    NameIndex *names; // made when first needed
     Func *next;
 };
 
@@ -164,9 +167,11 @@ void value_replace_uses(Value *value, Value *with);
 int value_use_count(const Value *value);
 bool value_has_one_use(const Value *value);
 void value_set_name(Value *value, const char *name); // made unique in the function
+void value_put_name(Value *value, const char *name); // one that is known to be free; not copied
 void value_add_alias(Value *value, const char *alias);
+void value_take_names(Value *value, Value *from); // the aliases and the name of a value that goes, as aliases
 bool value_is_called(const Value *value, const char *name); // its name or one of its aliases
-Value *func_find_value(const Func *func, const char *name); // by name or alias; NULL
+Value *func_find_value(Func *func, const char *name); // by name or alias; NULL
 
 static inline Value *op_operand(const Op *op, int index) {
     return index < op->operand_count ? op->operands[index].value : NULL;

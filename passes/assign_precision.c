@@ -153,7 +153,7 @@ static Value *remake(Op *op, int operand_count, Value *const *operands, const Ty
     Builder builder = builder_before(op);
     Op *made = op_new(&builder, op->kind, operand_count, operands, 1, &type, op->attrs);
     Value *old = &op->results[0], *result = &made->results[0];
-    result->name = old->name;
+    if (old->name) value_put_name(result, old->name);
     result->aliases = old->aliases;
     result->alias_count = old->alias_count;
     old->name = NULL;

@@ -57,7 +57,7 @@ static const Type *edge_type(const Lower *lower, const Type *tensor, Elem wanted
 static Value *edge(Lower *lower, OpKind kind, const Type *type, int index, const char *name) {
     Builder builder = {lower->to, NULL, {.name = name}};
     Op *op = op_new(&builder, kind, 0, NULL, 1, &type, attr_int(lower->arena, NULL, "index", index));
-    op->results[0].name = name;
+    if (name) value_put_name(&op->results[0], name);
     return &op->results[0];
 }
 

@@ -3,6 +3,7 @@
 // lowest offset where nothing alive at the same time lies; several orders are tried and the smallest plan kept.
 #include <stdlib.h>
 
+#include "ir/map.h"
 #include "ir/targets.h"
 #include "passes/rewrite.h"
 
@@ -15,7 +16,7 @@ typedef struct {
     int place;        // index of the buffer whose place this one takes; itself
 } Buffer;
 
-typedef struct { Buffer *buffers; int count; } Plan;
+typedef struct { Buffer *buffers; int count; Map *by_alloc; } Plan;
 
 static Op *alloc_of(const Value *value) {
     while (value && value->def && value->def->kind == OP_kn_view) value = op_operand(value->def, 0);
@@ -23,9 +24,9 @@ static Op *alloc_of(const Value *value) {
 }
 
 static int index_of(const Plan *plan, const Op *alloc) {
-    for (int i = 0; i < plan->count; i++)
-        if (plan->buffers[i].alloc == alloc) return i;
-    BUG("a buffer that was not counted");
+    const Buffer *buffer = map_find(plan->by_alloc, alloc);
+    BUG_UNLESS(buffer, "a buffer that was not counted");
+    return (int)(buffer - plan->buffers);
 }
 
 static void find_lifetimes(Func *func, Plan *plan) {
@@ -183,11 +184,12 @@ bool plan_memory(Module *module, const PassContext *context) {
     Plan plan = {0};
     FOR_EACH_OP(func, op) plan.count += op->kind == OP_kn_alloc;
     plan.buffers = ARENA_ARRAY(context->scratch, Buffer, plan.count);
+    plan.by_alloc = map_new_pointers(context->scratch);
     int at = 0;
     FOR_EACH_OP(func, op)
         if (op->kind == OP_kn_alloc) {
             plan.buffers[at] = (Buffer){.alloc = op, .first = -1, .last = -1, .bytes = as_kn_alloc(op).bytes, .place = at};
-            at++;
+            *map_get(plan.by_alloc, op) = &plan.buffers[at++];
         }
     find_lifetimes(func, &plan);
     take_places(func, &plan);

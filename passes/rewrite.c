@@ -25,7 +25,7 @@ void absorb(Op *op, Value *value) {
     value_replace_uses(result, value);
     op_erase(op);
     if (!new_name) return;
-    value->name = new_name;
+    value_put_name(value, new_name);
     if (old_name) value_add_alias(value, old_name);
 }
 

@@ -112,7 +112,7 @@ static void replace_by_transposed(Op *op, Value *sunk, const Perm *perm) {
     Builder builder = builder_before(op);
     Value *result = &op->results[0], *back = make_transpose(&builder, sunk, perm);
     Value *named = is_returned(result) ? back : sunk;
-    named->name = result->name;
+    if (result->name) value_put_name(named, result->name);
     named->aliases = result->aliases;
     named->alias_count = result->alias_count;
     result->name = NULL;

@@ -32,13 +32,14 @@ static int by_buffer(const void *a, const void *b) {
 }
 
 // Of the program's buffers, those that are tensors of the network: lowering adds others of its own.
-static bool is_watched(const Func *main, const Op *op) {
+static bool is_watched(Func *main, const Op *op) {
     return (op->kind == OP_kn_alloc || op->kind == OP_kn_output) && op->results[0].name &&
            op->results[0].type->elem == ELEM_F32 && func_find_value(main, op->results[0].name);
 }
 
 static void list_watched(Arena *arena, Calibration *work, const Module *imported, const Module *kn) {
-    const Func *main = module_main(imported), *program = module_main(kn);
+    Func *main = module_main(imported);
+    const Func *program = module_main(kn);
     int room = main->arg_count;
     FOR_EACH_OP(program, op) room += is_watched(main, op);
     work->watched = ARENA_ARRAY(arena, Watched, room + 1);

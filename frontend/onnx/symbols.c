@@ -58,7 +58,7 @@ void name_value(Importer *importer, Value *value, const char *name) {
     if (!symbol)
         symbol = symbol_add(importer, own);
     symbol->named = true;
-    value->name = arena_strdup(importer->arena, own);
+    value_put_name(value, arena_strdup(importer->arena, own));
 }
 
 const char *take_name(const Node *node, int index) {

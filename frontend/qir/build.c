@@ -118,7 +118,7 @@ static void define(QirState *state, const QirName *name, Value *value) {
     QirDefinition *definition = ARENA_NEW(state->scratch, QirDefinition);
     *definition = (QirDefinition){value, name->place};
     *map_get(map, name->text) = definition;
-    if (value && !name->numbered) value->name = arena_strdup(state->arena, name->text);
+    if (value && !name->numbered) value_put_name(value, arena_strdup(state->arena, name->text));
 }
 
 void qir_func_begin(QirState *state, const char *name, QirPlace place, QirNames names, QirTypes types) {

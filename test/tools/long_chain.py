@@ -15,6 +15,6 @@ with open(path + ".qir", "w", encoding="utf-8") as file:
         before = f"t{i}"
     file.write(f"  return %{before} : tensor<1x4xf32>\n}}\n")
 for arguments in (["import"], ["compile", "--emit", "c"]):
-    subprocess.run([qanat, *arguments, path + ".qir", "-o", path + ".c"], check=True, timeout=150)
+    subprocess.run([qanat, *arguments, path + ".qir", "-o", path + ".c"], check=True, timeout=60)
 with open(path + ".c", encoding="utf-8") as file:
     assert f"t{COUNT - 1}" in file.read()

@@ -23,6 +23,9 @@ Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data
 const char *onnx_operator(int index, int *opset);
 // A file of that name, or a text that begins with a comment, `module` or `func`, after white space.
 bool is_qir(const char *path, const char *data, size_t bytes);
+// .qir is text, or binary (ir/binary.h), which is not copied: `text` must then live as long as the module.
+bool is_qir_binary(const char *data, size_t bytes);
+Module *parse_qir_binary(Arena *arena, Diag *diag, const char *path, const char *data, size_t bytes);
 Module *parse_qir(Arena *arena, Diag *diag, const char *path, const char *text, size_t bytes);
 
 // Reads a whole file into the arena (mapped when large); NULL with a message. A NUL byte follows the data.

@@ -64,7 +64,7 @@ static bool ends_in(const char *path, const char *end) {
 }
 
 bool is_qir(const char *path, const char *data, size_t bytes) {
-    if (ends_in(path, ".qir")) return true;
+    if (ends_in(path, ".qir") || is_qir_binary(data, bytes)) return true;
     static const char *const starts[] = {"//", "module", "func"};
     size_t i = 0;
     while (i < bytes && strchr(" \t\r\n", data[i]) && data[i]) i++;

@@ -3,8 +3,10 @@
 #include "ir/print.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "ir/binary.h"
 #include "ir/print_dense.h"
 
 // ---- names and types
@@ -225,18 +227,58 @@ static Printer printer_new(FILE *out, PrintOptions options) {
                      .numbers = map_new_pointers(scratch), .type_texts = map_new_pointers(scratch)};
 }
 
-void module_print(FILE *out, const Module *module, PrintOptions options) {
-    Printer printer = printer_new(out, options);
+static void body_print(Printer *printer, const Module *module) {
+    FILE *out = printer->out;
     int count = 0;
     fputs("module ", out);
     symbol_print(out, module->name);
     if (module->attrs) fputs(" attributes", out);
-    for (const Attr *attr = module->attrs; attr; attr = attr->next) attr_print(&printer, attr, &count, attr->name);
+    for (const Attr *attr = module->attrs; attr; attr = attr->next) attr_print(printer, attr, &count, attr->name);
     fputs(count ? "} {\n" : " {\n", out);
-    for (const Func *func = module->funcs; func; func = func->next) func_print(&printer, func);
+    for (const Func *func = module->funcs; func; func = func->next) func_print(printer, func);
     fputs("}\n", out);
+}
+
+void module_print(FILE *out, const Module *module, PrintOptions options) {
+    Printer printer = printer_new(out, options);
+    body_print(&printer, module);
     blobs_print(&printer);
     arena_free(printer.scratch);
+}
+
+static bool pad_to(FILE *out, size_t from, size_t to) {
+    for (; from < to; from++)
+        if (fputc(0, out) == EOF) return false;
+    return true;
+}
+
+bool module_write_binary(FILE *out, const Module *module, PrintOptions options) {
+    char *text = NULL;
+    size_t text_bytes = 0, at = 0;
+    FILE *memory = open_memstream(&text, &text_bytes);
+    BUG_UNLESS(memory, "out of memory");
+    options.blobs_apart = true;
+    Printer printer = printer_new(memory, options);
+    body_print(&printer, module);
+    QirHeader header = {.magic = QIR_MAGIC, .version = QIR_VERSION, .header_bytes = sizeof header};
+    header.blobs_bytes = blobs_place(&printer);
+    blobs_print(&printer);
+    fclose(memory);
+    header.text_bytes = text_bytes;
+    header.blobs_offset = (sizeof header + text_bytes + QIR_ALIGNMENT - 1) / QIR_ALIGNMENT * QIR_ALIGNMENT;
+    header.text_checksum = qir_checksum(QIR_CHECKSUM_SEED, text, text_bytes);
+    header.blobs_checksum = QIR_CHECKSUM_SEED;
+    for (const Blob *blob = printer.blobs; blob; blob = blob->next)
+        header.blobs_checksum = qir_checksum(header.blobs_checksum, blob->data, blob->bytes);
+    bool good = fwrite(&header, sizeof header, 1, out) == 1 && fwrite(text, 1, text_bytes, out) == text_bytes &&
+                pad_to(out, sizeof header + text_bytes, header.blobs_offset);
+    for (const Blob *blob = printer.blobs; blob && good; blob = blob->next) {
+        good = pad_to(out, at, blob->offset) && fwrite(blob->data, 1, blob->bytes, out) == blob->bytes;
+        at = blob->offset + blob->bytes;
+    }
+    free(text);
+    arena_free(printer.scratch);
+    return good;
 }
 
 void op_print(FILE *out, const Op *op) {

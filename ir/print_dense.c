@@ -1,6 +1,7 @@
 // Elements of constants as MLIR writes them: nested lists, one element for a splat, hexadecimal bits for infinities and
 // NaN. What is large becomes dense_resource<name>, with its bytes in hexadecimal at the end of the file.
 #include "ir/print_dense.h"
+#include "ir/binary.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -77,7 +78,7 @@ static const char *blob_name(Printer *printer, const Dense *dense, const char *w
         name = arena_printf(printer->scratch, "%s_%d", wanted, i);
     }
     Blob *blob = ARENA_NEW(printer->scratch, Blob);
-    *blob = (Blob){name, dense->data, dense->bytes, NULL};
+    *blob = (Blob){.name = name, .data = dense->data, .bytes = dense->bytes};
     *map_get(printer->blob_names, name) = blob;
     if (printer->last_blob) printer->last_blob->next = blob;
     else printer->blobs = blob;
@@ -127,6 +128,15 @@ static void blob_print(FILE *out, const Blob *blob) {
     fputc('"', out);
 }
 
+size_t blobs_place(Printer *printer) {
+    size_t end = 0;
+    for (Blob *blob = printer->blobs; blob; blob = blob->next) {
+        blob->offset = (end + QIR_ALIGNMENT - 1) / QIR_ALIGNMENT * QIR_ALIGNMENT;
+        end = blob->offset + blob->bytes;
+    }
+    return end;
+}
+
 void blobs_print(Printer *printer) {
     FILE *out = printer->out;
     if (!printer->blobs) return;
@@ -134,7 +144,8 @@ void blobs_print(Printer *printer) {
     for (const Blob *blob = printer->blobs; blob; blob = blob->next) {
         fputs("      ", out);
         name_print(out, blob->name);
-        blob_print(out, blob);
+        if (printer->options.blobs_apart) fprintf(out, ": \"@%zu:%zu\"", blob->offset, blob->bytes);
+        else blob_print(out, blob);
         fputs(blob->next ? ",\n" : "\n", out);
     }
     fputs("    }\n  }\n#-}\n", out);

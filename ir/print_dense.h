@@ -7,6 +7,7 @@ typedef struct Blob {
     const char *name;
     const void *data;
     size_t bytes;
+    size_t offset; // in a binary file's blobs
     struct Blob *next;
 } Blob;
 
@@ -23,6 +24,8 @@ typedef struct {
 // `hint`: the name for the resource of large elements that have none.
 void dense_print(Printer *printer, const Dense *dense, const char *hint);
 void blobs_print(Printer *printer);
+// Gives each blob its aligned offset; the end of the last.
+size_t blobs_place(Printer *printer);
 // As a string with quotes and escapes.
 void string_print(FILE *out, const char *text);
 bool is_identifier(const char *text);

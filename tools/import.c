@@ -1,8 +1,10 @@
-// qanat import: a model file to textual IR, as read, before any pass.
+// qanat import: a model file to IR, as read, before any pass: binary into a file, text on standard output, or as asked.
+#include <string.h>
+
 #include "ir/print.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {OPT_output, OPT_shape, OPT_preprocess, OPT_COUNT};
+static const OptionId ids[] = {OPT_output, OPT_format, OPT_shape, OPT_preprocess, OPT_COUNT};
 
 // Plain import: the passes are `qanat opt`'s and `compile`'s.
 static bool import_plain(Model *model, Module **module) {
@@ -14,11 +16,14 @@ static bool import_plain(Model *model, Module **module) {
     return true;
 }
 
-static bool write_module(Model *model, const Module *module, const char *path) {
+static bool write_module(Model *model, const Module *module, const char *path, const char *format) {
+    bool binary = format ? !strcmp(format, "binary") : strcmp(path, "-") != 0;
     OutputFile output;
     if (!output_open(&output, path, model->diag))
         return false;
-    module_print(output.file, module, (PrintOptions){.locations = true});
+    PrintOptions print = {.locations = true};
+    if (binary) module_write_binary(output.file, module, print); // output_close reports what failed
+    else module_print(output.file, module, print);
     return output_close(&output, true, model->diag);
 }
 
@@ -31,7 +36,7 @@ int cmd_import(int argc, char **argv) {
         return status;
     if ((status = model_open(&model, &options, 1)) == STATUS_DONE) {
         bool done = import_plain(&model, &module) &&
-                    write_module(&model, module, options.output ? options.output : "-");
+                    write_module(&model, module, options.output ? options.output : "-", options.format);
         status = done ? STATUS_DONE : STATUS_INPUT;
     }
     model_close(&model);

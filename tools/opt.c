@@ -92,7 +92,7 @@ static bool run_module(const OptOptions *options, Diag *diag, const char *text, 
     bool good = module && module_verify(module, diag) && run_all_passes(options, module, arena, diag);
     if (good && cli->eval) good = eval_by_route(options, module, arena, diag);
     else if (good && !cli->verify_diagnostics)
-        module_print(options->out, module, (PrintOptions){cli->elide, !cli->no_locations});
+        module_print(options->out, module, (PrintOptions){.elide_constants = cli->elide, .locations = !cli->no_locations});
     arena_free(arena);
     return good;
 }

@@ -418,10 +418,16 @@ void qir_op(QirState *state, const QirOp *parsed) {
 // ---- the whole text
 
 Module *parse_qir(Arena *arena, Diag *diag, const char *path, const char *text, size_t bytes) {
+    return is_qir_binary(text, bytes) ? parse_qir_binary(arena, diag, path, text, bytes)
+                                      : parse_qir_text(arena, diag, path, text, bytes, NULL);
+}
+
+Module *parse_qir_text(Arena *arena, Diag *diag, const char *path, const char *text, size_t bytes, QirBlobs *blobs) {
     Arena *scratch = arena_new();
     QirState state = {.arena = arena, .scratch = scratch, .diag = diag, .text = text, .bytes = bytes, .line = 1,
                       .line_start = text, .errors_before = diag_error_count(diag)};
     state.path = arena_strdup(arena, path);
+    state.blobs = blobs;
     state.func_names = map_new_texts(scratch);
     state.resources = map_new_texts(scratch);
     diag_set_source(diag, state.path, text, bytes);

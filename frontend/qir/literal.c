@@ -270,9 +270,10 @@ const Dense *qir_dense_make(QirState *state, const QirDense *source, const Type 
 void qir_resource(QirState *state, const char *name, QirString string, QirPlace place) {
     enum { PREFIX = 4, ALIGNMENT = 16 };
     size_t bytes;
-    uint8_t *blob = qir_hex_bytes(state, string, &bytes);
+    uint8_t *hex = NULL;
+    const void *blob = state->blobs ? qir_blob(state, string, place, &bytes) : (hex = qir_hex_bytes(state, string, &bytes));
     if (!blob) return;
-    if (bytes < PREFIX) {
+    if (hex && bytes < PREFIX) {
         diag_error(state->diag, qir_loc(state, place), "resource '%s' lacks its alignment, the first four bytes", name);
         return;
     }
@@ -280,8 +281,7 @@ void qir_resource(QirState *state, const char *name, QirString string, QirPlace 
         diag_error(state->diag, qir_loc(state, place), "resource '%s' stands twice", name);
         return;
     }
-    bytes -= PREFIX;
-    memmove(blob, blob + PREFIX, bytes); // keeps the arena's alignment
+    if (hex) memmove(hex, hex + PREFIX, bytes -= PREFIX); // keeps the arena's alignment
     module_add_resource(state->module, name, blob, bytes);
     *map_get(state->resources, name) = state->module->resources;
 }

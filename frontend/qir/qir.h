@@ -11,6 +11,9 @@ typedef struct { int line, column; const char *text; } QirPlace;
 typedef enum { LITERAL_INT, LITERAL_FLOAT, LITERAL_HEX, LITERAL_BOOL } LiteralKind;
 typedef struct { const char *text; int length; LiteralKind kind; } QirLiteral;
 
+// Where a binary file's resources lie, and the checksum of those seen so far.
+typedef struct { const char *data; uint64_t bytes, sum; } QirBlobs;
+
 // A quoted string, in the source, without its quotes.
 typedef struct { const char *text; size_t bytes; } QirString;
 
@@ -113,7 +116,11 @@ typedef struct QirState {
     bool func_results_given, returned;
     QirPending *pending;
     Map *resources; // Resource *
+    QirBlobs *blobs; // of a binary file; NULL: resources are hexadecimal
 } QirState;
+
+// parse_qir, with the resources' bytes beside the text; NULL: in it.
+Module *parse_qir_text(Arena *arena, Diag *diag, const char *path, const char *text, size_t bytes, QirBlobs *blobs);
 
 enum { QIR_MAX_ERRORS = 20, QIR_MAX_SCALES = 1 << 24 };
 
@@ -151,6 +158,8 @@ QirDense *qir_dense_bytes(QirState *state, QirString bytes, QirPlace place);
 QirDense *qir_dense_resource(QirState *state, const char *name, QirPlace place);
 // The elements under `type`; NULL after a reported error.
 const Dense *qir_dense_make(QirState *state, const QirDense *dense, const Type *type);
+// The bytes of a binary file that "@offset:bytes" names; NULL with a message.
+const void *qir_blob(QirState *state, QirString string, QirPlace place, size_t *bytes);
 void qir_resource(QirState *state, const char *name, QirString bytes, QirPlace place);
 void qir_resolve_resources(QirState *state);
 

@@ -3,15 +3,21 @@
 
 #include <string.h>
 
+// The i-th name that a value answers to, its own first, then those of the tensors fused into it, the last first: what a
+// fused tensor's own line says is about what is computed.
+static const char *name_at(const Value *value, int i) { return i ? value->aliases[value->alias_count - i] : value->name; }
+
 const CalibrationEntry *calibration_find(const CalibrationTable *table, const Value *value) {
-    for (int i = 0; table && i < table->count; i++)
-        if (value_is_called(value, table->entries[i].name)) return &table->entries[i];
+    for (int n = 0; table && value->name && n <= value->alias_count; n++)
+        for (int i = 0; i < table->count; i++)
+            if (!strcmp(table->entries[i].name, name_at(value, n))) return &table->entries[i];
     return NULL;
 }
 
 const QtableEntry *qtable_find(const Qtable *table, const Value *value) {
-    for (int i = 0; table && i < table->count; i++)
-        if (value_is_called(value, table->entries[i].name)) return &table->entries[i];
+    for (int n = 0; table && value->name && n <= value->alias_count; n++)
+        for (int i = 0; i < table->count; i++)
+            if (!strcmp(table->entries[i].name, name_at(value, n))) return &table->entries[i];
     return NULL;
 }
 

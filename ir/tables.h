@@ -26,7 +26,7 @@ typedef struct {
     QtableEntry *entries;
 } Qtable;
 
-// The entry for a value, by its name or one of its aliases; NULL.
+// The entry for a value, by its name or else by the last of its aliases that has one; NULL.
 const CalibrationEntry *calibration_find(const CalibrationTable *table, const Value *value);
 const QtableEntry *qtable_find(const Qtable *table, const Value *value);
 // The name among `count` that is nearest to `text` by edit distance, or NULL when none is near.

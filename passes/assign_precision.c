@@ -79,8 +79,10 @@ static const Quant *calibrated(State *state, const Value *value) {
     loc.name = value->name;
     const CalibrationEntry *entry = context->calibration ? calibration_find(context->calibration, value) : NULL;
     if (entry) return activation_quant(state->arena, entry, context->symmetric);
-    diag_error(context->diag, loc, context->calibration ? "the calibration table has no entry for this tensor; calibrate this model again"
-                                                        : "quantization to i8 needs a calibration table");
+    const CalibrationTable *table = context->calibration;
+    if (table && table->count && table->entries[0].loc.file) loc.file = table->entries[0].loc.file;
+    diag_error(context->diag, loc, table ? "the calibration table has no entry for this tensor; add one, or calibrate this model again"
+                                         : "quantization to i8 needs a calibration table");
     return NULL;
 }
 
@@ -223,13 +225,25 @@ static Value *make_i8(State *state, Op *op) {
 static const char *why_float(State *state, const Op *op) {
     const PassContext *context = state->context;
     if (!op_has(op, INT8)) return "it has no integer form";
-    if (context->qtable && qtable_find(context->qtable, &op->results[0])) return "the quantization table says so";
+    const QtableEntry *entry = context->qtable ? qtable_find(context->qtable, &op->results[0]) : NULL;
+    if (entry && entry->type == ELEM_F32) return "the quantization table says so";
     if (op->results[0].type->elem != ELEM_F32) return "it does not compute real numbers";
     if (!wants_i8(state, op)) return "f32 is the precision of what the quantization table does not name";
     if (op->kind == OP_conv2d || op->kind == OP_linear) return "its weights are no constants";
     const Value *first = op_operand(op, 0);
     return op_has(op, MOVES_DATA) && first->name ? arena_printf(context->scratch, "it moves data, and '%s' is f32", first->name)
                                                  : "its operands are no real numbers";
+}
+
+// What the table asked for and does not get is worth a warning.
+static void stays_float(State *state, const Op *op) {
+    const PassContext *context = state->context;
+    const QtableEntry *entry = context->qtable && op->result_count ? qtable_find(context->qtable, &op->results[0]) : NULL;
+    if (!entry && !context->explain) return;
+    const char *why = why_float(state, op);
+    if (entry && entry->type == ELEM_I8)
+        diag_warning(context->diag, entry->loc, "%s '%s' stays f32: %s", op_info(op->kind)->full_name, entry->name, why);
+    explain_float(context, op, why);
 }
 
 static bool rewrite(State *state, Op *op) {
@@ -239,7 +253,7 @@ static bool rewrite(State *state, Op *op) {
         forms_of(state, &op->results[0])->quant = quant;
         return quant != NULL;
     }
-    if (state->context->explain) explain_float(state->context, op, why_float(state, op));
+    stays_float(state, op);
     for (int i = 0; i < op->operand_count; i++) {
         Value *operand = op_operand(op, i);
         if (operand && forms_of(state, operand)->quant) op_set_operand(op, i, real_form(state, operand));

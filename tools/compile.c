@@ -95,7 +95,7 @@ static int check_types(const Model *model, Elem precision) {
     const Options *options = model->options;
     bool integer = (options->input_type && strcmp(options->input_type, "f32") != 0) ||
                    (options->output_type && strcmp(options->output_type, "f32") != 0);
-    if (integer && precision == ELEM_F32 && !options->qtable)
+    if (integer && precision == ELEM_F32)
         return usage_error("--%s i8 and u8 need --quantize i8",
                            options->given[OPT_input_type] ? "input-type" : "output-type");
     return STATUS_DONE;

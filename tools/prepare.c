@@ -76,15 +76,16 @@ static int check_quantize(const Options *options) {
     Precisions precisions;
     if (parse_precisions(options, &precisions))
         return STATUS_USAGE;
-    bool integer = options->given[OPT_qtable]; // which may name the i8 ops one by one
+    bool integer = false;
     for (int i = 0; i < precisions.count; i++)
         integer |= precisions.items[i] == ELEM_I8;
     bool ranges = options->calibration || options->calibrate_on;
     if (options->given[OPT_quantize] && integer && !ranges)
         return usage_error("--quantize i8 needs ranges: give --calibration TABLE or --calibrate-on DATA");
-    if (options->given[OPT_quantize] && !integer && ranges)
-        return usage_error("%s has no effect without --quantize i8",
-                           options->calibration ? "--calibration" : "--calibrate-on");
+    if (options->given[OPT_quantize] && !integer && (ranges || options->qtable))
+        return usage_error("%s has no effect without --quantize i8", options->qtable        ? "--qtable"
+                                                                     : options->calibration ? "--calibration"
+                                                                                            : "--calibrate-on");
     if (options->qtable && !ranges)
         return usage_error("--qtable needs ranges: give --calibration TABLE or --calibrate-on DATA");
     return STATUS_DONE;

@@ -113,8 +113,7 @@ static void qtable_line(TableState *state, const TableWord *words) {
     QtableEntry entry = {0};
     if (!take_words(state, words, 2, word, "name type") || !take_name(state, word[0])) return;
     if (!elem_find(word[1]->text, &entry.type)) {
-        fault(state, word[1], arena_printf(state->scratch, "unknown type '%.60s', expected one of f32 f16 bf16 i16 i8 i4",
-                                           word[1]->text));
+        fault(state, word[1], arena_printf(state->scratch, "unknown type '%.60s', expected f32 or i8", word[1]->text));
         return;
     }
     entry.name = word[0]->text;
@@ -132,6 +131,7 @@ static bool read_table(TableState *state, void *table) {
     const char *text = read_file(state->arena, state->diag, state->path, &bytes);
     if (!text) return false;
     if (bytes > INT_MAX - 16) return diag_error(state->diag, loc_file(state->path), "the table exceeds 2 GB");
+    if (bytes >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) text += 3, bytes -= 3; // editors' mark of UTF-8
     state->path = arena_strdup(state->arena, state->path);
     diag_set_source(state->diag, state->path, text, bytes);
     state->scratch = arena_new();

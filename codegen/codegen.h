@@ -25,6 +25,15 @@ typedef struct {
 bool emit_program(const Module *kn, const EmitOptions *options, Diag *diag, ProgramFacts *facts);
 ProgramFacts program_facts(const Module *kn);
 
+// One step of a planned program: a kernel call. In the order of the compiled program's steps (runtime/entry.h).
+typedef struct {
+    const char *name, *kernel;
+    double macs;   // multiply-adds
+    int64_t bytes; // of all operands
+    bool is_f32;
+} StepFacts;
+StepFacts *program_step_facts(Arena *arena, const Module *kn, int *count);
+
 // ---- in process: walks the kn ops and calls the kernels that are linked into this binary
 typedef struct Program Program;
 // NULL with a message when a kernel of the module can't run here.

@@ -9,7 +9,7 @@
 #include "runtime/entry.h"
 
 // Kernels may read 64 bytes before and after a buffer.
-enum { READ_SLACK = 64, ALIGN = 64, MIN_PIECE_NS = 4000 };
+enum { READ_SLACK = 64, ALIGN = 64 };
 
 static int64_t align_up(int64_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
 
@@ -68,44 +68,6 @@ static bool same_memory(const Op *a, const Op *b) {
     if (a->kind != OP_kn_alloc || b->kind != OP_kn_alloc) return false;
     kn_alloc_view x = as_kn_alloc(a), y = as_kn_alloc(b);
     return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
-}
-
-// ---- how finely a step is worth splitting
-
-static int64_t arg(const KernelArgs *args, const char *name, int index) {
-    for (int i = 0; i < args->family->field_count; i++)
-        if (!strcmp(args->family->fields[i].name, name)) return args->words[args->family->fields[i].word + index];
-    return 0;
-}
-
-// Estimated time of one row. The rates are rough: they only keep pieces of work from being smaller than the cost of
-// handing them to another thread.
-static double row_ns(const Step *step) {
-    const KernelArgs *args = &step->args;
-    const char *family = args->family->name;
-    bool generic = !strcmp(step->kernel->isa, "generic"), is_float = strstr(step->kernel->operands, "f32") != NULL;
-    double macs_per_ns = generic ? 2 : is_float ? 30 : 100;
-    if (!strcmp(family, "conv2d") || !strcmp(family, "depthwise") || !strcmp(family, "pool2d")) {
-        double taps = (double)arg(args, "kernel_h", 0) * arg(args, "kernel_w", 0);
-        double outputs = (double)arg(args, "out_w", 0) * arg(args, "out_c", 0);
-        if (strcmp(family, "conv2d")) return outputs * taps / (generic ? 2 : 10);
-        return outputs * taps * arg(args, "in_c", 0) / (arg(args, "group", 0) > 0 ? arg(args, "group", 0) : 1) / macs_per_ns;
-    }
-    if (!strcmp(family, "linear") || !strcmp(family, "matmul"))
-        return (double)arg(args, "k", 0) * arg(args, "n", 0) / macs_per_ns;
-    if (!strcmp(family, "reduce_mean"))
-        return (double)arg(args, "size_r", 0) * arg(args, "size_s", 0) * arg(args, "inner", 0) / 4;
-    if (!strcmp(family, "softmax")) return (double)arg(args, "size", 0) * 5;
-    if (!strcmp(family, "gather")) return (double)arg(args, "inner_bytes", 0) / 8;
-    if (!strcmp(family, "halo")) return (double)arg(args, "h", 0) * arg(args, "c", 0) / 4;
-    if (!strcmp(family, "cast")) return 1;
-    return (double)arg(args, "shape", 2) * arg(args, "shape", 3) * arg(args, "shape", 4) / (generic ? 2 : 16);
-}
-
-static int32_t choose_grain(const Step *step) {
-    double ns = row_ns(step);
-    double rows = ns > 0 ? MIN_PIECE_NS / ns : MIN_PIECE_NS;
-    return rows < 1 ? 1 : rows > step->rows ? step->rows : (int32_t)rows;
 }
 
 // ---- names
@@ -177,7 +139,7 @@ static void add_step(Arena *arena, Steps *steps, const Op *op) {
     step->rows = (int32_t)call.rows;
     step->args.words[0] = step->rows;
     resolve_pointers(steps, step);
-    step->grain = choose_grain(step);
+    step->grain = step_grain(step);
     step->name = step_name(arena, steps, step);
     if (step->args.words[1] > 0) {
         int64_t scratch = align_up(step->args.words[1]) + READ_SLACK;

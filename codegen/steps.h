@@ -58,3 +58,8 @@ Address buffer_address(const Steps *steps, const Value *buffer);
 int64_t buffer_halo_bytes(const Type *type);
 // `text` as a C identifier.
 char *identifier(Arena *arena, const char *text);
+
+// ---- cost.c
+double step_macs(const Step *step);
+int64_t step_bytes(const Step *step);  // of all operands, read and written once
+int32_t step_grain(const Step *step);  // the fewest rows that are worth another thread

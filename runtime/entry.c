@@ -3,11 +3,6 @@
 
 #include "runtime/cpu.h"
 
-struct qn_arena_header {
-    const struct qn_program *program;
-    int32_t threads;
-};
-
 QN_ENTRY size_t qn_entry_arena_bytes(const struct qn_program *program, int threads) {
     size_t workers = threads > 1 ? (size_t)threads : 1;
     return QN_ARENA_HEADER_BYTES + program->plan_bytes + workers * program->scratch_bytes;

@@ -28,6 +28,12 @@ struct qn_program {
     size_t plan_bytes, scratch_bytes;
 };
 
+// The arena's header: what init leaves there.
+struct qn_arena_header {
+    const struct qn_program *program;
+    int32_t threads;
+};
+
 #ifndef QN_ENTRY
 #define QN_ENTRY
 #endif

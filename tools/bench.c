@@ -132,21 +132,6 @@ static void print_text(const Bench *bench) {
 
 // ---- the whole
 
-// The given input, or random numbers.
-static bool fill_inputs(Bench *bench, Native *native) {
-    Model *model = bench->model;
-    const TextList *list = &model->options->input;
-    Fault fault;
-    Dataset *dataset = dataset_open(model->arena, model->diag, list->count ? list->items[0] : "random",
-                                    model->preprocess, model_inputs(model), 1, model->options->seed);
-    if (!dataset)
-        return false;
-    bool done = dataset_load(dataset, 0, native->inputs, &fault) ||
-                diag_error(model->diag, loc_file(dataset_path(dataset, 0)), "%s", fault.text);
-    dataset_close(dataset);
-    return done;
-}
-
 static bool open_contenders(Bench *bench) {
     Model *model = bench->model;
     for (int p = 0; p < bench->precisions.count; p++) {
@@ -159,7 +144,7 @@ static bool open_contenders(Bench *bench) {
         bench->count++;
         if (!kn || !native_open(&contender->native, model->arena, model->diag, kn, model->context.target, bench->dir,
                                 arena_printf(model->arena, "model%d", p), NULL, model->threads) ||
-            !fill_inputs(bench, &contender->native))
+            !model_fill_inputs(model, contender->native.inputs))
             return false;
     }
     if (model->options->peer) {

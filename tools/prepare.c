@@ -289,3 +289,16 @@ Module *model_lowered(Model *model, Elem precision, bool keep_all) {
     Module *quantized = model_quantized(model, precision);
     return quantized ? model_lower(model, quantized, precision, keep_all) : NULL;
 }
+
+bool model_fill_inputs(Model *model, void *const *inputs) {
+    const TextList *list = &model->options->input;
+    Fault fault;
+    Dataset *dataset = dataset_open(model->arena, model->diag, list->count ? list->items[0] : "random",
+                                    model->preprocess, model_inputs(model), 1, model->options->seed);
+    if (!dataset)
+        return false;
+    bool done = dataset_load(dataset, 0, inputs, &fault) ||
+                diag_error(model->diag, loc_file(dataset_path(dataset, 0)), "%s", fault.text);
+    dataset_close(dataset);
+    return done;
+}

@@ -45,6 +45,8 @@ typedef struct { int count; Elem items[MAX_PRECISIONS]; } Precisions;
 int parse_precisions(const Options *options, Precisions *precisions); // STATUS_DONE or STATUS_USAGE
 
 DatasetShape model_inputs(const Model *model);
+// The input that --input names, or random numbers.
+bool model_fill_inputs(Model *model, void *const *inputs);
 // A dataset as a source of samples; `progress` may be NULL.
 typedef struct { const Dataset *dataset; Progress *progress; } DatasetSource;
 SampleSource dataset_source(DatasetSource *source);

@@ -7,6 +7,7 @@
 
 #include "passes/pack.h"
 #include "runtime/kernel_table.h"
+#include "tools/peak.h"
 
 enum { MAX_CALLS = 16 };
 
@@ -103,8 +104,8 @@ static bool host_has(const char *isa) {
 }
 
 int bench(const char *filter) {
-    const double peaks[2][2] = {{bench_peak(false, false), bench_peak(false, true)},
-                                {bench_peak(true, false), bench_peak(true, true)}};
+    const double peaks[2][2] = {{peak_rate(false, false), peak_rate(false, true)},
+                                {peak_rate(true, false), peak_rate(true, true)}};
     printf("peak of one core: int8 %.1f, f32 %.1f (256 bits: %.1f) GMAC/s\n", 1e-9 * peaks[0][1], 1e-9 * peaks[1][1],
            1e-9 * peaks[1][0]);
     for (int i = 0; i < kernel_count(); i++) {

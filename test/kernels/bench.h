@@ -5,8 +5,6 @@
 #include "test/kernels/check.h"
 
 double bench_seconds(void);
-// Multiply-adds a second of the widest instructions of one core (wide: 512 bits); 0: not known.
-double bench_peak(bool is_f32, bool wide);
 
 // What one call does: multiply-adds (0: none to speak of), or bytes read and written.
 typedef struct {

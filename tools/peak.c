@@ -1,9 +1,13 @@
 // What this machine's multipliers can do at most: independent chains of the instruction that each family leans on.
 // Multiply-adds a second on one core; 0 where the host lacks the instruction.
-#include "test/kernels/bench.h"
+#include "tools/peak.h"
+
+#include <time.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "runtime/kernel.h"
 
 enum { CHAINS = 12, ROUNDS = 1 << 20 };
 
@@ -32,27 +36,33 @@ __attribute__((target("avx512f,avx512vnni"))) static float chains_dot512(void) {
     return (float)_mm_cvtsi128_si32(_mm512_castsi512_si128(sum));
 }
 
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 // The best of a few runs; `lanes` multiply-adds an instruction.
 static double rate(float (*chains)(void), int lanes) {
     double best = 0;
     for (int run = 0; run < 5; run++) {
-        const double begin = bench_seconds();
+        const double begin = seconds();
         volatile float sink = chains();
-        const double speed = (double)ROUNDS * CHAINS * lanes / (bench_seconds() - begin);
+        const double speed = (double)ROUNDS * CHAINS * lanes / (seconds() - begin);
         (void)sink;
         if (speed > best) best = speed;
     }
     return best;
 }
 
-double bench_peak(bool is_f32, bool wide) {
+double peak_rate(bool is_f32, bool wide) {
     __builtin_cpu_init();
     if (!is_f32) return wide && __builtin_cpu_supports("avx512vnni") ? rate(chains_dot512, 64) : 0;
     if (wide && __builtin_cpu_supports("avx512f")) return rate(chains_fma512, 16);
     return __builtin_cpu_supports("fma") ? rate(chains_fma256, 8) : 0;
 }
 #else
-double bench_peak(bool is_f32, bool wide) {
+double peak_rate(bool is_f32, bool wide) {
     (void)is_f32, (void)wide;
     return 0;
 }

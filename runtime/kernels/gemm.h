@@ -6,12 +6,21 @@
 #define QN_GEMM_H
 #include "runtime/kernel.h"
 
+// Weights are asked for so many bytes before their use.
+enum { GEMM_AHEAD = 1024 };
+
 struct gemm {
     int32_t segments_h, segments_w, steps;
     int64_t segment_row, segment_column, in_row, in_column, out_row, out_column;
     int32_t zp, lo, hi, bounded; // int8: zero point and clamp of what is stored, unsigned
     float min, max;              // f32: clamp
 };
+
+// Brings the weights of coming steps to the first cache, and what lies `ahead` bytes on to the second.
+QN_INLINE void gemm_prefetch(const void *weight, int64_t ahead) {
+    __builtin_prefetch((const char *)weight + GEMM_AHEAD, 0, 3);
+    __builtin_prefetch((const char *)weight + ahead, 0, 2);
+}
 
 QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t step) {
     const int32_t taps = a->dilation_w == 1 ? a->kernel_w : 1; // a kernel row is one run, or each tap is

@@ -139,6 +139,47 @@ bool eval_concat(Diag *diag, const Op *op, const Tensor *const *operands, Tensor
     return true;
 }
 
+// One result of resample: quantized sums are taken in f32, in order, as every kernel takes them.
+typedef struct { const Tensor *input, *indices, *weights; Tensor *result; int64_t taps; float multiplier; } Resampling;
+
+static double resample_real(const Resampling *r, int64_t j, int64_t first, int64_t inner) {
+    double sum = 0;
+    for (int64_t k = j * r->taps; k < (j + 1) * r->taps; k++)
+        sum += tensor_f64(r->weights, k) * tensor_f64(r->input, first + tensor_i64(r->indices, k) * inner);
+    return sum;
+}
+
+static int32_t resample_stored(const Resampling *r, int64_t j, int64_t first, int64_t inner) {
+    const Quant *in = r->input->type->quant, *out = r->result->type->quant;
+    float sum = 0;
+    for (int64_t k = j * r->taps; k < (j + 1) * r->taps; k++) {
+        float x = (float)(tensor_i64(r->input, first + tensor_i64(r->indices, k) * inner) - in->zero_point[0]);
+        float product = (float)tensor_f64(r->weights, k) * x;
+        sum = sum + product;
+    }
+    return qn_clamp_round(sum * r->multiplier, out->zero_point[0], out->storage_min, out->storage_max);
+}
+
+bool eval_resample(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    int axis = (int)as_resample(op).axis;
+    const Type *in = operands[0]->type, *out = results[0]->type;
+    int64_t size = in->shape[axis], count = out->shape[axis], outer = 1, inner = 1;
+    for (int i = 0; i < axis; i++) outer *= in->shape[i];
+    for (int i = axis + 1; i < in->rank; i++) inner *= in->shape[i];
+    Resampling r = {operands[0], operands[1], operands[2], results[0], operands[1]->type->shape[1], 0};
+    if (out->quant) r.multiplier = rescale_multiplier(in->quant->scale[0], out->quant->scale[0]);
+    for (int64_t k = 0; k < count * r.taps; k++)
+        if (tensor_i64(r.indices, k) < 0 || tensor_i64(r.indices, k) >= size)
+            return eval_fail(diag, op, "index %lld is out of range for axis %d of size %lld",
+                             (long long)tensor_i64(r.indices, k), axis, (long long)size);
+    for (int64_t i = 0; i < outer * count * inner; i++) {
+        int64_t j = i / inner % count, first = i / inner / count * size * inner + i % inner;
+        if (out->quant) tensor_set_i64(results[0], i, resample_stored(&r, j, first, inner));
+        else tensor_set_f64(results[0], i, resample_real(&r, j, first, inner));
+    }
+    return true;
+}
+
 bool eval_gather(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
     int axis = (int)as_gather(op).axis;
     const Type *in = operands[0]->type;

@@ -28,6 +28,43 @@ bool eval_batch_norm(Diag *diag, const Op *op, const Tensor *const *operands, Te
     return true;
 }
 
+// Elements that differ only in reduced axes share a mean; group: which mean an element belongs to.
+static int64_t normalize_group(const Type *type, const bool *reduced, int64_t index) {
+    int64_t group = 0, stride = 1;
+    for (int i = type->rank - 1; i >= 0; index /= type->shape[i--])
+        if (!reduced[i]) {
+            group += index % type->shape[i] * stride;
+            stride *= type->shape[i];
+        }
+    return group;
+}
+
+bool eval_normalize(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag;
+    normalize_view normalize = as_normalize(op);
+    const Type *type = operands[0]->type;
+    bool reduced[MAX_RANK] = {false};
+    int64_t count = type_elem_count(type), size = 1;
+    for (int i = 0; i < normalize.axes.count; i++) {
+        reduced[normalize.axes.data[i]] = true;
+        size *= type->shape[normalize.axes.data[i]];
+    }
+    Arena *scratch = arena_new();
+    const double *x = tensor_doubles(scratch, operands[0]);
+    double *mean = ARENA_ARRAY(scratch, double, count), *variance = ARENA_ARRAY(scratch, double, count);
+    for (int64_t i = 0; normalize.center && i < count; i++) mean[normalize_group(type, reduced, i)] += x[i] / (double)size;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t group = normalize_group(type, reduced, i);
+        variance[group] += (x[i] - mean[group]) * (x[i] - mean[group]) / (double)size;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        int64_t group = normalize_group(type, reduced, i);
+        tensor_set_f64(results[0], i, (x[i] - mean[group]) / sqrt(variance[group] + normalize.epsilon));
+    }
+    arena_free(scratch);
+    return true;
+}
+
 static void softmax_row(const double *values, Tensor *result, int64_t first, int64_t size, int64_t stride) {
     double max = -INFINITY, sum = 0;
     for (int64_t i = 0; i < size; i++) max = fmax(max, values[first + i * stride]);

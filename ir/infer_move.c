@@ -144,6 +144,24 @@ bool infer_broadcast_to(Diag *diag, const Op *op, Arena *arena, const Type **res
     return infer_moved(diag, op, arena, input, shape.count, shape.data, axis, results);
 }
 
+bool infer_resample(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    resample_view view = as_resample(op);
+    const Type *input = view.input->type, *indices = view.indices->type, *weights = view.weights->type;
+    if (!infer_axis(diag, op, arena, "axis", view.axis, input->rank) ||
+        !infer_rank(diag, op, arena, "indices", indices, 2) || !infer_rank(diag, op, arena, "weights", weights, 2))
+        return false;
+    if (indices->quant || indices->elem != ELEM_I32 || weights->elem != ELEM_F32 || !type_same_shape(indices, weights))
+        return infer_fail(diag, op, arena, "indices are %s and weights %s, expected i32 and f32 of one shape",
+                          type_text(arena, indices), type_text(arena, weights));
+    if (!elem_is_float(elem_expressed(input)) || (input->quant && input->quant->axis >= 0))
+        return infer_fail(diag, op, arena, "input is %s, expected floats or one scale", type_text(arena, input));
+    int64_t shape[MAX_RANK];
+    memcpy(shape, input->shape, sizeof(int64_t) * (size_t)input->rank);
+    shape[view.axis] = indices->shape[0];
+    return infer_computed(diag, op, arena, input, input->rank, shape, results);
+}
+
 bool infer_gather(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_tensors(diag, op, arena)) return false;
     gather_view gather = as_gather(op);

@@ -195,15 +195,20 @@ static bool has_constant_weights(const State *state, const Op *op) {
     return constant_f32(state->context->scratch, op_operand(op, 1)) && (!bias || constant_f32(state->context->scratch, bias));
 }
 
+// Operands that are indices or tables of floats in every precision stay as they are.
+static bool is_activation(const Op *op, int index) {
+    const OpInfo *info = op_info(op->kind);
+    const char *type = info->operands[index < info->operand_count ? index : info->operand_count - 1].type;
+    return strcmp(type, "INTEGER") && strcmp(type, "F32");
+}
+
 // Whether op can be made i8 where it stands: movers follow their operand, weighted ops need constant weights.
 static bool can_be_i8(State *state, Op *op) {
     if (op_has(op, MOVES_DATA)) return forms_of(state, op_operand(op, 0))->quant != NULL;
     if (op->kind == OP_conv2d || op->kind == OP_linear) return has_constant_weights(state, op);
     if (op->kind == OP_quantize || op->kind == OP_dequantize || op->kind == OP_requantize) return false;
-    for (int i = 0; i < op->operand_count; i++) {
-        const Type *type = op_operand(op, i)->type;
-        if (type->elem != ELEM_F32) return false;
-    }
+    for (int i = 0; i < op->operand_count; i++)
+        if (is_activation(op, i) && op_operand(op, i)->type->elem != ELEM_F32) return false;
     return true;
 }
 
@@ -212,7 +217,7 @@ static Value *make_i8(State *state, Op *op) {
     int tensors = op->kind == OP_conv2d || op->kind == OP_linear || op_has(op, MOVES_DATA) ? 1 : op->operand_count;
     for (int i = 0; i < op->operand_count; i++) operands[i] = op_operand(op, i);
     for (int i = 0; i < tensors; i++)
-        if (!(operands[i] = quant_form(state, operands[i]))) return NULL;
+        if (is_activation(op, i) && !(operands[i] = quant_form(state, operands[i]))) return NULL;
     const Type *old = op->results[0].type;
     if (op_has(op, MOVES_DATA)) return remake(op, op->operand_count, operands, type_quantized(state->arena, operands[0]->type->quant, old->rank, old->shape));
     const Quant *output = calibrated(state, &op->results[0]);

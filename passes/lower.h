@@ -85,3 +85,5 @@ void lower_concat(Lower *lower, Op *op);
 void lower_broadcast_to(Lower *lower, Op *op);
 void lower_gather(Lower *lower, Op *op);
 void lower_cast(Lower *lower, Op *op);
+void lower_resample(Lower *lower, Op *op);
+void lower_normalize(Lower *lower, Op *op);

@@ -25,6 +25,8 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_broadcast_to: return lower_broadcast_to;
     case OP_gather: return lower_gather;
     case OP_cast: return lower_cast;
+    case OP_resample: return lower_resample;
+    case OP_normalize: return lower_normalize;
     default: return op_has(op, TABLE) ? lower_unary : NULL;
     }
 }

@@ -83,11 +83,29 @@ static bool untransposed_operands(Op *op, Perm *perm, Value **operands) {
     return true;
 }
 
+static int compare_i64(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+// A list of axes in the untransposed order, ascending.
+static void permuted_axes(IntList axes, const Perm *perm, int64_t *out) {
+    for (int i = 0; i < axes.count; i++) out[i] = perm->to[axes.data[i]];
+    qsort(out, (size_t)axes.count, sizeof *out, compare_i64);
+}
+
 // Attributes of the op in the untransposed order.
 static Attr *sunk_attrs(const Op *op, const Perm *perm) {
     Arena *arena = op->func->module->arena;
     switch (op->kind) {
     case OP_concat: return attr_int(arena, NULL, "axis", axis_of(as_concat(op).axis, perm));
+    case OP_normalize: {
+        normalize_view normalize = as_normalize(op);
+        int64_t axes[MAX_RANK];
+        permuted_axes(normalize.axes, perm, axes);
+        Attr *attrs = attr_bool(arena, attr_float(arena, NULL, "epsilon", normalize.epsilon), "center", normalize.center);
+        return attr_ints(arena, attrs, "axes", normalize.axes.count, axes);
+    }
     case OP_softmax: return attr_int(arena, NULL, "axis", axis_of(as_softmax(op).axis, perm));
     case OP_pad: {
         pad_view pad = as_pad(op);
@@ -143,11 +161,6 @@ static bool sink_unary(Op *op) {
     return true;
 }
 
-static int compare_i64(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static bool sink_reduce(Op *op) {
     Perm perm;
     reduce_mean_view reduce = as_reduce_mean(op);
@@ -177,10 +190,23 @@ static bool sink_reduce(Op *op) {
     return true;
 }
 
+// The kernel wants its axes side by side.
+static bool axes_stay_adjacent(const Op *op) {
+    Perm perm;
+    int64_t axes[MAX_RANK];
+    IntList list = as_normalize(op).axes;
+    if (!perm_of(op_operand(op, 0), &perm)) return false;
+    permuted_axes(list, &perm, axes);
+    for (int i = 1; i < list.count; i++)
+        if (axes[i] != axes[i - 1] + 1) return false;
+    return true;
+}
+
 static bool sink(Op *op) {
     if (op->result_count != 1 || op->results[0].type->quant) return false;
     switch (op->kind) {
     case OP_pad: case OP_slice: case OP_softmax: case OP_batch_norm: case OP_cast: return sink_unary(op);
+    case OP_normalize: return axes_stay_adjacent(op) && sink_unary(op);
     case OP_reduce_mean: return sink_reduce(op);
     case OP_concat: return sink_elementwise(op);
     default: return op_has(op, ELEMENTWISE) ? sink_elementwise(op) : false;

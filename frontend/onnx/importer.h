@@ -162,7 +162,7 @@ Value *emit_reshape(const Node *node, Value *input, int rank,
 Value *emit_transpose(const Node *node, Value *input, const int *perm);
 Value *emit_scalar(const Node *node, double value); // f32, rank 0
 Value *emit_ints(const Node *node, int count, const int64_t *values);
-// Between ONNX's N C spatial and nn's channels last, for rank 3 and 4 (rank 3 gets a height of 1).
+// Between ONNX's N C spatial and nn's channels last, for rank 3 to 5 (rank 3 gets a height of 1).
 Value *emit_to_nhwc(const Node *node, Value *input);
 Value *emit_from_nhwc(const Node *node, Value *input, int rank);
 

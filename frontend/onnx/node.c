@@ -398,10 +398,14 @@ Value *emit_to_nhwc(const Node *node, Value *input) {
     const int64_t *shape = input->type->shape;
     if (input->type->rank == 3)
         input = emit_reshape(node, input, 4, (int64_t[]){shape[0], shape[1], 1, shape[2]});
+    if (input && input->type->rank == 5)
+        return emit_transpose(node, input, (int[]){0, 2, 3, 4, 1});
     return emit_transpose(node, input, (int[]){0, 2, 3, 1});
 }
 
 Value *emit_from_nhwc(const Node *node, Value *input, int rank) {
+    if (rank == 5)
+        return emit_transpose(node, input, (int[]){0, 4, 1, 2, 3});
     Value *value = emit_transpose(node, input, (int[]){0, 3, 1, 2});
     if (!value || rank == 4)
         return value;

@@ -99,6 +99,71 @@ def elementwise_cases():
         yield Case("Clip", [x], constants)
 
 
+def transposed_cases():
+    for (x, w, group) in (((1, 3, 4, 5), (3, 2, 3, 2), 1), ((2, 4, 3, 3), (4, 2, 2, 3), 2), ((1, 4, 3, 4), (4, 1, 3, 3), 4),
+                          ((2, 3, 6), (3, 4, 3), 1), ((1, 2, 3, 2, 4), (2, 3, 2, 3, 2), 1)):
+        spatial = len(x) - 2
+        for stride, dilation, pad, extra in ((1, 1, 0, 0), (2, 1, 0, 1), (3, 1, 1, 0), (2, 2, 1, 1), (3, 2, 0, 2)):
+            shared = dict(group=group, strides=[stride] * spatial, dilations=[dilation] * spatial)
+            yield Case("ConvTranspose", [numbers(*x)], [numbers(*w), numbers(w[1] * group)], pads=[pad] * spatial + [0] * spatial,
+                       output_padding=[extra] * spatial, **shared)
+            # A kernel smaller than the stride: ONNX Runtime leaves out what ONNX pads.
+            for auto_pad in ("SAME_UPPER", "SAME_LOWER", "VALID") if stride < 3 else ("VALID",):
+                yield Case("ConvTranspose", [numbers(*x)], [numbers(*w)], auto_pad=auto_pad, **shared)
+        yield Case("ConvTranspose", [numbers(*x), numbers(*w)], strides=[2] * spatial)
+        yield Case("ConvTranspose", [numbers(*x)], [numbers(*w)], strides=[2] * spatial,
+                   output_shape=[2 * size for size in x[2:]])
+
+
+def other_rank_cases():
+    for x, w, group in (((2, 3, 9), (4, 3, 3), 1), ((1, 4, 5, 6, 4), (6, 2, 3, 2, 3), 2), ((2, 3, 4, 5, 6), (3, 1, 2, 3, 2), 3)):
+        spatial = len(x) - 2
+        for stride, dilation, pad in ((1, 1, 0), (2, 1, 1), (1, 2, 1), (3, 2, 2)):
+            yield Case("Conv", [numbers(*x)], [numbers(*w), numbers(w[0])], group=group, strides=[stride] * spatial,
+                       dilations=[dilation] * spatial, pads=[pad] * spatial + [1] * spatial)
+        yield Case("Conv", [numbers(*x)], [numbers(*w)], group=group, auto_pad="SAME_UPPER", strides=[2] * spatial)
+        for ceil, pad in itertools.product((0, 1), (0, 1)):
+            shared = dict(kernel_shape=[3] + [2] * (spatial - 1), strides=[2] * spatial, pads=[pad] * 2 * spatial, ceil_mode=ceil)
+            yield Case("MaxPool", [numbers(*x)], **shared)
+            for count in (0, 1):
+                yield Case("AveragePool", [numbers(*x)], count_include_pad=count, **shared)
+        for op in ("GlobalAveragePool", "GlobalMaxPool"):
+            yield Case(op, [numbers(*x)])
+
+
+def resize_cases():
+    places = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
+    x = numbers(1, 2, 4, 6)
+    for scales in ([1, 1, 2, 3], [1, 1, 0.5, 2.5], [1, 1, 1.7, 0.4], [1, 2, 1.5, 1]):
+        held = [None, np.array(scales, np.float32)]
+        for place, rounding in itertools.product(places, ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")):
+            yield Case("Resize", [x], held, mode="nearest", coordinate_transformation_mode=place, nearest_mode=rounding)
+        for place in places:
+            if scales[1] == 1:
+                yield Case("Resize", [x], held, mode="linear", coordinate_transformation_mode=place)
+                yield Case("Resize", [x], held, mode="cubic", coordinate_transformation_mode=place, cubic_coeff_a=-0.5)
+    for mode in ("linear", "cubic"):
+        for sizes in ([1, 2, 3, 3], [1, 2, 9, 4]):
+            yield Case("Resize", [x], [None, None, np.array(sizes)], mode=mode, antialias=1)
+    yield Case("Resize", [x], [None, None, np.array([1, 2, 7, 7])], mode="cubic", exclude_outside=1)
+    yield Case("Resize", [x], [None, None, np.array([7, 20])], mode="nearest", axes=[2, 3], keep_aspect_ratio_policy="not_larger")
+    roi = np.array([0, 0, 0.4, -0.3, 1, 1, 0.6, 1.2], np.float32)
+    for mode in ("nearest", "linear"):
+        yield Case("Resize", [x], [roi, None, np.array([1, 2, 3, 9])], mode=mode, extrapolation_value=10.0,
+                   coordinate_transformation_mode="tf_crop_and_resize")
+
+
+def layer_cases():
+    for shape in ((2, 3, 5), (2, 3, 4, 5), (2, 4, 3, 2, 3)):
+        channels = shape[1]
+        yield Case("InstanceNormalization", [numbers(*shape)], [numbers(channels), numbers(channels)], epsilon=0.01)
+        yield Case("LayerNormalization", [numbers(*shape)], [numbers(*shape[-2:]), numbers(*shape[-2:])], axis=-2)
+    yield Case("LayerNormalization", [numbers(2, 3, 70)], [numbers(70)])
+    yield Case("MeanVarianceNormalization", [numbers(2, 3, 4, 5)])
+    yield Case("MeanVarianceNormalization", [numbers(2, 3, 4, 5)], axes=[1, 3])
+    yield Case("GroupNormalization", [numbers(2, 4, 3, 5)], [numbers(2), numbers(2)], num_groups=2)
+
+
 def norm_cases():
     parameters = [numbers(3), numbers(3), numbers(3), np.abs(numbers(3)) + 1]
     yield Case("BatchNormalization", [numbers(2, 3, 4, 5)], parameters)
@@ -173,7 +238,8 @@ def main():
     command, via = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "interp"
     only = sys.argv[3] if len(sys.argv) > 3 else ""
     onnxruntime.set_default_logger_severity(4)
-    generators = (conv_cases(), pool_cases(), product_cases(), elementwise_cases(), norm_cases(), move_cases())
+    generators = (conv_cases(), pool_cases(), product_cases(), elementwise_cases(), norm_cases(), move_cases(),
+                  transposed_cases(), other_rank_cases(), resize_cases(), layer_cases())
     wanted = [(c, run_onnxruntime(c)) for c in itertools.chain(*generators) if c.name.startswith(only)]
     wanted = [(c, want) for c, want in wanted if want is not None]
     failed = 0

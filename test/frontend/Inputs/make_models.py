@@ -66,7 +66,10 @@ def convolutions():
     model("conv_same_lower", [node("Conv", "x,w", auto_pad="SAME_LOWER", strides=[2, 2])], constants=[w])
     model("conv_valid", [node("Conv", "x,w", auto_pad="VALID", kernel_shape=[3, 3])], constants=[w])
     model("conv_1d", [node("Conv", "x,w", pads=[1, 0])], x=(1, 2, 8), constants=[ramp("w", 4, 2, 3)])
-    model("conv_3d", [node("Conv", "x,w", name="deep")], x=(1, 2, 4, 4, 4), constants=[ramp("w", 4, 2, 3, 3, 3)])
+    model("conv_3d", [node("Conv", "x,w")], x=(1, 2, 4, 4, 4), constants=[ramp("w", 4, 2, 3, 3, 3)])
+    model("conv_4d", [node("Conv", "x,w", name="deep")], x=(1, 2, 4, 4, 4, 4), constants=[ramp("w", 4, 2, 3, 3, 3, 3)])
+    model("conv_transpose", [node("ConvTranspose", "x,w,b", strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 0])],
+          constants=[ramp("w", 2, 3, 3, 3), tensor("b", [1, 2, 3])])
     parts = [tensor(name, [1, 2]) for name in ("scale", "bias", "mean", "variance")]
     names = "x,scale,bias,mean,variance"
     model("batch_normalization", [node("BatchNormalization", names, epsilon=0.5)], constants=parts)
@@ -95,6 +98,15 @@ def pools():
     model("reduce_mean_input", [node("ReduceMean", "x,axes")], constants=[ints("axes", 1)], opset=18)
     model("reduce_mean_noop", [node("ReduceMean", "x", "m", noop_with_empty_axes=1), node("Relu", "m")], opset=18)
     model("reduce_sum", [node("ReduceSum", "x,axes")], constants=[ints("axes", 1)])
+
+
+def normalizations():
+    pair = [tensor("s", [1, 2]), tensor("b", [3, 4])]
+    model("instance_normalization", [node("InstanceNormalization", "x,s,b", epsilon=0.5)], constants=pair)
+    model("layer_normalization", [node("LayerNormalization", "x,s,b", axis=-1)], x=(3, 2), constants=pair)
+    model("rms_normalization", [node("RMSNormalization", "x,s")], x=(3, 2), constants=pair[:1], opset=23)
+    model("group_normalization", [node("GroupNormalization", "x,s,b", num_groups=1)], constants=pair, opset=21)
+    model("mean_variance_normalization", [node("MeanVarianceNormalization", "x")])
 
 
 def activations():
@@ -159,6 +171,11 @@ def moves():
     scales = tensor("scales", [1, 1, 2, 3])
     model("resize", [node("Resize", "x,,scales", mode="nearest", coordinate_transformation_mode="asymmetric",
                           nearest_mode="floor")], constants=[scales])
+    model("resize_linear", [node("Resize", "x,,,sizes", mode="linear")], x=(1, 1, 2, 2), constants=[ints("sizes", 1, 1, 4, 2)])
+    model("resize_crop", [node("Resize", "x,roi,,sizes", mode="nearest", extrapolation_value=9.0,
+                               coordinate_transformation_mode="tf_crop_and_resize")], x=(4,),
+          constants=[tensor("roi", [0, 1.5]), ints("sizes", 4)])
+    model("resize_mode", [node("Resize", "x,,,sizes", name="lens", mode="fisheye")], constants=[ints("sizes", 1, 2, 4, 2)])
     model("upsample", [node("Upsample", "x,scales", mode="nearest")], constants=[scales], opset=9)
 
 
@@ -218,5 +235,5 @@ def shapes_and_errors():
 
 
 os.makedirs(FOLDER, exist_ok=True)
-for make in (convolutions, products, pools, activations, arithmetic, moves, constants, shapes_and_errors):
+for make in (convolutions, products, pools, normalizations, activations, arithmetic, moves, constants, shapes_and_errors):
     make()

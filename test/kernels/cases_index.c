@@ -1,0 +1,94 @@
+// Cases of the families that go by tables and indices, and of normalize.
+#include <math.h>
+#include <string.h>
+
+#include "runtime/kernel_table.h"
+#include "test/kernels/check.h"
+
+static bool is_f32(const Test *test) { return !strcmp(test->row->result, "f32"); }
+
+// ---- resample
+
+static struct qn_resample_args resample_args(Test *test) {
+    struct qn_resample_args a = {.size = random_int(test, 1, 30), .count = random_int(test, 1, 30), .taps = random_int(test, 1, 5),
+                                 .inner = random_channels(test, 200), .multiplier = random_multiplier(test, true)};
+    if (is_f32(test)) return a;
+    a.in_zp = random_zero_point(test), a.out_zp = random_zero_point(test), a.flip = RANDOM_OF(test, 0, 0x80);
+    random_clamp(test, &a.lo, &a.hi);
+    return a;
+}
+
+typedef struct { const struct qn_resample_args *a; const void *in; const int32_t *indices; const float *weights; } Resample;
+
+static size_t resample_at(const Resample *r, size_t i, int k) {
+    const struct qn_resample_args *a = r->a;
+    int index = r->indices[i / a->inner % a->count * a->taps + k];
+    index = index < 0 ? 0 : index >= a->size ? a->size - 1 : index;
+    return (i / a->inner / a->count * a->size + (size_t)index) * a->inner + i % a->inner;
+}
+
+static void resample_expect(const Resample *r, size_t count, void *expected, float *bound) {
+    const struct qn_resample_args *a = r->a;
+    for (size_t i = 0; i < count; i++) {
+        double sum = 0, size = 0;
+        float stored = 0;
+        for (int k = 0; k < a->taps; k++) {
+            const float w = r->weights[i / a->inner % a->count * a->taps + k];
+            const size_t at = resample_at(r, i, k);
+            const float x = bound ? ((const float *)r->in)[at] : (float)((int8_t)(((const uint8_t *)r->in)[at] ^ a->flip) - a->in_zp);
+            const volatile float product = w * x; // no fused multiply-add
+            stored += product;
+            sum += (double)w * x, size += fabs((double)w * x);
+        }
+        if (bound) ((float *)expected)[i] = (float)sum, bound[i] = (float)(1e-6 * size);
+        else ((uint8_t *)expected)[i] = (uint8_t)(naive_round(stored * a->multiplier, a->out_zp, a->lo, a->hi) ^ a->flip);
+    }
+}
+
+void case_resample(Test *test) {
+    struct qn_resample_args a = resample_args(test);
+    const int outer = random_int(test, 1, 4), cells = a.count * a.taps;
+    const size_t elem = is_f32(test) ? 4 : 1, in_elems = (size_t)outer * a.size * a.inner, out_elems = (size_t)outer * a.count * a.inner;
+    const void *in = elem == 4 ? (void *)random_floats(test, in_elems, -4, 4) : random_bytes(test, in_elems);
+    const float *weights = random_floats(test, (size_t)cells, -1, 1);
+    int32_t *indices = ARENA_ARRAY(test->arena, int32_t, cells);
+    for (int i = 0; i < cells; i++) indices[i] = random_int(test, -1, a.size);
+    const void *before = random_bytes(test, out_elems * elem);
+    void *expected = copy_bytes(test, before, out_elems * elem);
+    float *bound = elem == 4 ? ARENA_ARRAY(test->arena, float, out_elems) : NULL;
+    a.rows = outer * a.count;
+    resample_expect(&(Resample){&a, in, indices, weights}, out_elems, expected, bound);
+    check(test, &(Call){.args = &a, .input_count = 3, .expected = expected, .bound = bound,
+                        .inputs = {memory_of(in, elem, in_elems, 0), memory_of(indices, 4, (size_t)cells, 0),
+                                   memory_of(weights, 4, (size_t)cells, 0)},
+                        .output = memory_of(before, elem, out_elems, 0)});
+}
+
+// ---- normalize
+
+void case_normalize(Test *test) {
+    struct qn_normalize_args a = {.size = random_chance(test, 20) ? random_int(test, 300, 1100) : random_channels(test, 260),
+                                  .inner = random_chance(test, 50) ? 1 : random_int(test, 2, 90),
+                                  .center = random_chance(test, 70), .epsilon = random_chance(test, 50) ? 1e-5f : 0.1f};
+    const int outer = random_int(test, 1, 4);
+    const size_t elems = (size_t)outer * a.size * a.inner;
+    const float shift = random_chance(test, 30) ? 100 : 0;
+    const float *x = random_floats(test, elems, shift - 4, shift + 4);
+    float *expected = copy_bytes(test, x, elems * 4), *bound = ARENA_ARRAY(test->arena, float, elems);
+    a.rows = outer * a.inner;
+    for (int r = 0; r < a.rows; r++) {
+        const size_t at = (size_t)(r / a.inner) * a.size * a.inner + (size_t)(r % a.inner);
+        double mean = 0, variance = 0;
+        for (int i = 0; a.center && i < a.size; i++) mean += x[at + (size_t)i * a.inner] / (double)a.size;
+        for (int i = 0; i < a.size; i++) variance += pow(x[at + (size_t)i * a.inner] - mean, 2) / a.size;
+        for (int i = 0; i < a.size; i++) {
+            const size_t k = at + (size_t)i * a.inner;
+            const double deviation = sqrt(variance + a.epsilon);
+            expected[k] = (float)((x[k] - mean) / deviation);
+            // The mean is off by some units in the last place of the largest element.
+            bound[k] = (float)(2e-6 * fabs(expected[k]) + 2.4e-7 * (fabs(mean) + 4) / deviation + 1e-7);
+        }
+    }
+    check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .bound = bound, .in_place = true,
+                        .inputs = {memory_of(x, 4, elems, 0)}, .output = memory_of(x, 4, elems, 0)});
+}

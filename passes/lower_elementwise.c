@@ -3,6 +3,7 @@
 
 #include "ir/eval.h"
 #include "passes/lower.h"
+#include "runtime/rounding.h"
 
 static void too_many_dims(Lower *lower, const Op *op) {
     lower->failed = true;
@@ -107,6 +108,25 @@ void lower_unary(Lower *lower, Op *op) {
 
 // ---- precisions
 
+// 8 bits to 8 bits by table, where a kernel does many bytes at once.
+static bool requantize_by_table(Lower *lower, const Walk *walk, const Quant *from, const Quant *to, Value *in, Value *out) {
+    static const char *const names[] = {"in", "out"};
+    KernelArgs args;
+    args_begin(&args, "table");
+    if (!walk_args(walk, &args, names)) return false;
+    const KernelInfo *kernel = choose_kernel(lower, "s8", "s8", &args);
+    if (!strcmp(kernel->isa, "generic")) return false;
+    uint8_t *table = arena_alloc(lower->arena, 256);
+    float m = rescale_multiplier(from->scale[0], to->scale[0]);
+    for (int q = -128; q < 128; q++) {
+        int32_t y = qn_requantize(q - from->zero_point[0], m, to->zero_point[0], to->storage_min, to->storage_max);
+        table[(q & 255) ^ lower->flip] = (uint8_t)(y ^ lower->flip);
+    }
+    Value *buffers[] = {in, buffer_weights(lower, ELEM_U8, table, 256, NULL), out};
+    emit_call(lower, kernel, &args, 3, buffers);
+    return true;
+}
+
 // walk's first strides are the input's.
 static void emit_quantize(Lower *lower, const Op *op, const Walk *walk, const Quant *from, const Quant *to, Value *in, Value *out) {
     static const char *const names[] = {"in", "out"};
@@ -116,6 +136,7 @@ static void emit_quantize(Lower *lower, const Op *op, const Walk *walk, const Qu
         too_many_dims(lower, op);
         return;
     }
+    if (from && to && requantize_by_table(lower, walk, from, to, in, out)) return;
     float scale = from && to ? rescale_multiplier(from->scale[0], to->scale[0]) : from ? from->scale[0] : to->scale[0];
     args_float(&args, "scale", scale);
     if (from) args_int(&args, "in_zp", from->zero_point[0]);

@@ -90,7 +90,18 @@ bool convert_add(Node *node) {
 bool convert_sub(Node *node) {
     return convert_binary(node, OP_sub);
 }
+// An integer times a constant 0 is 0, whatever it is: exporters keep unused inputs so.
+static bool is_integer_zero(const Node *node, int index) {
+    const Dense *dense = node_dense(node, index);
+    return dense && !elem_is_float(dense->type->elem) && dense_count(dense) == 1 && dense_i64(dense, 0) == 0;
+}
+
 bool convert_mul(Node *node) {
+    for (int i = 0; i < 2; i++) {
+        const Type *other = node_input_type(node, 1 - i);
+        if (is_integer_zero(node, i) && other && other->rank >= node_input_type(node, i)->rank)
+            return node_bind_dense(node, 0, dense_splat(node->importer->scratch, other, 0));
+    }
     return convert_binary(node, OP_mul);
 }
 bool convert_div(Node *node) {

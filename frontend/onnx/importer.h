@@ -8,6 +8,7 @@
 #pragma once
 #include "frontend/frontend.h"
 #include "ir/eval.h"
+#include "ir/map.h"
 #include "onnx/onnx.pb-c.h"
 
 // Sizes beyond these are taken for damage or malice, not for models.
@@ -26,10 +27,24 @@ typedef struct Symbol {
     Value *value;
     bool defined; // an input, initializer, or result of a node already converted
     bool broken;
-    bool named;          // a value in the module has its name
+    bool absent;         // an input of a function that its call leaves out
     bool is_output;      // of the graph
     struct Symbol *next; // of its hash bucket
 } Symbol;
+
+// The names of one graph. Those of the graph around it are seen too; a function sees its own only.
+typedef struct Scope {
+    size_t bucket_count;
+    Symbol **buckets;
+    struct Scope *outer;
+} Scope;
+
+// The call of a function whose nodes are being converted: its attributes are what theirs refer to.
+typedef struct Call {
+    const Onnx__NodeProto *proto;
+    const Onnx__FunctionProto *function;
+    const struct Call *outer;
+} Call;
 
 typedef struct {
     Module *module;
@@ -42,8 +57,11 @@ typedef struct {
     const char *path;
     Builder builder;
     int64_t opset;
-    size_t bucket_count;
-    Symbol **buckets;
+    Scope *scope;
+    Map *names; // of the module's values
+    const Onnx__ModelProto *model;
+    const Call *call;      // NULL in the model's own graph
+    int64_t inlined_nodes; // converted for bodies of loops, branches and functions
 } Importer;
 
 typedef struct {
@@ -72,6 +90,10 @@ const OnnxOp *onnx_op_find(const char *name);
 Onnx__ModelProto *onnx_unpack(Arena *scratch, Diag *diag, const char *path, const void *data,
                               size_t bytes);
 
+// Allocator functions of protobuf-c, over an arena.
+void *arena_allocate(void *arena, size_t bytes);
+void arena_release(void *arena, void *memory);
+
 // ---- tensors (tensor.c)
 
 bool elem_from_onnx(int data_type, Elem *elem);
@@ -94,7 +116,8 @@ int64_t dense_count(const Dense *dense);
 
 // ---- names (symbols.c)
 
-void symbols_init(Importer *importer, size_t expected);
+// Names go into a new scope from now on; `outer` is seen too.
+Scope *scope_enter(Importer *importer, size_t expected, Scope *outer);
 Symbol *symbol_find(const Importer *importer, const char *name);
 // A new one; NULL if the name is taken.
 Symbol *symbol_add(Importer *importer, const char *name);
@@ -109,6 +132,30 @@ Value *emit_constant(Importer *importer, const Dense *dense, bool owned, const c
 const char *take_name(const Node *node, int index);
 // Gives the value the tensor's own name, or, when another value has that, a name derived from it.
 void name_value(Importer *importer, Value *value, const char *name);
+
+// ---- graphs (graph.c)
+
+bool import_error(const Importer *importer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+bool is_onnx_domain(const char *domain);
+// Nodes in order. One that fails is reported and its results are marked.
+void convert_nodes(Importer *importer, size_t count, Onnx__NodeProto *const *nodes);
+// A stand-in of the type that the model states for the result of a node that failed; may be NULL.
+Value *stand_in(Importer *importer, const Symbol *symbol);
+// What an attribute of a function's node that refers to `name` stands for; NULL when absent.
+const Onnx__AttributeProto *call_attr(const Importer *importer, const char *name);
+
+// What goes into and comes out of a graph within another: one of both.
+typedef struct {
+    Value *value;
+    const Dense *dense;
+} Binding;
+bool binding_of_input(const Node *node, int index, Binding *binding);
+bool node_bind_binding(const Node *node, int index, Binding binding);
+Value *binding_value(const Node *node, Binding binding);
+// Converts the nodes of `graph` for `node`. False after a message.
+bool convert_graph(const Node *node, const Onnx__GraphProto *graph, int input_count,
+                   const Binding *inputs, int output_count, Binding *outputs);
 
 // ---- a node's inputs, attributes and outputs (node.c)
 

@@ -85,10 +85,10 @@ static bool walk_message(Walk *walk, const ProtobufCMessageDescriptor *message, 
     return true;
 }
 
-static void *allocate(void *arena, size_t bytes) {
+void *arena_allocate(void *arena, size_t bytes) {
     return arena_alloc(arena, bytes ? bytes : 1);
 }
-static void release(void *arena, void *memory) {
+void arena_release(void *arena, void *memory) {
     (void)arena;
     (void)memory;
 }
@@ -106,7 +106,7 @@ Onnx__ModelProto *onnx_unpack(Arena *scratch, Diag *diag, const char *path, cons
                    walk.fault, (size_t)(walk.at - walk.start), bytes);
         return NULL;
     }
-    ProtobufCAllocator allocator = {allocate, release, scratch};
+    ProtobufCAllocator allocator = {arena_allocate, arena_release, scratch};
     Onnx__ModelProto *model = onnx__model_proto__unpack(&allocator, bytes, data);
     if (!model) {
         diag_error(diag, loc,

@@ -176,6 +176,26 @@ bool convert_depth_to_space(Node *node) {
         emit_reshape(node, value, 4, (int64_t[]){s[0], depth, s[2] * block, s[3] * block}));
 }
 
+// C H block W block to (block block C) H W, or with mode CRD to (C block block) H W.
+bool convert_space_to_depth(Node *node) {
+    Value *input = node_input(node, 0);
+    if (!input)
+        return false;
+    int64_t block = node_int(node, "blocksize", 0);
+    const int64_t *s = input->type->shape;
+    if (input->type->rank != 4)
+        return node_error(node, "its input has %d dimensions, expected 4", input->type->rank);
+    if (block < 1 || block > 65536 || s[2] % block || s[3] % block)
+        return node_error(node, "blocksize %lld does not divide its height and width", (long long)block);
+    int64_t dims[4] = {s[0], s[1] * block * block, s[2] / block, s[3] / block};
+    int64_t split[6] = {s[0], s[1], dims[2], block, dims[3], block};
+    Value *value = emit_reshape(node, input, 6, split);
+    bool dcr = !strcmp(node_string(node, "mode", "DCR"), "DCR");
+    value =
+        emit_transpose(node, value, dcr ? (int[]){0, 3, 5, 1, 2, 4} : (int[]){0, 1, 3, 5, 2, 4});
+    return node_bind(node, 0, emit_reshape(node, value, 4, dims));
+}
+
 // ---- joining and repeating
 
 bool convert_concat(Node *node) {
@@ -446,6 +466,33 @@ bool convert_gather(Node *node) {
 
 // ---- padding
 
+// Where element `at` of a padded dimension comes from.
+static int64_t padded_source(const char *mode, int64_t at, int64_t size) {
+    if (!strcmp(mode, "edge") || size == 1)
+        return clamp_to(at, 0, size - 1);
+    int64_t period = strcmp(mode, "wrap") ? 2 * (size - 1) : size;
+    at = ((at % period) + period) % period;
+    return at < size ? at : period - at;
+}
+
+// Modes that repeat elements: a gather along each padded dimension.
+static Value *emit_repeated_pad(const Node *node, Value *input, const char *mode, const int64_t *low,
+                                const int64_t *high) {
+    for (int dim = 0; input && dim < input->type->rank; dim++) {
+        int64_t size = input->type->shape[dim], count = low[dim] + size + high[dim];
+        if (!low[dim] && !high[dim])
+            continue;
+        if (count < 0 || count > MAX_IMPORT_ELEMS || !size)
+            return node_error(node, "its padding does not fit dimension %d of %lld elements", dim, (long long)size), NULL;
+        int64_t *indices = ARENA_ARRAY(node->importer->scratch, int64_t, count + 1);
+        for (int64_t i = 0; i < count; i++)
+            indices[i] = padded_source(mode, i - low[dim], size);
+        Attr *attrs = attr_int(node->importer->arena, NULL, "axis", dim);
+        input = emit(node, OP_gather, 2, (Value *[]){input, emit_ints(node, (int)count, indices)}, attrs);
+    }
+    return input;
+}
+
 bool convert_pad(Node *node) {
     Value *input = node_input(node, 0);
     Ints pads, named;
@@ -455,8 +502,9 @@ bool convert_pad(Node *node) {
     if (!input)
         return false;
     int rank = input->type->rank;
-    if (strcmp(mode, "constant"))
-        return node_error(node, "mode '%s' is not supported; 'constant' is", mode);
+    bool repeats = !strcmp(mode, "reflect") || !strcmp(mode, "edge") || !strcmp(mode, "wrap");
+    if (!repeats && strcmp(mode, "constant"))
+        return node_error(node, "mode '%s' is not one of ONNX", mode);
     if (!node_ints_or_input(node, "pads", 1, &pads) || !node_scalar(node, 2, value, &value) ||
         !node_ints_or_input(node, "axes", 3, &named) || !node_axes(node, named, rank, axes))
         return false;
@@ -473,6 +521,8 @@ bool convert_pad(Node *node) {
     }
     if (none)
         return bind_same(node);
+    if (repeats)
+        return node_bind(node, 0, emit_repeated_pad(node, input, mode, low, high));
     Arena *arena = node->importer->arena;
     Attr *attrs = value != 0 ? attr_float(arena, NULL, "value", value) : NULL;
     attrs = attr_ints(arena, attr_ints(arena, attrs, "high", rank, high), "low", rank, low);

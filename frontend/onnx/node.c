@@ -23,7 +23,10 @@ int node_input_count(const Node *node) {
 }
 
 bool node_has_input(const Node *node, int index) {
-    return index >= 0 && index < node_input_count(node) && node->proto->input[index][0];
+    if (index < 0 || index >= node_input_count(node) || !node->proto->input[index][0])
+        return false;
+    const Symbol *symbol = symbol_find(node->importer, node->proto->input[index]);
+    return !symbol || !symbol->absent;
 }
 
 static Symbol *input_symbol(const Node *node, int index) {
@@ -75,8 +78,10 @@ bool node_scalar(const Node *node, int index, double fallback, double *value) {
 const Onnx__AttributeProto *node_attr(const Node *node, const char *name) {
     for (size_t i = 0; i < node->proto->n_attribute; i++) {
         const Onnx__AttributeProto *attr = node->proto->attribute[i];
-        if (attr->name && !strcmp(attr->name, name))
-            return attr;
+        if (!attr->name || strcmp(attr->name, name))
+            continue;
+        bool refers = attr->ref_attr_name && *attr->ref_attr_name;
+        return refers ? call_attr(node->importer, attr->ref_attr_name) : attr;
     }
     return NULL;
 }
@@ -174,7 +179,8 @@ static Symbol *output_symbol(const Node *node, int index) {
 // Another name for a value that has one. The name of a graph's output wins.
 static void bind_second_name(const Node *node, Value *value, Symbol *symbol) {
     Symbol *first = value->name ? symbol_find(node->importer, value->name) : NULL;
-    if (!value->def || !symbol->is_output || !first || first->is_output || symbol->named) {
+    if (!value->def || !symbol->is_output || !first || first->is_output ||
+        map_find(node->importer->names, symbol->name)) {
         value_add_alias(value, symbol->name);
         return;
     }

@@ -1,4 +1,5 @@
-// The names of a graph: a hash table from tensor name to what it stands for. Initializers are
+// The names of a graph: a hash table from tensor name to what it stands for, one for each graph
+// within another. Initializers are
 // decoded and become ops when something asks for them, so that what is folded away or transposed
 // leaves no copy behind.
 #include <string.h>
@@ -12,24 +13,35 @@ static size_t hash_text(const char *text) {
     return hash;
 }
 
-void symbols_init(Importer *importer, size_t expected) {
-    importer->bucket_count = 64;
-    while (importer->bucket_count < expected)
-        importer->bucket_count *= 2;
-    importer->buckets = ARENA_ARRAY(importer->scratch, Symbol *, importer->bucket_count);
+Scope *scope_enter(Importer *importer, size_t expected, Scope *outer) {
+    Scope *scope = ARENA_NEW(importer->scratch, Scope);
+    scope->bucket_count = 16;
+    while (scope->bucket_count < expected)
+        scope->bucket_count *= 2;
+    scope->buckets = ARENA_ARRAY(importer->scratch, Symbol *, scope->bucket_count);
+    scope->outer = outer;
+    return importer->scope = scope;
 }
 
-Symbol *symbol_find(const Importer *importer, const char *name) {
-    Symbol *symbol = importer->buckets[hash_text(name) & (importer->bucket_count - 1)];
+static Symbol *find_in(const Scope *scope, const char *name) {
+    Symbol *symbol = scope->buckets[hash_text(name) & (scope->bucket_count - 1)];
     while (symbol && strcmp(symbol->name, name) != 0)
         symbol = symbol->next;
     return symbol;
 }
 
+Symbol *symbol_find(const Importer *importer, const char *name) {
+    Symbol *symbol = NULL;
+    for (const Scope *scope = importer->scope; scope && !symbol; scope = scope->outer)
+        symbol = find_in(scope, name);
+    return symbol;
+}
+
 Symbol *symbol_add(Importer *importer, const char *name) {
-    if (symbol_find(importer, name))
+    Scope *scope = importer->scope;
+    if (find_in(scope, name))
         return NULL;
-    Symbol **bucket = &importer->buckets[hash_text(name) & (importer->bucket_count - 1)];
+    Symbol **bucket = &scope->buckets[hash_text(name) & (scope->bucket_count - 1)];
     Symbol *symbol = ARENA_NEW(importer->scratch, Symbol);
     *symbol = (Symbol){.name = name, .next = *bucket};
     return *bucket = symbol;
@@ -49,16 +61,12 @@ const Dense *symbol_dense(Importer *importer, Symbol *symbol) {
 }
 
 void name_value(Importer *importer, Value *value, const char *name) {
-    Symbol *symbol = symbol_find(importer, name);
     const char *own = name;
-    for (int i = 1; symbol && symbol->named; i++) {
+    for (int i = 1; map_find(importer->names, own); i++)
         own = arena_printf(importer->scratch, "%s_%d", name, i);
-        symbol = symbol_find(importer, own);
-    }
-    if (!symbol)
-        symbol = symbol_add(importer, own);
-    symbol->named = true;
-    value_put_name(value, arena_strdup(importer->arena, own));
+    own = arena_strdup(importer->arena, own);
+    *map_get(importer->names, own) = value;
+    value_put_name(value, own);
 }
 
 const char *take_name(const Node *node, int index) {
@@ -67,8 +75,8 @@ const char *take_name(const Node *node, int index) {
     Value *value = symbol ? symbol->value : NULL;
     if (!value || !value->def || value->uses || !value->name || strcmp(value->name, name))
         return name;
+    *map_get(node->importer->names, name) = NULL;
     value->name = NULL;
-    symbol->named = false;
     return name;
 }
 

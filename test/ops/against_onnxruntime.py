@@ -164,6 +164,40 @@ def layer_cases():
     yield Case("GroupNormalization", [numbers(2, 4, 3, 5)], [numbers(2), numbers(2)], num_groups=2)
 
 
+def recurrent_cases():
+    steps, batch, inputs, hidden = 4, 3, 5, 2
+    for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
+        for direction in ("forward", "reverse", "bidirectional"):
+            d = 2 if direction == "bidirectional" else 1
+            def held(*shape):
+                return random.uniform(-1, 1, shape).astype(np.float32)
+            x, lengths = held(steps, batch, inputs), np.array([4, 2, 3], np.int32)
+            weights, bias = [held(d, gates * hidden, inputs), held(d, gates * hidden, hidden)], held(d, 2 * gates * hidden)
+            shared = dict(hidden_size=hidden, direction=direction)
+            states = [held(d, batch, hidden)] * (2 if op == "LSTM" else 1)
+            yield Case(op, [x], weights, **shared)
+            yield Case(op, [x], weights + [bias, None] + states, **shared)
+            yield Case(op, [x], weights + [bias, lengths] + states, clip=0.5, **shared)
+            if op == "GRU":
+                yield Case(op, [x], weights + [bias], linear_before_reset=1, **shared)
+            if op == "LSTM":
+                yield Case(op, [x], weights + [bias, None] + states + [held(d, 3 * hidden)], **shared)
+            names = {"LSTM": ["HardSigmoid", "ScaledTanh", "Relu"], "GRU": ["HardSigmoid", "Affine"], "RNN": ["LeakyRelu"]}[op]
+            yield Case(op, [x], weights, activations=names * d, activation_alpha=[0.3] * d * len(names),
+                       activation_beta=[0.6] * d * len(names), **shared)
+
+
+def border_cases():
+    for mode in ("reflect", "edge", "wrap"):
+        for pads in ([0, 1, 2, 0, 2, 1], [1, 0, 3, 1, 1, 2]):
+            yield Case("Pad", [numbers(2, 3, 4)], [np.array(pads)], mode=mode)
+    yield Case("SpaceToDepth", [numbers(2, 3, 4, 6)], blocksize=2)
+    for mode in ("DCR", "CRD"):
+        yield Case("DepthToSpace", [numbers(2, 8, 3, 2)], blocksize=2, mode=mode)
+    for repeats in ([1, 2, 3], [2, 1, 1]):
+        yield Case("Tile", [numbers(2, 3, 4)], [np.array(repeats)])
+
+
 def norm_cases():
     parameters = [numbers(3), numbers(3), numbers(3), np.abs(numbers(3)) + 1]
     yield Case("BatchNormalization", [numbers(2, 3, 4, 5)], parameters)
@@ -239,7 +273,8 @@ def main():
     only = sys.argv[3] if len(sys.argv) > 3 else ""
     onnxruntime.set_default_logger_severity(4)
     generators = (conv_cases(), pool_cases(), product_cases(), elementwise_cases(), norm_cases(), move_cases(),
-                  transposed_cases(), other_rank_cases(), resize_cases(), layer_cases())
+                  transposed_cases(), other_rank_cases(), resize_cases(), layer_cases(),
+                  recurrent_cases(), border_cases())
     wanted = [(c, run_onnxruntime(c)) for c in itertools.chain(*generators) if c.name.startswith(only)]
     wanted = [(c, want) for c, want in wanted if want is not None]
     failed = 0

@@ -161,8 +161,18 @@ static bool array_fits(const Array *array, const Type *type) {
 static bool is_one_sample(const Array *array, const Type *type) {
     if (array_fits(array, type))
         return array->shape[0] == type->shape[0];
-    return type->rank >= 1 && type->shape[0] == 1 && array->rank == type->rank - 1 &&
+    if (type->rank == 0)
+        return array->rank == 0;
+    return type->shape[0] == 1 && array->rank == type->rank - 1 &&
            memcmp(array->shape, type->shape + 1, (size_t)array->rank * sizeof *type->shape) == 0;
+}
+
+// An input of no dimensions has none that could count samples.
+static bool has_scalar(const DatasetShape *shape) {
+    for (int i = 0; i < shape->input_count; i++)
+        if (shape->inputs[i].type->rank == 0)
+            return true;
+    return false;
 }
 
 static const Array *find_array(const ArrayFile *file, const DatasetShape *shape, int input) {
@@ -192,6 +202,7 @@ static bool find_arrays(const ArrayFile *file, const DatasetShape *shape, const 
                              shape->inputs[i].name ? shape->inputs[i].name : "");
         const Type *type = shape->inputs[i].type;
         bool as_first = array_fits(arrays[0], shape->inputs[0].type) == array_fits(arrays[i], type);
+        as_first |= has_scalar(shape);
         if (!as_first || (!array_fits(arrays[i], type) && !is_one_sample(arrays[i], type)))
             return shape_fault(fault, arrays[i], &shape->inputs[i]);
     }
@@ -206,7 +217,7 @@ static bool open_archive(Dataset *dataset, const char *path) {
     dataset->arrays = ARENA_ARRAY(dataset->arena, const Array *, shape->input_count);
     if (!find_arrays(&dataset->archive, shape, dataset->arrays, &fault))
         return fail(dataset, path, &fault);
-    if (!array_fits(dataset->arrays[0], shape->inputs[0].type)) { // one sample without the batch
+    if (has_scalar(shape) || !array_fits(dataset->arrays[0], shape->inputs[0].type)) { // one sample without the batch
         dataset->arrays = NULL;
         add_sample(dataset, path, base_name(path), -1);
         return true;

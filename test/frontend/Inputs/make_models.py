@@ -151,8 +151,8 @@ def moves():
     model("pad", [node("Pad", "x,pads,value,axes")], opset=18,
           constants=[ints("pads", 1, 2, 3, -1), tensor("value", 1), ints("axes", -1, 2)])
     model("pad_attributes", [node("Pad", "x", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=-1.0)], opset=9)
-    model("pad_reflect", [node("Pad", "x,pads", name="border", mode="reflect")],
-          constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)])
+    for mode in ("reflect", "edge", "wrap"):
+        model("pad_" + mode, [node("Pad", "x,pads", mode=mode)], x=(2, 3), opset=19, constants=[ints("pads", 0, 2, 0, 1)])
     model("slice", [node("Slice", "x,starts,ends,axes,steps")],
           constants=[ints("starts", -1, 1), ints("ends", -(2**63), 2**63 - 1), ints("axes", 2, -1),
                      ints("steps", -2, 1)])
@@ -168,6 +168,7 @@ def moves():
     model("dropout", [node("Relu", "x", "a"), node("Dropout", "a", "y,mask")])
     model("cast", [node("Cast", "x", to=TensorProto.INT32)], x=(2,))
     model("depth_to_space", [node("DepthToSpace", "x", blocksize=2, mode="CRD")], x=(1, 8, 2, 3))
+    model("space_to_depth", [node("SpaceToDepth", "x", blocksize=2)])
     scales = tensor("scales", [1, 1, 2, 3])
     model("resize", [node("Resize", "x,,scales", mode="nearest", coordinate_transformation_mode="asymmetric",
                           nearest_mode="floor")], constants=[scales])
@@ -177,6 +178,55 @@ def moves():
           constants=[tensor("roi", [0, 1.5]), ints("sizes", 4)])
     model("resize_mode", [node("Resize", "x,,,sizes", name="lens", mode="fisheye")], constants=[ints("sizes", 1, 2, 4, 2)])
     model("upsample", [node("Upsample", "x,scales", mode="nearest")], constants=[scales], opset=9)
+
+
+def graph(name, nodes, inputs, outputs, constants=()):
+    """A graph within a node: names without types."""
+    empty = helper.make_empty_tensor_value_info
+    return helper.make_graph(nodes, name, [empty(i) for i in inputs], [empty(o) for o in outputs], list(constants))
+
+
+def controls():
+    # Is the third dimension 4? It is: the else branch, with an op that is not supported, is never looked at.
+    model("if", [node("Shape", "x", "s", start=2, end=3), node("Equal", "s,four", "c"), node("Relu", "x", "r"),
+                 node("If", "c", then_branch=graph("yes", [node("Add", "r,one", "t")], [], ["t"], [tensor("one", 1)]),
+                      else_branch=graph("no", [node("Erf", "r", "t")], [], ["t"]))], constants=[ints("four", 4)])
+    model("if_unknown", [node("If", "c", name="fork", then_branch=graph("yes", [node("Relu", "x", "t")], [], ["t"]),
+                              else_branch=graph("no", [node("Tanh", "x", "t")], [], ["t"]))],
+          inputs=[info("x", [4]), info("c", [], TensorProto.BOOL)])
+    # Twice: h = h * x + i, each h kept.
+    body = graph("body", [node("Mul", "h,x", "p"), node("Cast", "i", "f", to=TensorProto.FLOAT), node("Add", "p,f", "q"),
+                          node("Identity", "q", "kept"), node("Identity", "go", "on")], ["i", "go", "h"], ["on", "q", "kept"])
+    model("loop", [node("Loop", "two,,x", "y,z", body=body)], x=(3,), constants=[tensor("two", 2, np.int64)], outputs=("y", "z"))
+    # Running sums of rows, from the last to the first.
+    body = graph("body", [node("Add", "h,row", "sum"), node("Identity", "sum", "out")], ["h", "row"], ["sum", "out"])
+    model("scan", [node("Scan", "h,x", "y,z", body=body, num_scan_inputs=1, scan_input_directions=[1])],
+          inputs=[info("h", [3]), info("x", [2, 3])], outputs=("y", "z"))
+    function_model()
+
+
+def function_model():
+    """A function of the model's own, with an attribute, called twice; its names are those of the graph too."""
+    slope = node("LeakyRelu", "x", "a")
+    reference = onnx.AttributeProto(name="alpha", type=onnx.AttributeProto.FLOAT, ref_attr_name="steep")
+    slope.attribute.append(reference)
+    twice = helper.make_function("local", "Bend", ["x", "bias"], ["y"], [slope, node("Add", "a,bias", "y")],
+                                 [helper.make_opsetid("", 17)], ["steep"])
+    nodes = [node("Bend", "x,c", "a", domain="local", steep=0.5), node("Bend", "a,x", "y", domain="local", steep=0.25)]
+    made = helper.make_graph(nodes, "function", [info("x", [2])], [helper.make_empty_tensor_value_info("y")],
+                             [tensor("c", [1, 2])])
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
+    onnx.save(helper.make_model(made, opset_imports=imports, ir_version=8, functions=[twice]),
+              os.path.join(FOLDER, "function.onnx"))
+
+
+def recurrences():
+    w, r, b = ramp("w", 1, 4, 2), ramp("r", 1, 4, 1), ramp("b", 1, 8)
+    model("lstm", [node("LSTM", "x,w,r,b", hidden_size=1)], x=(2, 1, 2), constants=[w, r, b])
+    model("gru", [node("GRU", "x,w,r", "y,h", hidden_size=1, direction="reverse", linear_before_reset=1)], x=(1, 1, 2),
+          constants=[ramp("w", 1, 3, 2), ramp("r", 1, 3, 1)], outputs=("h",))
+    model("rnn", [node("RNN", "x,w,r,,lengths", "y,h", hidden_size=1, activations=["Relu"])], x=(2, 2, 2),
+          constants=[ramp("w", 1, 1, 2), ramp("r", 1, 1, 1), tensor("lengths", [1, 2], np.int32)], outputs=("y", "h"))
 
 
 def constants():
@@ -208,7 +258,7 @@ def shapes_and_errors():
     model("input_with_initializer", [node("Add", "x,w")], inputs=[info("x", [2]), info("w", [2])],
           constants=[tensor("w", [1, 2])], opset=8)
     model("unsupported", [node("Erf", "x", "a", name="first"), node("Erf", "a", "b", name="second"),
-                          node("Pad", "b,pads", "c", name="behind", mode="edge"),
+                          node("Pad", "b,pads", "c", name="behind", mode="mirror"),
                           node("Fancy", "b", domain="com.example", name="fourth")],
           constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)], domains=("com.example",),
           stated=[info("b", [1, 2, 4, 4])])
@@ -235,5 +285,5 @@ def shapes_and_errors():
 
 
 os.makedirs(FOLDER, exist_ok=True)
-for make in (convolutions, products, pools, normalizations, activations, arithmetic, moves, constants, shapes_and_errors):
+for make in (convolutions, products, pools, normalizations, activations, arithmetic, moves, controls, recurrences, constants, shapes_and_errors):
     make()

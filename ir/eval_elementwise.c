@@ -117,16 +117,9 @@ static bool eval_unary(Diag *diag, const Op *op, const Tensor *input, Tensor *re
     return true;
 }
 
-#define UNARY(name)                                                                                              \
+#define UNARY(code, name, value)                                                                                 \
     bool eval_##name(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {          \
         return eval_unary(diag, op, operands[0], results[0]);                                                    \
     }
-UNARY(relu)
-UNARY(clip)
-UNARY(leaky_relu)
-UNARY(sigmoid)
-UNARY(hard_sigmoid)
-UNARY(hard_swish)
-UNARY(tanh)
-UNARY(exp)
-UNARY(sqrt)
+#include "runtime/unary.def"
+#undef UNARY

@@ -56,22 +56,25 @@ void lower_binary(Lower *lower, Op *op) {
 
 // ---- one operand
 
-static void unary_op(const Op *op, KernelArgs *args) {
-    int code = 0;
-    float alpha = 0, beta = 0;
+static int unary_code(const Op *op) {
     switch (op->kind) {
-    case OP_relu: code = QN_RELU; break;
-    case OP_clip: code = QN_CLIP; alpha = (float)as_clip(op).min; beta = (float)as_clip(op).max; break;
-    case OP_leaky_relu: code = QN_LEAKY_RELU; alpha = (float)as_leaky_relu(op).alpha; break;
-    case OP_sigmoid: code = QN_SIGMOID; break;
-    case OP_hard_sigmoid: code = QN_HARD_SIGMOID; alpha = (float)as_hard_sigmoid(op).alpha; beta = (float)as_hard_sigmoid(op).beta; break;
-    case OP_hard_swish: code = QN_HARD_SWISH; break;
-    case OP_tanh: code = QN_TANH; break;
-    case OP_exp: code = QN_EXP; break;
-    case OP_sqrt: code = QN_SQRT; break;
+#define UNARY(code, op, value) \
+    case OP_##op: return QN_##code;
+#include "runtime/unary.def"
+#undef UNARY
     default: BUG("%s has no unary kernel", op_info(op->kind)->full_name);
     }
-    args_int(args, "op", code);
+}
+
+static void unary_op(const Op *op, KernelArgs *args) {
+    float alpha = 0, beta = 0;
+    switch (op->kind) { // the attributes of those that have any
+    case OP_clip: alpha = (float)as_clip(op).min; beta = (float)as_clip(op).max; break;
+    case OP_leaky_relu: alpha = (float)as_leaky_relu(op).alpha; break;
+    case OP_hard_sigmoid: alpha = (float)as_hard_sigmoid(op).alpha; beta = (float)as_hard_sigmoid(op).beta; break;
+    default: break;
+    }
+    args_int(args, "op", unary_code(op));
     args_float(args, "alpha", alpha);
     args_float(args, "beta", beta);
 }

@@ -16,6 +16,11 @@ QN_INLINE uint32_t qn_bits_of_f32(float value) {
     return u.i;
 }
 
+QN_INLINE float qn_clamp(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
 // e^x = 2^n e^r, |r| <= ln(2) / 2. The power of two is applied in two halves, so that overflow gives infinity and
 // underflow a subnormal or 0; NaN stays NaN.
 QN_INLINE float qn_exp(float x) {

@@ -41,7 +41,12 @@
 
 // Operations of the families binary and unary, modes of pool2d, and element types of cast.
 enum { QN_ADD, QN_SUB, QN_MUL, QN_DIV };
-enum { QN_RELU, QN_CLIP, QN_LEAKY_RELU, QN_SIGMOID, QN_HARD_SIGMOID, QN_HARD_SWISH, QN_TANH, QN_EXP, QN_SQRT };
+enum {
+#define UNARY(code, op, value) QN_##code,
+#include "runtime/unary.def"
+#undef UNARY
+    QN_UNARY_COUNT
+};
 enum { QN_POOL_MAX, QN_POOL_AVERAGE };
 enum { QN_E_F32, QN_E_F64, QN_E_I64, QN_E_I32, QN_E_I16, QN_E_I8, QN_E_U8, QN_E_I1 };
 

@@ -96,16 +96,19 @@ static int bench_binary(const KernelInfo *row, Arena *arena, BenchCall *calls) {
 }
 
 static int bench_unary(Arena *arena, BenchCall *calls) {
-    static const struct { int op; const char *name; } ops[] = {
-        {QN_RELU, "relu"}, {QN_HARD_SWISH, "hard_swish"}, {QN_SIGMOID, "sigmoid"}, {QN_TANH, "tanh"}, {QN_EXP, "exp"}, {QN_SQRT, "sqrt"}};
+    static const char *const names[] = {
+#define UNARY(code, op, value) #op,
+#include "runtime/unary.def"
+#undef UNARY
+    };
     int count = 0;
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+    for (int op = 0; op < QN_UNARY_COUNT; op++) {
         struct qn_unary_args *a = ARENA_NEW(arena, struct qn_unary_args);
-        *a = (struct qn_unary_args){.rows = 56, .op = ops[i].op};
+        *a = (struct qn_unary_args){.rows = 56, .op = op};
         memcpy(a->shape, image_shape, sizeof a->shape);
         memcpy(a->in, image_strides, sizeof a->in);
         memcpy(a->out, image_strides, sizeof a->out);
-        call_add(calls, &count, ops[i].name, a, 8 * MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 2);
+        call_add(calls, &count, names[op], a, 8 * MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 2);
     }
     return count;
 }

@@ -2,11 +2,6 @@
 #include "runtime/float_math.h"
 #include "runtime/strided.h"
 
-QN_INLINE float qn_unary_generic_clamp(float y, float low, float high) {
-    y = y < low ? low : y;
-    return y > high ? high : y;
-}
-
 QN_INLINE void qn_unary_generic_block(const struct qn_unary_args *a, const float *in, ptrdiff_t stride,
                                       float *restrict block, int32_t n) {
     const float alpha = a->alpha, beta = a->beta;
@@ -16,15 +11,10 @@ QN_INLINE void qn_unary_generic_block(const struct qn_unary_args *a, const float
         block[i] = expression;           \
     }
     switch (a->op) {
-    case QN_RELU: QN_LOOP(x < 0.0f ? 0.0f : x) break;
-    case QN_CLIP: QN_LOOP(qn_unary_generic_clamp(x, alpha, beta)) break;
-    case QN_LEAKY_RELU: QN_LOOP(x < 0.0f ? alpha * x : x) break;
-    case QN_SIGMOID: QN_LOOP(qn_sigmoid(x)) break;
-    case QN_HARD_SIGMOID: QN_LOOP(qn_unary_generic_clamp(alpha * x + beta, 0.0f, 1.0f)) break;
-    case QN_HARD_SWISH: QN_LOOP(x * qn_unary_generic_clamp(x / 6.0f + 0.5f, 0.0f, 1.0f)) break;
-    case QN_TANH: QN_LOOP(qn_tanh(x)) break;
-    case QN_EXP: QN_LOOP(qn_exp(x)) break;
-    case QN_SQRT: QN_LOOP(qn_sqrt(x)) break;
+#define UNARY(code, op, value) \
+    case QN_##code: QN_LOOP(value) break;
+#include "runtime/unary.def"
+#undef UNARY
     }
 #undef QN_LOOP
 }

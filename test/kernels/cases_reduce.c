@@ -92,7 +92,7 @@ static double pool_value(const struct qn_pool2d_args *a, const void *in, size_t 
 // One element of the result as a stored value; *bound as in a Call.
 static double naive_pool(const struct qn_pool2d_args *a, const float *multipliers, const void *in, const Image *image, int n,
                          int y, int x, int c, bool is_f32, float *bound) {
-    double best = is_f32 ? -INFINITY : -128, sum = 0, size = 0;
+    double best = is_f32 ? -INFINITY : a->lo, sum = 0, size = 0;
     int inside = 0, inside_padded = 0;
     for (int ky = 0; ky < a->kernel_h; ky++)
         for (int kx = 0; kx < a->kernel_w; kx++) {

@@ -27,7 +27,7 @@ QN_INLINE int32_t qn_pool2d_generic_count(const struct qn_pool2d_args *a, int32_
 QN_INLINE void qn_pool2d_generic_max_s8(const struct qn_pool2d_args *a, const uint8_t *in, uint8_t *out, int32_t n,
                                         int32_t y0, int32_t x0, struct qn_pool_range v, struct qn_pool_range h) {
     int8_t best[QN_POOL_BLOCK];
-    for (int32_t j = 0; j < n; j++) best[j] = -128;
+    for (int32_t j = 0; j < n; j++) best[j] = (int8_t)a->lo;
     for (int32_t i = v.from; i < v.to; i++)
         for (int32_t k = h.from; k < h.to; k++) {
             const uint8_t *p = in + (ptrdiff_t)(y0 + i * a->dilation_h) * a->in_row +
@@ -92,7 +92,7 @@ QN_INLINE void qn_pool2d_generic_block_f32(const struct qn_pool2d_args *a, const
             const float *p = in + (ptrdiff_t)(y0 + i * a->dilation_h) * a->in_row +
                              (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_c;
             if (a->mode == QN_POOL_MAX)
-                for (int32_t j = 0; j < n; j++) acc[j] = p[j] < acc[j] ? acc[j] : p[j];
+                for (int32_t j = 0; j < n; j++) acc[j] = ((p[j] > acc[j]) | (p[j] != p[j])) ? p[j] : acc[j]; // NaN stays
             else
                 for (int32_t j = 0; j < n; j++) acc[j] += p[j];
         }

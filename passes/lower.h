@@ -52,7 +52,9 @@ void emit_kernel(Lower *lower, const char *operands, const char *result, const K
 typedef struct { int rank, count; int64_t shape[MAX_RANK], strides[3][MAX_RANK]; } Walk;
 // Over the shape of `shape`, with one set of strides for each of `count` buffers (broadcasting from the right).
 Walk walk_new(const Type *shape, int count, const Type *const *buffers);
-// Sets rows, shape and the named stride fields.
+// Leaves out dimensions of 1, and joins neighbours that are walked alike by every buffer.
+void walk_merge(Walk *walk);
+// Sets rows, shape and the named stride fields; false where more than 5 dimensions remain.
 bool walk_args(const Walk *walk, KernelArgs *args, const char *const *names);
 void emit_copy(Lower *lower, const Walk *walk, int elem_bytes, int32_t flip, Value *from, Value *to);
 
@@ -78,6 +80,7 @@ void lower_quantize(Lower *lower, Op *op); // quantize, dequantize, requantize
 void lower_fake_quant(Lower *lower, Op *op);
 void lower_reshape(Lower *lower, Op *op);
 void lower_transpose(Lower *lower, Op *op);
+void copy_transposed(Lower *lower, const Op *op);
 bool only_quantized_uses(const Value *value); // a transpose that its quantize ops read through
 void lower_slice(Lower *lower, Op *op);
 void lower_pad(Lower *lower, Op *op);

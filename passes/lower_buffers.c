@@ -236,7 +236,7 @@ static void remove_dim(Walk *walk, int at) {
     walk->rank--;
 }
 
-static void merge_dims(Walk *walk) {
+void walk_merge(Walk *walk) {
     for (int i = walk->rank - 1; i >= 0; i--)
         if (walk->shape[i] == 1 && walk->rank > 1) remove_dim(walk, i);
     for (int i = walk->rank - 2; i >= 0; i--)
@@ -270,7 +270,7 @@ static void split_for_threads(Walk *walk) {
 bool walk_args(const Walk *original, KernelArgs *args, const char *const *names) {
     static const int place[6][5] = {{4}, {4}, {1, 4}, {1, 3, 4}, {0, 1, 3, 4}, {0, 1, 2, 3, 4}};
     Walk walk = *original;
-    merge_dims(&walk);
+    walk_merge(&walk);
     split_for_threads(&walk);
     if (walk.rank > 5) return false;
     int64_t shape[5] = {1, 1, 1, 1, 1}, strides[3][5] = {{0}};

@@ -240,7 +240,7 @@ void lower_linear(Lower *lower, Op *op) {
     KernelArgs args;
     PackSource source;
     args_begin(&args, "linear");
-    args_int(&args, "rows", k ? type_elem_count(linear.input->type) / k : 0);
+    args_int(&args, "rows", n ? type_elem_count(linear.output->type) / n : 0);
     args_int(&args, "k", k);
     args_int(&args, "n", n);
     args_int(&args, "a_row", k);
@@ -260,28 +260,38 @@ void lower_linear(Lower *lower, Op *op) {
 
 // ---- matmul
 
-// Strides of the batch dimensions of an operand (the output's, right-aligned), 0 where it repeats.
-static void batch_strides(const Type *operand, const Type *output, int64_t out[4]) {
-    int64_t strides[MAX_RANK];
-    buffer_strides(operand, strides);
-    int batches = output->rank - 2;
-    for (int i = 0; i < 4; i++) {
-        int dim = i - (4 - batches), own = dim - (output->rank - operand->rank);
-        out[i] = dim < 0 || own < 0 || operand->shape[own] == 1 ? 0 : strides[own];
+// The batch dimensions of both operands (0 where one repeats), as few as they can be merged to.
+static Walk batch_walk(const Type *a, const Type *b, const Type *out) {
+    const Type *types[] = {a, b};
+    Walk walk = {.rank = out->rank - 2, .count = 2};
+    for (int i = 0; i < walk.rank; i++) walk.shape[i] = out->shape[i];
+    for (int k = 0; k < 2; k++) {
+        int64_t strides[MAX_RANK];
+        buffer_strides(types[k], strides); // of a tensor: dense
+        for (int i = 0; i < walk.rank; i++) {
+            int own = i - (out->rank - types[k]->rank);
+            walk.strides[k][i] = own < 0 || types[k]->shape[own] == 1 ? 0 : strides[own];
+        }
     }
+    walk_merge(&walk);
+    return walk;
 }
 
 void lower_matmul(Lower *lower, Op *op) {
     matmul_view matmul = as_matmul(op);
     const Type *ta = matmul.a->type, *tb = matmul.b->type, *out = matmul.output->type;
-    if (ta->rank < 2 || tb->rank < 2 || out->rank > 6) {
+    Walk walk = batch_walk(ta, tb, out);
+    if (walk.rank > 4) {
         lower->failed = true;
-        diag_error(lower->context->diag, op->loc, "matmul of ranks %d and %d is not supported", ta->rank, tb->rank);
+        diag_error(lower->context->diag, op->loc, "nn.matmul over more than 4 batch dimensions that can't be merged is not supported; reshape them");
         return;
     }
     int64_t m = ta->shape[ta->rank - 2], k = ta->shape[ta->rank - 1], n = tb->shape[tb->rank - 1];
-    int64_t batch[4] = {1, 1, 1, 1}, strides[4], rows = m;
-    for (int i = 0; i < out->rank - 2; i++) rows *= batch[4 - (out->rank - 2) + i] = out->shape[i];
+    int64_t batch[4] = {1, 1, 1, 1}, strides[2][4] = {{0}}, rows = m;
+    for (int i = 0, to = 4 - walk.rank; i < walk.rank; i++, to++) {
+        rows *= batch[to] = walk.shape[i];
+        for (int j = 0; j < 2; j++) strides[j][to] = walk.strides[j][i];
+    }
     Value *buffers[] = {operand_dense(lower, matmul.a), operand_dense(lower, matmul.b), result_buffer(lower, matmul.output)};
     KernelArgs args;
     args_begin(&args, "matmul");
@@ -294,10 +304,8 @@ void lower_matmul(Lower *lower, Op *op) {
     args_int(&args, "b_k", n);
     args_int(&args, "b_n", 1);
     args_ints(&args, "batch", 4, batch);
-    batch_strides(ta, out, strides);
-    args_ints(&args, "a_batch", 4, strides);
-    batch_strides(tb, out, strides);
-    args_ints(&args, "b_batch", 4, strides);
+    args_ints(&args, "a_batch", 4, strides[0]);
+    args_ints(&args, "b_batch", 4, strides[1]);
     args_float(&args, "min", -INFINITY);
     args_float(&args, "max", INFINITY);
     if (out->quant) {

@@ -5,10 +5,15 @@
 #include "passes/lower.h"
 #include "runtime/rounding.h"
 
-static void too_many_dims(Lower *lower, const Op *op) {
-    lower->failed = true;
-    diag_error(lower->context->diag, op->loc, "%s over more than 5 dimensions that can't be merged is not supported",
-               op_info(op->kind)->full_name);
+// A copy of `value` that is spread over the whole shape of a result: where a walk over operands that repeat along different
+// dimensions has more of them than a kernel takes.
+static Value *spread(Lower *lower, const Value *value, Value *buffer, const Type *result) {
+    const Type *type = type_with_shape(lower->arena, value->type, result->rank, result->shape);
+    Value *copy = buffer_alloc(lower, type, NULL, NULL);
+    const Type *types[] = {buffer->type, copy->type};
+    Walk walk = walk_new(type, 2, types);
+    emit_copy(lower, &walk, elem_bits(copy->type->elem) / 8, 0, buffer, copy);
+    return copy;
 }
 
 static void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
@@ -31,17 +36,13 @@ void lower_binary(Lower *lower, Op *op) {
     Value *a = operand_any(lower, op_operand(op, 0)), *b = operand_any(lower, op_operand(op, 1));
     Value *out = result_buffer(lower, &op->results[0]), *buffers[] = {a, b, out};
     const Type *types[] = {a->type, b->type, out->type}, *type = op->results[0].type;
-    if (!type->quant && type->elem != ELEM_F32) {
-        lower->failed = true;
-        diag_error(lower->context->diag, op->loc, "%s of %s has no kernel; cast to f32", op_info(op->kind)->full_name, elem_name(type->elem));
-        return;
-    }
     Walk walk = walk_new(type, 3, types);
     KernelArgs args;
     args_begin(&args, "binary");
     if (!walk_args(&walk, &args, names)) {
-        too_many_dims(lower, op);
-        return;
+        for (int i = 0; i < 2; i++) types[i] = (buffers[i] = spread(lower, op_operand(op, i), buffers[i], type))->type;
+        walk = walk_new(type, 3, types);
+        BUG_UNLESS(walk_args(&walk, &args, names), "a walk over dense buffers of one shape");
     }
     args_int(&args, "op", op->kind == OP_add ? QN_ADD : op->kind == OP_sub ? QN_SUB : op->kind == OP_mul ? QN_MUL : QN_DIV);
     if (type->quant) binary_i8_args(lower, op, &args);
@@ -95,10 +96,7 @@ void lower_unary(Lower *lower, Op *op) {
     Walk walk = walk_new(type, 2, types);
     KernelArgs args;
     args_begin(&args, type->quant ? "table" : "unary");
-    if (!walk_args(&walk, &args, names)) {
-        too_many_dims(lower, op);
-        return;
-    }
+    BUG_UNLESS(walk_args(&walk, &args, names), "a walk over buffers of one shape");
     if (type->quant) {
         Value *buffers[] = {in, table_buffer(lower, op), out};
         emit_kernel(lower, "s8", "s8", &args, 3, buffers);
@@ -131,14 +129,11 @@ static bool requantize_by_table(Lower *lower, const Walk *walk, const Quant *fro
 }
 
 // walk's first strides are the input's.
-static void emit_quantize(Lower *lower, const Op *op, const Walk *walk, const Quant *from, const Quant *to, Value *in, Value *out) {
+static void emit_quantize(Lower *lower, const Walk *walk, const Quant *from, const Quant *to, Value *in, Value *out) {
     static const char *const names[] = {"in", "out"};
     KernelArgs args;
     args_begin(&args, "quantize");
-    if (!walk_args(walk, &args, names)) {
-        too_many_dims(lower, op);
-        return;
-    }
+    BUG_UNLESS(walk_args(walk, &args, names), "a walk over more than 5 dimensions");
     if (from && to && requantize_by_table(lower, walk, from, to, in, out)) return;
     float scale = from && to ? rescale_multiplier(from->scale[0], to->scale[0]) : from ? from->scale[0] : to->scale[0];
     args_float(&args, "scale", scale);
@@ -162,7 +157,11 @@ static bool through_transpose(Lower *lower, Op *op, Walk *walk, Value **in) {
     int64_t strides[MAX_RANK];
     buffer_strides((*in)->type, strides);
     for (int i = 0; i < view.perm.count; i++) walk->strides[0][i] = strides[view.perm.data[i]];
-    return true;
+    Walk merged = *walk;
+    walk_merge(&merged);
+    if (merged.rank <= 5) return true;
+    copy_transposed(lower, transpose);
+    return false;
 }
 
 void lower_quantize(Lower *lower, Op *op) {
@@ -175,7 +174,7 @@ void lower_quantize(Lower *lower, Op *op) {
         types[0] = in->type;
         walk = walk_new(to, 2, types);
     }
-    emit_quantize(lower, op, &walk, from->quant, to->quant, in, out);
+    emit_quantize(lower, &walk, from->quant, to->quant, in, out);
 }
 
 void lower_fake_quant(Lower *lower, Op *op) {
@@ -187,9 +186,9 @@ void lower_fake_quant(Lower *lower, Op *op) {
     Value *middle = buffer_alloc(lower, type, NULL, NULL);
     const Type *first[] = {in->type, middle->type}, *second[] = {middle->type, out->type};
     Walk walk = walk_new(type, 2, first);
-    emit_quantize(lower, op, &walk, NULL, quant, in, middle);
+    emit_quantize(lower, &walk, NULL, quant, in, middle);
     walk = walk_new(type, 2, second);
-    emit_quantize(lower, op, &walk, quant, NULL, middle, out);
+    emit_quantize(lower, &walk, quant, NULL, middle, out);
 }
 
 void lower_concat(Lower *lower, Op *op) {
@@ -207,7 +206,7 @@ void lower_concat(Lower *lower, Op *op) {
         memcpy(walk.strides[1], strides, sizeof strides);
         Value *place = buffer_view(lower, out, out->type, at * strides[axis] * bytes);
         if (type->quant && !quant_equal(type->quant, input->type->quant))
-            emit_quantize(lower, op, &walk, input->type->quant, type->quant, in, place);
+            emit_quantize(lower, &walk, input->type->quant, type->quant, in, place);
         else emit_copy(lower, &walk, bytes, 0, in, place);
         at += input->type->shape[axis];
     }

@@ -59,7 +59,7 @@ static const Type *edge_type(const Lower *lower, const Type *tensor, Elem wanted
 static Value *edge(Lower *lower, OpKind kind, const Type *type, int index, const char *name) {
     Builder builder = {lower->to, NULL, {.name = name}};
     Op *op = op_new(&builder, kind, 0, NULL, 1, &type, attr_int(lower->arena, NULL, "index", index));
-    if (name) value_put_name(&op->results[0], name);
+    value_set_name(&op->results[0], name); // unique: a value may be input and output, or returned twice
     return &op->results[0];
 }
 
@@ -141,25 +141,34 @@ static void return_all(Func *func) {
     op_erase(ret);
 }
 
-static bool lower_ops(Lower *lower) {
+static bool lower_op(Lower *lower, Op *op) {
     const PassContext *context = lower->context;
+    LowerFn *fn = lowering_of(op);
+    if (!fn)
+        return diag_error(context->diag, op->loc, "%s can't be lowered to target %s", op_info(op->kind)->full_name, context->target->name);
+    if (!types_have_kernels(lower, op)) return false;
+    lower->loc = op->loc;
+    lower->loc.name = op->results[0].name ? op->results[0].name : op->loc.name;
+    const Op *before = lower->to->last;
+    explain_op(context, op);
+    // What has no elements needs no computing, only a place.
+    if (!type_elem_count(op->results[0].type) && op->kind != OP_reshape) result_buffer(lower, &op->results[0]);
+    else fn(lower, op);
+    explain_end(context, lower->to, before);
+    return !lower->failed;
+}
+
+// All that can't be lowered is reported: results of a refused op get a place that further ops may name.
+static bool lower_ops(Lower *lower) {
+    bool good = true;
     FOR_EACH_OP(lower->from, op) {
         if (op->kind == OP_constant || op->kind == OP_return) continue;
-        LowerFn *fn = lowering_of(op);
-        if (!fn) {
-            lower->failed = true;
-            diag_error(context->diag, op->loc, "%s can't be lowered to target %s", op_info(op->kind)->full_name, context->target->name);
-            continue;
-        }
-        if (!types_have_kernels(lower, op)) continue;
-        lower->loc = op->loc;
-        lower->loc.name = op->results[0].name ? op->results[0].name : op->loc.name;
-        const Op *before = lower->to->last;
-        explain_op(context, op);
-        fn(lower, op);
-        explain_end(context, lower->to, before);
+        lower->failed = false;
+        if (lower_op(lower, op)) continue;
+        good = false;
+        for (int i = 0; i < op->result_count; i++) result_buffer(lower, &op->results[i]);
     }
-    return !lower->failed;
+    return good;
 }
 
 bool lower_kn(Module *module, const PassContext *context) {

@@ -19,9 +19,8 @@ bool only_quantized_uses(const Value *value) {
     return true;
 }
 
-void lower_transpose(Lower *lower, Op *op) {
+void copy_transposed(Lower *lower, const Op *op) {
     transpose_view transpose = as_transpose(op);
-    if (only_quantized_uses(transpose.output)) return; // its quantize reads through it
     Value *in = operand_any(lower, transpose.input), *out = result_buffer(lower, transpose.output);
     int64_t strides[MAX_RANK];
     const Type *types[] = {out->type, out->type};
@@ -29,6 +28,10 @@ void lower_transpose(Lower *lower, Op *op) {
     buffer_strides(in->type, strides);
     for (int i = 0; i < transpose.perm.count; i++) walk.strides[0][i] = strides[transpose.perm.data[i]];
     emit_copy(lower, &walk, elem_bytes(out), 0, in, out);
+}
+
+void lower_transpose(Lower *lower, Op *op) {
+    if (!only_quantized_uses(&op->results[0])) copy_transposed(lower, op); // else its quantize reads through it
 }
 
 void lower_slice(Lower *lower, Op *op) {

@@ -129,8 +129,9 @@ void lower_reduce_mean(Lower *lower, Op *op) {
     reduce_mean_view reduce = as_reduce_mean(op);
     Value *in = operand_any(lower, reduce.input);
     IntList axes = reduce.axes;
-    Reduction r;
-    if (!reduction_of(in->type, axes, &r)) {
+    Reduction r = {1, 1, 1, type_elem_count(reduce.input->type), 0, 0, 0};
+    if (!axes.count) in = operand_dense(lower, reduce.input); // each element the mean of itself
+    else if (!reduction_of(in->type, axes, &r)) {
         in = axes_to_the_end(lower, in, reduce.input->type, &axes);
         BUG_UNLESS(reduction_of(in->type, axes, &r), "reduction of a transposed copy");
     }

@@ -136,20 +136,6 @@ static const void *elements(const Lower *lower, const Value *value) {
     return data;
 }
 
-// |acc * m| < 2^31 for every channel and every input.
-static bool is_bounded(const PackSource *source, int32_t in_zp, int32_t weight_zp) {
-    int64_t each = source->kernel_h * source->kernel_w * source->in_c;
-    int reach = in_zp < 0 ? 127 - in_zp : in_zp + 128;
-    const int8_t *w = source->weight;
-    for (int64_t c = 0; c < source->out_c; c++) {
-        int64_t sum = 0;
-        for (int64_t i = 0; i < each; i++) sum += labs((long)w[c * each + i] - weight_zp);
-        double largest = (double)sum * reach + (source->bias_i32 ? fabs((double)source->bias_i32[c]) : 0);
-        if (largest * source->multiplier[c] >= 2147483000.0) return false;
-    }
-    return true;
-}
-
 static void source_of(const Lower *lower, const Op *op, const KernelArgs *args, PackSource *source) {
     const Type *w = op_operand(op, 1)->type;
     bool image = w->rank == 4;
@@ -200,7 +186,7 @@ static void bound(KernelArgs *args, const Op *op, const PackSource *source) {
     if (!source->multiplier) return;
     args_int(args, "weight_zp", weight_zero(op));
     bool known = source->weight && (source->bias_i32 || !op_operand(op, 2));
-    if (known) args_int(args, "bounded", is_bounded(source, zero_of(op_operand(op, 0)), weight_zero(op)));
+    if (known) args_int(args, "bounded", pack_bounded(source, args));
 }
 
 void lower_conv2d(Lower *lower, Op *op) {

@@ -3,6 +3,8 @@
 // layout holds is zero, so that a kernel may compute on it.
 #include "passes/pack.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // Allocates the results, zeroed: `channels` biases, and multipliers where the source has them.
@@ -130,6 +132,40 @@ static void pack_vnni_depthwise(Arena *arena, const PackSource *source, Packed *
         for (int64_t y = 0; y < kh; y++)
             for (int64_t x = 0; x < kw; x++) to[(x * groups + y / 4) * size * 4 + y % 4] = from[y * kw + x];
     }
+}
+
+// ---- how far accumulators go
+
+// The float whose bits are those of 2^23 plus `acc`.
+static double shifted(double acc) {
+    const int32_t bits = 0x4B000000 + (int32_t)acc;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return (double)value;
+}
+
+// One channel whose accumulator is at most `largest` in size. What reaches 2^23 must exceed every clamp.
+static int channel_bounded(double largest, double m) {
+    if (largest * m >= 2147483000.0) return 0;
+    if (largest >= 0x1p28 || m >= 128) return 1;
+    if (largest < 0x1p23) return 2;
+    return m >= 0x1p-14 && shifted(largest) * m < 2147483000.0 ? 2 : 1;
+}
+
+int pack_bounded(const PackSource *source, const KernelArgs *args) {
+    const int64_t taps = source->kernel_h * source->kernel_w * source->in_c;
+    const int32_t in_zp = args_get(args, "in_zp"), weight_zp = args_get(args, "weight_zp");
+    const int reach = in_zp < 0 ? 127 - in_zp : in_zp + 128;
+    const int8_t *w = source->weight;
+    int level = args_get(args, "lo") >= args_get(args, "out_zp") ? 2 : 1;
+    for (int64_t o = 0; o < source->out_c; o++) {
+        int64_t sum = 0;
+        for (int64_t i = 0; i < taps; i++) sum += labs((long)w[o * taps + i] - weight_zp);
+        const double bias = source->bias_i32 ? fabs((double)source->bias_i32[o]) : 0;
+        const int own = channel_bounded((double)sum * reach + bias, (double)source->multiplier[o]);
+        if (own < level) level = own;
+    }
+    return level;
 }
 
 // ---- the table

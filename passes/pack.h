@@ -21,3 +21,6 @@ typedef struct {
 
 typedef void PackFn(Arena *arena, const PackSource *source, Packed *packed);
 PackFn *pack_find(const char *packing); // NULL for an unknown one
+
+// The layer's `bounded` (families.def), proven from its weights, biases and multipliers.
+int pack_bounded(const PackSource *source, const KernelArgs *args);

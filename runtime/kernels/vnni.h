@@ -16,9 +16,20 @@ QN_INLINE __m512i vnni_broadcast(const uint8_t *p) {
     return _mm512_set1_epi32(word);
 }
 
+// What accumulators start from: the bias, where `bounded` is 2 (families.def) with the bits of 2^23 added.
+enum { VNNI_SHIFT = 0x4B000000 };
+QN_INLINE __m512i vnni_start(const int32_t *bias, int32_t bounded) {
+    const __m512i b = _mm512_loadu_si512(bias);
+    return bounded == 2 ? _mm512_add_epi32(b, _mm512_set1_epi32(VNNI_SHIFT)) : b;
+}
+
 // rne(acc * m). The conversion gives INT32_MIN for what does not fit, which is wrong only above: hence the minimum,
 // where the products are not known to be small.
 QN_INLINE __m512i vnni_scale(__m512i acc, __m512 m, const struct vnni_quant *q) {
+    if (q->bounded == 2) {
+        const __m512 shift = _mm512_mul_ps(m, _mm512_set1_ps(-8388608.0f));
+        return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_castsi512_ps(acc), m, shift));
+    }
     __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), m);
     if (!q->bounded) y = _mm512_min_ps(y, _mm512_set1_ps(65536.0f));
     return _mm512_cvtps_epi32(y);
@@ -90,7 +101,7 @@ QN_INLINE void vnni_tile(const struct gemm *g, const uint8_t *in, const int8_t *
     __m512i acc[28];
     const int pixels = th * tw;
     QN_UNROLL for (int i = 0; i < pixels; i++)
-        QN_UNROLL for (int j = 0; j < nv; j++) acc[i * nv + j] = _mm512_loadu_si512(bias + j * 16);
+        QN_UNROLL for (int j = 0; j < nv; j++) acc[i * nv + j] = vnni_start(bias + j * 16, g->bounded);
     QN_NO_UNROLL for (int y = 0; y < g->segments_h; y++)
         QN_NO_UNROLL for (int x = 0; x < g->segments_w; x++) {
             const uint8_t *run = in + y * g->segment_row + x * g->segment_column;

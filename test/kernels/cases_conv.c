@@ -25,18 +25,27 @@ static bool row_is_f32(const Test *test) { return !strcmp(test->row->operands, "
 static int over_read(const Test *test) { return strcmp(test->row->isa, "generic") ? OVER_READ : 0; }
 
 // A bias that the accumulation bound allows: |b| + sum |w - w_zp| max |x - x_zp| < 2^31.
-static int32_t random_bias(Test *test, const Layer *layer, int o, int32_t in_zp) {
+// Usually at most `usual` in size.
+static int32_t random_bias(Test *test, const Layer *layer, int o, int32_t in_zp, int32_t usual, bool extreme) {
     const int reach = abs(-128 - in_zp) > abs(127 - in_zp) ? abs(-128 - in_zp) : abs(127 - in_zp);
     int64_t sum = 0;
     for (size_t i = 0; i < layer_depth(layer); i++)
         sum += (int64_t)abs(layer->weight_s8[(size_t)o * layer_depth(layer) + i] - layer->weight_zp) * reach;
     int64_t room = INT32_MAX - sum;
-    if (random_chance(test, 10)) return (int32_t)(random_chance(test, 50) ? room : -room);
-    if (room > 30000) room = 30000;
+    if (extreme && random_chance(test, 20)) return (int32_t)(random_chance(test, 50) ? room : -room);
+    if (room > usual) room = usual;
     return random_int(test, (int)-room, (int)room);
 }
 
-static void layer_fill(Test *test, Layer *layer, int32_t in_zp, bool bounded) {
+static PackSource layer_source(const Layer *layer, const KernelArgs *args) {
+    return (PackSource){
+        .out_c = layer->out_c, .kernel_h = layer->taps_h, .kernel_w = layer->taps_w, .in_c = layer->in_c,
+        .weight = layer->is_f32 ? (const void *)layer->weight_f32 : layer->weight_s8,
+        .bias_i32 = layer->bias_s32, .bias_f32 = layer->bias_f32, .multiplier = layer->multiplier, .args = args};
+}
+
+// Also chooses `bounded`, among what holds for the layer.
+static void layer_fill(Test *test, Layer *layer, struct qn_conv2d_args *a) {
     const size_t weights = layer_depth(layer) * layer->out_c;
     if (layer->is_f32) {
         layer->weight_f32 = random_floats(test, weights, -1, 1);
@@ -46,10 +55,17 @@ static void layer_fill(Test *test, Layer *layer, int32_t in_zp, bool bounded) {
     layer->weight_s8 = (int8_t *)random_bytes(test, weights);
     layer->bias_s32 = ARENA_ARRAY(test->arena, int32_t, layer->out_c);
     layer->multiplier = ARENA_ARRAY(test->arena, float, layer->out_c);
+    const bool extreme = random_chance(test, 40), below_one = random_chance(test, 60);
+    const int32_t usual = RANDOM_OF(test, 30000, 30000, 1 << 22, 1 << 24, 3 << 26);
     for (int o = 0; o < layer->out_c; o++) {
-        layer->bias_s32[o] = random_bias(test, layer, o, in_zp);
-        layer->multiplier[o] = random_multiplier(test, bounded);
+        layer->bias_s32[o] = random_bias(test, layer, o, a->in_zp, usual, extreme);
+        layer->multiplier[o] = random_multiplier(test, below_one);
     }
+    KernelArgs words;
+    args_begin(&words, "conv2d");
+    memcpy(words.words, a, (size_t)words.family->words * 4);
+    const PackSource source = layer_source(layer, &words);
+    a->bounded = random_int(test, 0, pack_bounded(&source, &words));
 }
 
 // The call's inputs 1, 2 and 3, packed.
@@ -57,10 +73,7 @@ static void layer_pack(Test *test, const Layer *layer, const void *args, Call *c
     KernelArgs words;
     args_begin(&words, test->row->family);
     memcpy(words.words, args, (size_t)words.family->words * 4);
-    const PackSource source = {
-        .out_c = layer->out_c, .kernel_h = layer->taps_h, .kernel_w = layer->taps_w, .in_c = layer->in_c,
-        .weight = layer->is_f32 ? (const void *)layer->weight_f32 : layer->weight_s8,
-        .bias_i32 = layer->bias_s32, .bias_f32 = layer->bias_f32, .multiplier = layer->multiplier, .args = &words};
+    const PackSource source = layer_source(layer, &words);
     Packed packed = {0};
     PackFn *pack = pack_find(test->row->packing);
     BUG_UNLESS(pack, "%s: unknown packing '%s'", test->row->symbol, test->row->packing);
@@ -164,8 +177,8 @@ static void quantization_random(Test *test, struct qn_conv2d_args *a) {
     a->out_zp = random_zero_point(test);
     a->weight_zp = random_chance(test, 80) ? 0 : random_int(test, -128, 127);
     a->flip = random_chance(test, 50) ? 0x80 : 0;
-    a->bounded = random_chance(test, 50);
     random_clamp(test, &a->lo, &a->hi);
+    if (random_chance(test, 50) && a->hi >= a->out_zp && a->lo < a->out_zp) a->lo = a->out_zp; // as activations do
 }
 
 // The rest of a convolution's case, once the arguments are drawn. struct qn_depthwise_args has the same fields.
@@ -178,7 +191,7 @@ static void run_conv(Test *test, struct qn_conv2d_args *a) {
     Image to = image_random(test, images, a->out_h, a->out_w, a->out_c);
     a->rows = images * a->out_h;
     a->in_row = from.row, a->in_image = from.image, a->out_row = to.row, a->out_image = to.image;
-    layer_fill(test, &layer, a->in_zp, a->bounded);
+    layer_fill(test, &layer, a);
     const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
     const void *before = random_bytes(test, to.elems * elem);
     void *expected = copy_bytes(test, before, to.elems * elem);
@@ -243,7 +256,7 @@ void case_linear(Test *test) {
                    .weight_zp = c.weight_zp};
     const size_t elem = layer.is_f32 ? 4 : 1;
     Image from = image_random(test, 1, c.in_h, 1, c.in_c), to = image_random(test, 1, c.out_h, 1, c.out_c);
-    layer_fill(test, &layer, c.in_zp, c.bounded);
+    layer_fill(test, &layer, &c);
     const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
     const void *before = random_bytes(test, to.elems * elem);
     void *expected = copy_bytes(test, before, to.elems * elem);

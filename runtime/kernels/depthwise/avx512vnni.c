@@ -19,6 +19,12 @@ QN_INLINE __m512i depthwise_vnni_load(const void *p, int half) {
     return half ? WIDE(_mm256_loadu_si256((const __m256i *)p)) : _mm512_loadu_si512(p);
 }
 
+QN_INLINE __m512i depthwise_vnni_start(const int32_t *bias, const struct vnni_quant *q, int half) {
+    if (!half) return vnni_start(bias, q->bounded);
+    const __m256i b = _mm256_loadu_si256((const __m256i *)bias);
+    return WIDE(q->bounded == 2 ? _mm256_add_epi32(b, _mm256_set1_epi32(VNNI_SHIFT)) : b);
+}
+
 QN_INLINE __m512i depthwise_vnni_dot(__m512i acc, __m512i a, __m512i b, int half) {
     return half ? WIDE(_mm256_dpbusd_epi32(HALF(acc), HALF(a), HALF(b))) : _mm512_dpbusd_epi32(acc, a, b);
 }
@@ -46,6 +52,10 @@ QN_INLINE depthwise_vnni_column depthwise_vnni_read(const uint8_t *in, int64_t r
 }
 
 QN_INLINE __m256i depthwise_vnni_scale_half(__m256i acc, __m256 m, const struct vnni_quant *q) {
+    if (q->bounded == 2) {
+        const __m256 shift = _mm256_mul_ps(m, _mm256_set1_ps(-8388608.0f));
+        return _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_castsi256_ps(acc), m, shift));
+    }
     __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), m);
     if (!q->bounded) y = _mm256_min_ps(y, _mm256_set1_ps(65536.0f));
     return _mm256_cvtps_epi32(y);
@@ -95,7 +105,7 @@ QN_INLINE void depthwise_vnni_row3(const struct depthwise_vnni *d, const uint8_t
     const int bytes = half ? 32 : 64;
     __m512i w[12], b[4];
     QN_UNROLL for (int i = 0; i < 12; i++) w[i] = depthwise_vnni_load(weight + i * bytes, half);
-    QN_UNROLL for (int j = 0; j < 4; j++) b[j] = depthwise_vnni_load(bias + j * bytes / 4, half);
+    QN_UNROLL for (int j = 0; j < 4; j++) b[j] = depthwise_vnni_start(bias + j * bytes / 4, &d->quant, half);
     depthwise_vnni_column c[3];
     c[0] = depthwise_vnni_read(in, d->in_row, 3, half);
     if (stride == 1) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, 3, half);
@@ -131,7 +141,7 @@ QN_INLINE void depthwise_vnni_block(const struct depthwise_vnni *d, const uint8_
         const int32_t y = p / d->width, x = p % d->width;
         const int8_t *w = weight;
         __m512i acc[4];
-        QN_UNROLL for (int j = 0; j < 4; j++) acc[j] = depthwise_vnni_load(bias + j * bytes / 4, half);
+        QN_UNROLL for (int j = 0; j < 4; j++) acc[j] = depthwise_vnni_start(bias + j * bytes / 4, &d->quant, half);
         QN_NO_UNROLL for (int kx = 0; kx < d->kernel_w; kx++)
             QN_NO_UNROLL for (int ky = 0; ky < d->kernel_h; ky += 4) {
                 const uint8_t *tap = in + y * d->row_step + ky * d->in_row + x * d->column_step + kx * d->in_column;

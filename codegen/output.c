@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "codegen/unfinished.h"
+
 static bool write_error(Diag *diag, const char *path, int error) {
     return diag_error(diag, loc_file(path), "cannot write: %s", strerror(error));
 }
@@ -43,6 +45,7 @@ bool output_write(Output *output, Arena *arena, const char *path, const void *da
         output->temporary = NULL;
         return write_error(diag, path, errno);
     }
+    unfinished_add(output->temporary);
     mode_t mask = umask(0);
     umask(mask);
     fchmod(descriptor, 0666 & ~mask);
@@ -61,11 +64,15 @@ bool output_commit(Output *output, Diag *diag) {
         output_abandon(output);
         return write_error(diag, output->path, error);
     }
+    unfinished_remove(output->temporary);
     output->temporary = NULL;
     return true;
 }
 
 void output_abandon(Output *output) {
-    if (output->temporary) unlink(output->temporary);
+    if (output->temporary) {
+        unlink(output->temporary);
+        unfinished_remove(output->temporary);
+    }
     output->temporary = NULL;
 }

@@ -88,7 +88,7 @@ static int plan_emit(Model *model, EmitOptions *emit) {
         emit->header_path = with_ending(model->arena, path, ".h");
     if (emit->header_path && strcmp(emit->header_path, path) == 0)
         return usage_error("-o %s: that is the name of the header that goes with it; give another ending", path);
-    return STATUS_DONE;
+    return check_not_input(options, path) || check_not_input(options, emit->header_path) ? STATUS_USAGE : STATUS_DONE;
 }
 
 static int check_types(const Model *model, Elem precision) {

@@ -1,46 +1,23 @@
-// Output files (written beside, then renamed), temporary folders, and the progress bar. What is unfinished is listed,
-// so that an interrupt or an abort leaves nothing behind.
+// Output files (written beside, then renamed), temporary folders, and the progress bar.
 #include "tools/files.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-// Paths to delete on the way out. Fixed storage, because a signal handler walks it.
-enum { MAX_UNFINISHED = 16, MAX_PATH_BYTES = 4096 };
-static struct {
-    volatile sig_atomic_t used;
-    char path[MAX_PATH_BYTES];
-} unfinished[MAX_UNFINISHED];
+#include "codegen/unfinished.h"
 
-static void list_unfinished(const char *path) {
-    for (int i = 0; i < MAX_UNFINISHED; i++)
-        if (!unfinished[i].used && strlen(path) < MAX_PATH_BYTES) {
-            strcpy(unfinished[i].path, path);
-            unfinished[i].used = 1;
-            return;
-        }
+bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static void unlist_unfinished(const char *path) {
-    for (int i = 0; i < MAX_UNFINISHED; i++)
-        if (unfinished[i].used && strcmp(unfinished[i].path, path) == 0)
-            unfinished[i].used = 0;
-}
-
-void files_remove_unfinished(void) {
-    for (int i = 0; i < MAX_UNFINISHED; i++)
-        if (unfinished[i].used) {
-            unlink(unfinished[i].path);
-            rmdir(unfinished[i].path);
-        }
-}
+void files_remove_unfinished(void) { unfinished_delete(); }
 
 bool output_open(OutputFile *output, const char *path, Diag *diag) {
     *output = (OutputFile){.path = path};
@@ -67,7 +44,7 @@ bool output_open(OutputFile *output, const char *path, Diag *diag) {
         free(output->temporary);
         return diag_error(diag, loc_file(path), "can't be written: %s", strerror(error));
     }
-    list_unfinished(output->temporary);
+    unfinished_add(output->temporary);
     return true;
 }
 
@@ -84,7 +61,7 @@ bool output_close(OutputFile *output, bool keep, Diag *diag) {
             written = false;
             unlink(output->temporary);
         }
-        unlist_unfinished(output->temporary);
+        unfinished_remove(output->temporary);
         free(output->temporary);
     }
     if (!written && keep)
@@ -99,7 +76,7 @@ char *temp_dir_new(Arena *arena, Diag *diag) {
         diag_error(diag, loc_file(dir), "no temporary folder can be made: %s", strerror(errno));
         return NULL;
     }
-    list_unfinished(dir);
+    unfinished_add(dir);
     return dir;
 }
 
@@ -112,7 +89,7 @@ void temp_dir_remove(const char *dir) {
         closedir(handle);
     }
     rmdir(dir);
-    unlist_unfinished(dir);
+    unfinished_remove(dir);
 }
 
 // ---- progress

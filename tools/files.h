@@ -20,6 +20,9 @@ bool output_close(OutputFile *output, bool keep, Diag *diag);
 char *temp_dir_new(Arena *arena, Diag *diag);
 void temp_dir_remove(const char *dir);
 
+// Both name one regular file that exists.
+bool same_file(const char *a, const char *b);
+
 // Removes what is still being written and temporary folders; callable from a signal handler.
 void files_remove_unfinished(void);
 

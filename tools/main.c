@@ -52,15 +52,23 @@ static void on_abort(int signal) {
     _exit(STATUS_BUG);
 }
 
-static void on_interrupt(int signal) {
+// Dies of the signal all the same, as its parent expects.
+static void on_interrupt(int number) {
     files_remove_unfinished();
-    _exit(128 + signal);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void handle_signals(void) {
+    static const int interrupts[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    signal(SIGABRT, on_abort);
+    for (size_t i = 0; i < sizeof interrupts / sizeof *interrupts; i++)
+        if (signal(interrupts[i], on_interrupt) == SIG_IGN)
+            signal(interrupts[i], SIG_IGN); // as under nohup
 }
 
 int main(int argc, char **argv) {
-    signal(SIGABRT, on_abort);
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
+    handle_signals();
     if (argc < 2) {
         print_usage(stderr);
         return STATUS_USAGE;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "codegen/unfinished.h"
 #include "runtime/pool.h"
 
 static bool compile_c(Arena *arena, Diag *diag, const char *cc, const char *source, const char *shared) {
@@ -20,6 +21,9 @@ static bool emit_shared(Native *native, Arena *arena, Diag *diag, const Module *
                         const char *dir, const char *name, const char *cc) {
     const char *shared = arena_printf(arena, "%s/%s.so", dir, name), *source = arena_printf(arena, "%s/%s.c", dir, name);
     EmitOptions emit = {.target = target, .name = name, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared};
+    unfinished_add(shared);
+    unfinished_add(source);
+    unfinished_add(arena_printf(arena, "%s/%s.h", dir, name));
     if (!emit_program(kn, &emit, diag, &native->facts))
         return false;
     if (cc && !compile_c(arena, diag, cc, source, shared))

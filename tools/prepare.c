@@ -115,6 +115,21 @@ int parse_precisions(const Options *options, Precisions *precisions) {
     return STATUS_DONE;
 }
 
+// The inputs that are read while the output is written, or that would be lost with it.
+int check_not_input(const Options *options, const char *path) {
+    const char *inputs[MAX_LIST + 8] = {options->positional_count ? options->positional[0] : NULL, options->data,
+                                        options->calibrate_on, options->calibration, options->qtable, options->labels};
+    int count = 6;
+    for (int i = 0; i < options->input.count; i++) {
+        const char *equals = strchr(options->input.items[i], '=');
+        inputs[count++] = equals ? equals + 1 : options->input.items[i];
+    }
+    for (int i = 0; path && i < count; i++)
+        if (inputs[i] && same_file(path, inputs[i]))
+            return usage_error("the output '%s' would replace the input of that name; name another with -o", path);
+    return STATUS_DONE;
+}
+
 int model_open(Model *model, const Options *options, int default_threads) {
     *model = (Model){.arena = arena_new(), .options = options, .path = options->positional[0]};
     model->diag = diag_new(model->arena, stderr);
@@ -135,7 +150,7 @@ int model_open(Model *model, const Options *options, int default_threads) {
     if (options->limit == 0 || options->calibrate_limit == 0)
         return usage_error("--limit: expected 1 or more");
     if (check_target(model) || check_isa(model) || check_preprocess("--preprocess", options->preprocess) ||
-        check_preprocess("--calibrate-preprocess", options->calibrate_preprocess) || check_quantize(options))
+        check_preprocess("--calibrate-preprocess", options->calibrate_preprocess) || check_quantize(options) || check_not_input(options, options->output))
         return STATUS_USAGE;
     ShapeOption *shapes = ARENA_ARRAY(model->arena, ShapeOption, options->shape.count + 1);
     for (int i = 0; i < options->shape.count; i++)

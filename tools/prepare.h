@@ -26,6 +26,8 @@ typedef struct {
 // Checks the options that name things (target, instruction set, shapes, preprocessing), before any work is done.
 // STATUS_DONE or STATUS_USAGE. `arena` and messages serve everything that follows.
 int model_open(Model *model, const Options *options, int default_threads);
+// An output of that path (NULL: none) would replace none of the inputs. STATUS_DONE or STATUS_USAGE.
+int check_not_input(const Options *options, const char *path);
 void model_close(Model *model);
 
 // Imports the model and runs pipeline "import"; reads the tables that the options name. False after a message.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "codegen/output.h"
+#include "codegen/unfinished.h"
 #include "runtime/entry.h"
 
 ProgramFacts program_facts(const Module *kn) {
@@ -70,7 +71,9 @@ static bool write_outputs(Arena *arena, const Steps *steps, const Interface *int
         ok = output_write(&header, arena, options->header_path, text, bytes, diag);
         free(text);
     }
+    unfinished_hold(); // both or none
     ok = ok && output_commit(&output, diag) && output_commit(&header, diag);
+    unfinished_release();
     output_abandon(&output);
     output_abandon(&header);
     return ok;

@@ -40,12 +40,14 @@ bool output_write(Output *output, Arena *arena, const char *path, const void *da
     output->final_path = arena_strdup(arena, real ? real : path);
     free(real);
     output->temporary = arena_printf(arena, "%s.XXXXXX", output->final_path);
-    int descriptor = mkstemp(output->temporary);
+    unfinished_hold();
+    int descriptor = mkstemp(output->temporary), cause = errno;
+    if (descriptor >= 0) unfinished_add(output->temporary);
+    unfinished_release();
     if (descriptor < 0) {
         output->temporary = NULL;
-        return write_error(diag, path, errno);
+        return write_error(diag, path, cause);
     }
-    unfinished_add(output->temporary);
     mode_t mask = umask(0);
     umask(mask);
     fchmod(descriptor, 0666 & ~mask);

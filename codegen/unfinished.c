@@ -28,6 +28,18 @@ void unfinished_remove(const char *path) {
     }
 }
 
+static void mask(int how) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(how, &set, NULL);
+}
+
+void unfinished_hold(void) { mask(SIG_BLOCK); }
+void unfinished_release(void) { mask(SIG_UNBLOCK); }
+
 void unfinished_delete(void) {
     for (int i = MAX_UNFINISHED - 1; i >= 0; i--)
         if (unfinished[i].used) {

@@ -5,5 +5,8 @@
 void unfinished_add(const char *path);
 // Takes a path off the list, and what lies below it.
 void unfinished_remove(const char *path);
+// Puts off signals that end the process, in this thread, while what is listed and what there is are not the same.
+void unfinished_hold(void);
+void unfinished_release(void);
 // Deletes what is listed, the latest first. May be called from a signal handler.
 void unfinished_delete(void);

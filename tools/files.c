@@ -38,13 +38,14 @@ bool output_open(OutputFile *output, const char *path, Diag *diag) {
     if (!output->temporary)
         return diag_error(diag, loc_file(path), "out of memory");
     snprintf(output->temporary, length, "%s.%ld.part", path, (long)getpid());
+    unfinished_add(output->temporary);
     output->file = fopen(output->temporary, "wb");
     if (!output->file) {
         int error = errno;
+        unfinished_remove(output->temporary);
         free(output->temporary);
         return diag_error(diag, loc_file(path), "can't be written: %s", strerror(error));
     }
-    unfinished_add(output->temporary);
     return true;
 }
 
@@ -72,11 +73,15 @@ bool output_close(OutputFile *output, bool keep, Diag *diag) {
 char *temp_dir_new(Arena *arena, Diag *diag) {
     const char *base = getenv("TMPDIR");
     char *dir = arena_printf(arena, "%s/qanat-XXXXXX", base && *base ? base : "/tmp");
-    if (!mkdtemp(dir)) {
-        diag_error(diag, loc_file(dir), "no temporary folder can be made: %s", strerror(errno));
+    unfinished_hold();
+    bool made = mkdtemp(dir) != NULL;
+    int cause = errno;
+    if (made) unfinished_add(dir);
+    unfinished_release();
+    if (!made) {
+        diag_error(diag, loc_file(dir), "no temporary folder can be made: %s", strerror(cause));
         return NULL;
     }
-    unfinished_add(dir);
     return dir;
 }
 

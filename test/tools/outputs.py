@@ -59,12 +59,13 @@ for number, command in ((signal.SIGTERM, ["compile", "model.onnx", "-o", "out.so
     start = time.monotonic()
     assert qanat_run(*command).returncode == 0
     whole = time.monotonic() - start
-    for share in (0.1, 0.3, 0.5, 0.8, 0.9):
+    for share in (0.2, 0.6, 0.9):
         for name in set(os.listdir(".")) & {"out.so", "out.h"}:
             os.remove(name)
         process = subprocess.Popen([qanat, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
         time.sleep(share * whole)
         process.send_signal(number)
         assert process.wait() in (0, -number), (number, process.returncode)
-        if process.returncode:
-            nothing_left((number, command, share))
+        if not process.returncode or {"out.so", "out.h"} <= set(os.listdir(".")):
+            continue  # done already
+        nothing_left((number, command, share))

@@ -31,6 +31,7 @@ static bool operand_fits(const Op *op, int index, const Type *type) {
     case OP_max_pool2d: return is_computed_on(type) || (type->quant && type->elem == ELEM_I8); // no scale takes part
     case OP_gather: return is_moved(type); // of the indices shape inference has made sure
     case OP_cast: return true;             // has a table of its own
+    case OP_resample: return index > 0 || is_computed_on(type); // indices and weights as shape inference has it
     default: return op_has(op, MOVES_DATA) ? is_moved(type) : is_computed_on(type);
     }
 }

@@ -135,12 +135,15 @@ bool convert_reciprocal(Node *node) {
 }
 
 // |x| = relu(x) + relu(-x)
-bool convert_abs(Node *node) {
-    Value *input = node_input(node, 0);
+Value *emit_absolute(const Node *node, Value *input) {
     Value *negated = emit_binary(node, OP_mul, input, emit_like(node, input, -1));
     Value *right = emit_unary(node, OP_relu, negated, NULL);
-    return node_bind(node, 0,
-                     emit_binary(node, OP_add, emit_unary(node, OP_relu, input, NULL), right));
+    return emit_binary(node, OP_add, emit_unary(node, OP_relu, input, NULL), right);
+}
+
+bool convert_abs(Node *node) {
+    Value *input = node_input(node, 0);
+    return input && node_bind(node, 0, emit_absolute(node, input));
 }
 
 // Constant exponents for which there is an exact form.

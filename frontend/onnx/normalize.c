@@ -145,3 +145,76 @@ bool convert_mean_variance_normalization(Node *node) {
     Value *value = emit_normalize(node, emit_transpose(node, input, perm), ints.count, axes, 1e-18, true);
     return node_bind(node, 0, emit_transpose(node, value, back));
 }
+
+// ---- LRN: x / (bias + alpha / size * the sum of squares over a window of channels) ^ beta
+
+// Powers in steps of a quarter, by square roots.
+static Value *emit_quarters(const Node *node, Value *value, double exponent) {
+    double quarters = exponent * 4;
+    Value *result = NULL;
+    if (!(quarters >= 1 && quarters <= 64) || quarters != (double)(int)quarters)
+        return node_error(node, "beta is %g, expected a multiple of 0.25 up to 16", exponent), NULL;
+    Value *part = value ? emit_unary(node, OP_sqrt, value, NULL) : NULL;
+    part = part && (int)quarters % 2 ? emit_unary(node, OP_sqrt, part, NULL) : part;
+    int left = (int)quarters % 2 ? (int)quarters : (int)quarters / 2;
+    for (int bit = 1; part && bit <= left; bit *= 2) {
+        if (left & bit)
+            result = result ? emit_binary(node, OP_mul, result, part) : part;
+        if (2 * bit <= left)
+            part = emit_binary(node, OP_mul, part, part);
+    }
+    return result;
+}
+
+// The sum over the window divided by its size, channels last: an average over an image of one channel.
+static Value *emit_window_mean(const Node *node, Value *last, int64_t size) {
+    Arena *arena = node->importer->arena;
+    const Type *type = last->type;
+    int64_t channels = type->shape[type->rank - 1], low = (size - 1) / 2, high = size - 1 - low;
+    Value *line = emit_reshape(node, last, 4, (int64_t[]){1, channels ? type_elem_count(type) / channels : 0, channels, 1});
+    Attr *attrs = attr_bool(arena, NULL, "count_include_pad", true);
+    attrs = attr_ints(arena, attrs, "pads", 4, (int64_t[]){0, low, 0, high});
+    attrs = attr_ints(arena, attrs, "kernel", 2, (int64_t[]){1, size});
+    line = line ? emit_unary(node, OP_avg_pool2d, line, attrs) : NULL;
+    return line ? emit_reshape(node, line, type->rank, type->shape) : NULL;
+}
+
+bool convert_lrn(Node *node) {
+    Value *input = node_input(node, 0);
+    int64_t size = node_int(node, "size", 0);
+    if (!input)
+        return false;
+    int rank = input->type->rank;
+    if (rank < 3 || rank > 5)
+        return node_error(node, "its input has %d dimensions, expected 3 to 5", rank);
+    if (size < 1 || size > MAX_FOLD_ELEMS)
+        return node_error(node, "size is %lld, expected at least 1", (long long)size);
+    Value *last = emit_to_nhwc(node, input), *square = last ? emit_binary(node, OP_mul, last, last) : NULL;
+    Value *mean = square ? emit_window_mean(node, square, size) : NULL;
+    mean = mean ? emit_binary(node, OP_mul, mean, emit_scalar(node, node_float(node, "alpha", 1e-4))) : NULL;
+    mean = mean ? emit_binary(node, OP_add, mean, emit_scalar(node, node_float(node, "bias", 1))) : NULL;
+    Value *divisor = emit_quarters(node, mean, node_float(node, "beta", 0.75));
+    Value *value = divisor ? emit_binary(node, OP_div, last, divisor) : NULL;
+    return value && node_bind_layout(node, value, emit_from_nhwc(node, value, rank));
+}
+
+// ---- LpNormalization: x / (sum of |x|^p along one axis)^(1/p), p 1 or 2; zeros stay zeros
+
+bool convert_lp_normalization(Node *node) {
+    Value *input = node_input(node, 0);
+    int64_t p = node_int(node, "p", 2);
+    int axis;
+    if (!input || !node_axis(node, node_int(node, "axis", -1), input->type->rank, &axis))
+        return false;
+    if (p != 1 && p != 2)
+        return node_error(node, "p is %lld, expected 1 or 2", (long long)p);
+    Arena *arena = node->importer->arena;
+    Value *size = p == 2 ? emit_binary(node, OP_mul, input, input) : emit_absolute(node, input);
+    Attr *attrs = attr_ints(arena, NULL, "axes", 1, (int64_t[]){axis});
+    Value *sum = size ? emit_unary(node, OP_reduce_mean, size, attrs) : NULL;
+    sum = sum ? emit_binary(node, OP_mul, sum, emit_scalar(node, (double)input->type->shape[axis])) : NULL;
+    if (p == 2)
+        sum = sum ? emit_unary(node, OP_sqrt, sum, NULL) : NULL;
+    sum = sum ? emit_unary(node, OP_clip, sum, attr_float(arena, NULL, "min", 1.17549435e-38)) : NULL;
+    return sum && node_bind(node, 0, emit_binary(node, OP_div, input, sum));
+}

@@ -187,6 +187,20 @@ def recurrent_cases():
                        activation_beta=[0.6] * d * len(names), **shared)
 
 
+def power_cases():
+    for size, beta in ((3, 0.75), (4, 0.5), (5, 1.0), (1, 0.25), (3, 1.75)):
+        for shape in ((2, 7, 3, 4), (1, 3, 2, 2)):
+            yield Case("LRN", [numbers(*shape)], size=size, beta=beta, alpha=0.3, bias=1.5)
+    for p, axis in ((1, 0), (2, 1), (2, -1)):
+        yield Case("LpNormalization", [numbers(2, 3, 4) + np.float32(0.25)], p=p, axis=axis)
+    for p, shape in itertools.product((1, 2), ((2, 3, 9), (2, 3, 7, 6), (1, 2, 5, 6, 4))):
+        spatial = len(shape) - 2
+        yield Case("LpPool", [numbers(*shape)], p=p, kernel_shape=[2] * spatial)
+        yield Case("LpPool", [numbers(*shape)], p=p, kernel_shape=[3] * spatial, strides=[2] * spatial, pads=[1] * 2 * spatial)
+        yield Case("LpPool", [numbers(*shape)], p=p, kernel_shape=[3] * spatial, strides=[3] * spatial, ceil_mode=1)
+        yield Case("GlobalLpPool", [numbers(*shape)], p=p)
+
+
 def border_cases():
     for mode in ("reflect", "edge", "wrap"):
         for pads in ([0, 1, 2, 0, 2, 1], [1, 0, 3, 1, 1, 2]):
@@ -274,7 +288,7 @@ def main():
     onnxruntime.set_default_logger_severity(4)
     generators = (conv_cases(), pool_cases(), product_cases(), elementwise_cases(), norm_cases(), move_cases(),
                   transposed_cases(), other_rank_cases(), resize_cases(), layer_cases(),
-                  recurrent_cases(), border_cases())
+                  recurrent_cases(), power_cases(), border_cases())
     wanted = [(c, run_onnxruntime(c)) for c in itertools.chain(*generators) if c.name.startswith(only)]
     wanted = [(c, want) for c, want in wanted if want is not None]
     failed = 0

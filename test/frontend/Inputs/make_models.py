@@ -106,6 +106,10 @@ def normalizations():
     model("layer_normalization", [node("LayerNormalization", "x,s,b", axis=-1)], x=(3, 2), constants=pair)
     model("rms_normalization", [node("RMSNormalization", "x,s")], x=(3, 2), constants=pair[:1], opset=23)
     model("group_normalization", [node("GroupNormalization", "x,s,b", num_groups=1)], constants=pair, opset=21)
+    model("lrn", [node("LRN", "x", size=3, alpha=0.5, beta=0.75, bias=2.0)], x=(1, 4, 2, 2))
+    model("lp_normalization", [node("LpNormalization", "x", axis=1, p=2)], x=(2, 3))
+    model("lp_pool", [node("LpPool", "x", kernel_shape=[2, 2], strides=[2, 2], p=2)])
+    model("global_lp_pool", [node("GlobalLpPool", "x", p=1)])
     model("mean_variance_normalization", [node("MeanVarianceNormalization", "x")])
 
 

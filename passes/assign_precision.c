@@ -3,6 +3,8 @@
 //
 // Ops are rewritten in order into new ops before the old ones. For every value of the float network there is at most
 // one float and one quantized form; either is made from the other when first asked for.
+#include <math.h>
+
 #include "ir/eval.h"
 #include "passes/explain.h"
 #include "passes/quantize.h"
@@ -170,12 +172,23 @@ static const char *take_name(Value *constant) {
     return name;
 }
 
+static bool are_finite(State *state, const Value *constant, const float *data, int64_t count) {
+    Loc loc = loc_file(state->func->module->file);
+    loc.name = constant->name;
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(data[i]))
+            return diag_error(state->context->diag, loc, "element %lld is %g: a constant that is not finite can't be quantized",
+                              (long long)i, (double)data[i]);
+    return true;
+}
+
 // conv2d and linear: weights and bias are constants, quantized here.
 static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant *output) {
     Arena *arena = state->arena, *scratch = state->context->scratch;
     Value *weight = op_operand(op, 1), *bias = op_operand(op, 2);
     const float *w = constant_f32(scratch, weight), *b = bias ? constant_f32(scratch, bias) : NULL;
     int64_t channels = weight->type->shape[0], count = type_elem_count(weight->type);
+    if (!are_finite(state, weight, w, count) || (b && !are_finite(state, bias, b, channels))) return NULL;
     int8_t *q = ARENA_ARRAY(arena, int8_t, count);
     int32_t *q_bias = ARENA_ARRAY(arena, int32_t, channels);
     const Quant *quant = weight_quant(arena, channels, channels ? count / channels : 0, w, b, input->type->quant, output,

@@ -48,7 +48,9 @@ static double row_ns(const Step *step) {
         double taps = arg(step, "kernel_h", 0) * arg(step, "kernel_w", 0);
         return arg(step, "out_w", 0) * arg(step, "out_c", 0) * taps / (generic ? 2 : 10);
     }
-    if (is_family(step, "reduce_mean")) return arg(step, "size_r", 0) * arg(step, "size_s", 0) * arg(step, "inner", 0) / 4;
+    if (is_family(step, "arg") || is_family(step, "cum_sum")) return arg(step, "size", 0);
+    if (is_family(step, "reduce_mean") || is_family(step, "reduce"))
+        return arg(step, "size_r", 0) * arg(step, "size_s", 0) * arg(step, "inner", 0) / 4;
     if (is_family(step, "softmax")) return arg(step, "size", 0) * 5;
     if (is_family(step, "gather")) return arg(step, "inner_bytes", 0) / 8;
     if (is_family(step, "halo")) return arg(step, "h", 0) * arg(step, "c", 0) / 4;

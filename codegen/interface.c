@@ -37,6 +37,11 @@ static bool interface_type(Elem elem, InterfaceTensor *tensor) {
     case ELEM_U8: case ELEM_I1: tensor->type = QN_U8, tensor->ctype = "uint8_t"; return true;
     case ELEM_I32: tensor->type = QN_I32, tensor->ctype = "int32_t"; return true;
     case ELEM_I64: tensor->type = QN_I64, tensor->ctype = "int64_t"; return true;
+    case ELEM_I16: tensor->type = QN_I16, tensor->ctype = "int16_t"; return true;
+    case ELEM_U16: tensor->type = QN_U16, tensor->ctype = "uint16_t"; return true;
+    case ELEM_U32: tensor->type = QN_U32, tensor->ctype = "uint32_t"; return true;
+    case ELEM_U64: tensor->type = QN_U64, tensor->ctype = "uint64_t"; return true;
+    case ELEM_F64: tensor->type = QN_F64, tensor->ctype = "double"; return true;
     default: return false;
     }
 }
@@ -51,7 +56,7 @@ static bool describe(Arena *arena, const Value *buffer, InterfaceTensor *list, i
     tensor->bytes = type_elem_count(type) * ((elem_bits(type->elem) + 7) / 8);
     if (!interface_type(type->elem, tensor))
         return diag_error(diag, (Loc){.file = NULL, .name = tensor->name},
-                          "an %s of type %s has no form in C; f32, i8, u8, i32, i64 and i1 have", kind, elem_name(type->elem));
+                          "an %s of type %s has no form in C; f32, f64, i1 and integers of 8 to 64 bits have", kind, elem_name(type->elem));
     if (type->quant && type->quant->axis < 0) {
         tensor->scale = type->quant->scale[0];
         tensor->zero_point = type->quant->zero_point[0];

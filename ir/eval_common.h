@@ -2,6 +2,7 @@
 // and finishing sums. Nothing here is fast but for hoisted index arithmetic; all of it is meant to be read.
 #pragma once
 #include "ir/eval.h"
+#include "runtime/real_math.h"
 #include "runtime/rounding.h"
 
 // Stored integers of an element; floats are truncated.
@@ -33,6 +34,13 @@ void walk_add_broadcast(Walk *walk, const Type *type);
 void walk_add(Walk *walk, int64_t offset, const int64_t *strides);
 void walk_next(Walk *walk);
 
+// A tensor seen as [outer, size, inner] around one axis; -1 is the last.
+typedef struct { int64_t outer, size, inner; } AxisView;
+AxisView axis_view(const Type *type, int64_t axis);
+// Strides that take an element of the input to the element of a reduction's result that it belongs to: 0 along `axes`.
+// Returns how many belong to each.
+int64_t reduction_strides(const Op *op, const Type *in, int64_t *strides);
+
 // ---- finishing a row of sums into results
 typedef struct {
     const Op *op;
@@ -48,7 +56,5 @@ bool finish_row(Diag *diag, const Finish *finish, const double *sums, int64_t fi
 // One result of quantized arithmetic; any storage of at most 16 bits.
 int32_t quantize_value(float value, float scale, int32_t zp, int32_t lo, int32_t hi);
 
-// ---- functions of one real number, by our own routines
-double exp_f64(double x);
-double tanh_f64(double x);
-double unary_f64(const Op *op, double x); // an op of trait TABLE, by its attributes
+// ---- functions of one real number, by the routines of runtime/real_math.h
+double unary_f64(const Op *op, double x); // an elementwise op of one operand, by its attributes

@@ -6,22 +6,75 @@
 
 // ---- two operands, broadcast
 
-static double binary_f64(OpKind kind, double a, double b) {
-    switch (kind) {
+// The rest of a / b, exactly; fmod is exact in IEEE arithmetic on every machine.
+static double mod_f64(const Op *op, double a, double b) {
+    double rest = fmod(a, b);
+    if (op_bool(op, "fmod")) return rest;
+    if (rest == 0) return copysign(0, b);
+    return (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+static double binary_f64(const Op *op, double a, double b) {
+    switch (op->kind) {
     case OP_add: return a + b;
     case OP_sub: return a - b;
     case OP_mul: return a * b;
-    default: return a / b;
+    case OP_div: return a / b;
+    case OP_min: return a < b || isnan(a) ? a : b;
+    case OP_max: return a > b || isnan(a) ? a : b;
+    case OP_pow: return qn_pow_f64(a, b);
+    case OP_mod: return mod_f64(op, a, b);
+    case OP_prelu: return a < 0 ? a * b : a;
+    case OP_equal: return a == b;
+    case OP_less: return a < b;
+    case OP_less_equal: return a <= b;
+    default: BUG("%s has no meaning on floats", op_info(op->kind)->full_name);
     }
 }
 
-// Integers wrap as two's complement does.
-static int64_t binary_i64(OpKind kind, int64_t a, int64_t b) {
-    switch (kind) {
-    case OP_add: return (int64_t)((uint64_t)a + (uint64_t)b);
-    case OP_sub: return (int64_t)((uint64_t)a - (uint64_t)b);
-    case OP_mul: return (int64_t)((uint64_t)a * (uint64_t)b);
-    default: return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+static int64_t pow_i64(int64_t a, int64_t b) {
+    if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 ? -1 : 1) : 0;
+    uint64_t power = (uint64_t)a, result = 1;
+    for (; b; b >>= 1, power *= power)
+        if (b & 1) result *= power;
+    return (int64_t)result;
+}
+
+// b is not 0. Unsigned 64-bit integers come as int64_t, and need their own comparison, quotient and rest.
+static int64_t mod_i64(const Op *op, int64_t a, int64_t b) {
+    int64_t rest = b == -1 ? 0 : a % b;
+    return rest && !op_bool(op, "fmod") && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+static int64_t shift_i64(const Op *op, int64_t a, int64_t b, int bits, bool is_signed) {
+    bool all = b < 0 || b >= bits;
+    if (op->kind == OP_shift_left) return all ? 0 : (int64_t)((uint64_t)a << b);
+    if (is_signed) return a >> (all ? 63 : b);
+    return all ? 0 : (int64_t)((uint64_t)a >> b);
+}
+
+// Integers wrap as two's complement does. `large`: unsigned 64 bits.
+static int64_t binary_i64(const Op *op, int64_t a, int64_t b, Elem elem) {
+    bool large = elem == ELEM_U64;
+    uint64_t ua = (uint64_t)a, ub = (uint64_t)b;
+    bool less = large ? ua < ub : a < b;
+    switch (op->kind) {
+    case OP_add: return (int64_t)(ua + ub);
+    case OP_sub: return (int64_t)(ua - ub);
+    case OP_mul: return (int64_t)(ua * ub);
+    case OP_div: return large ? (int64_t)(ua / ub) : b == -1 ? (int64_t)(0 - ua) : a / b;
+    case OP_min: return less ? a : b;
+    case OP_max: return less ? b : a;
+    case OP_pow: return pow_i64(a, b);
+    case OP_mod: return large ? (int64_t)(ua % ub) : mod_i64(op, a, b);
+    case OP_equal: return a == b;
+    case OP_less: return less;
+    case OP_less_equal: return less || a == b;
+    case OP_and: return a & b;
+    case OP_or: return a | b;
+    case OP_xor: return a ^ b;
+    case OP_shift_left: case OP_shift_right: return shift_i64(op, a, b, elem_bits(elem), elem_is_signed(elem));
+    default: BUG("%s has no meaning on integers", op_info(op->kind)->full_name);
     }
 }
 
@@ -29,8 +82,9 @@ static bool binary_integers(Diag *diag, const Op *op, Walk *walk, const Tensor *
                             const char *activation) {
     for (int64_t i = 0; i < walk->count; i++, walk_next(walk)) {
         int64_t x = tensor_i64(a, walk->offset[0]), y = tensor_i64(b, walk->offset[1]);
-        if (op->kind == OP_div && !y) return eval_fail(diag, op, "division of %lld by zero", (long long)x);
-        int64_t z = binary_i64(op->kind, x, y);
+        if ((op->kind == OP_div || op->kind == OP_mod) && !y)
+            return eval_fail(diag, op, "division of %lld by zero", (long long)x);
+        int64_t z = binary_i64(op, x, y, a->type->elem);
         if (strcmp(activation, "none") && z < 0) z = 0;
         if (!strcmp(activation, "relu6") && z > 6) z = 6;
         tensor_set_i64(out, i, z);
@@ -41,7 +95,7 @@ static bool binary_integers(Diag *diag, const Op *op, Walk *walk, const Tensor *
 static void binary_floats(const Op *op, Walk *walk, const Tensor *a, const Tensor *b, Tensor *out,
                           const Finish *finish) {
     for (int64_t i = 0; i < walk->count; i++, walk_next(walk)) {
-        double y = binary_f64(op->kind, tensor_f64(a, walk->offset[0]), tensor_f64(b, walk->offset[1]));
+        double y = binary_f64(op, tensor_f64(a, walk->offset[0]), tensor_f64(b, walk->offset[1]));
         tensor_set_f64(out, i, y < finish->min ? finish->min : y > finish->max ? finish->max : y);
     }
 }
@@ -54,9 +108,16 @@ static void binary_quantized(const Op *op, Walk *walk, const Tensor *a, const Te
     for (int64_t i = 0; i < walk->count; i++, walk_next(walk)) {
         int32_t x = (int32_t)tensor_i64(a, walk->offset[0]) - in_a->zero_point[0];
         int32_t y = (int32_t)tensor_i64(b, walk->offset[1]) - in_b->zero_point[0];
-        int32_t q = op->kind == OP_add   ? qn_add(x, a_m, y, b_m, f->zp, f->lo, f->hi)
-                    : op->kind == OP_sub ? qn_sub(x, a_m, y, b_m, f->zp, f->lo, f->hi)
-                                         : qn_mul(x, y, m, f->zp, f->lo, f->hi);
+        int32_t q = 0;
+        switch (op->kind) {
+        case OP_add: q = qn_add(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
+        case OP_sub: q = qn_sub(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
+        case OP_mul: q = qn_mul(x, y, m, f->zp, f->lo, f->hi); break;
+        case OP_min: q = qn_lesser(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
+        case OP_prelu: q = qn_prelu(x, a_m, y, m, f->zp, f->lo, f->hi); break;
+        case OP_max: q = qn_larger(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
+        default: BUG("%s has no quantized form", op_info(op->kind)->full_name);
+        }
         tensor_set_i64(out, i, q);
     }
 }
@@ -64,7 +125,8 @@ static void binary_quantized(const Op *op, Walk *walk, const Tensor *a, const Te
 static bool eval_binary(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
     const Tensor *a = operands[0], *b = operands[1];
     Tensor *out = results[0];
-    const char *activation = op->kind == OP_div ? "none" : op_string(op, "activation");
+    bool arithmetic = op->kind == OP_add || op->kind == OP_sub || op->kind == OP_mul;
+    const char *activation = arithmetic ? op_string(op, "activation") : "none";
     Finish finish = finish_new(op, out, activation);
     Walk walk;
     walk_begin(&walk, out->type->rank, out->type->shape);
@@ -72,37 +134,71 @@ static bool eval_binary(Diag *diag, const Op *op, const Tensor *const *operands,
     walk_add_broadcast(&walk, b->type);
     if (out->type->quant) {
         if (!b->type->quant) return eval_fail(diag, op, "one operand is quantized and the other is not");
-        if (op->kind == OP_mul && elem_bits(a->type->elem) + elem_bits(b->type->elem) > 24)
+        if ((op->kind == OP_mul || op->kind == OP_prelu) && elem_bits(a->type->elem) + elem_bits(b->type->elem) > 24)
             return eval_fail(diag, op, "products of %s and %s leave i32", elem_name(a->type->elem),
                              elem_name(b->type->elem));
         binary_quantized(op, &walk, a, b, out, &finish);
-    } else if (elem_is_float(out->type->elem)) {
+    } else if (elem_is_float(a->type->elem)) {
         binary_floats(op, &walk, a, b, out, &finish);
     } else
         return binary_integers(diag, op, &walk, a, b, out, activation);
     return true;
 }
 
-bool eval_add(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    return eval_binary(diag, op, operands, results);
-}
+#define BINARY(name)                                                                                             \
+    bool eval_##name(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {          \
+        return eval_binary(diag, op, operands, results);                                                         \
+    }
+BINARY(add)
+BINARY(sub)
+BINARY(mul)
+BINARY(div)
+BINARY(min)
+BINARY(max)
+BINARY(pow)
+BINARY(mod)
+BINARY(prelu)
+BINARY(equal)
+BINARY(less)
+BINARY(less_equal)
+BINARY(and)
+BINARY(or)
+BINARY(xor)
+BINARY(shift_left)
+BINARY(shift_right)
 
-bool eval_sub(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    return eval_binary(diag, op, operands, results);
-}
-
-bool eval_mul(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    return eval_binary(diag, op, operands, results);
-}
-
-bool eval_div(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    return eval_binary(diag, op, operands, results);
+bool eval_where(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag, (void)op;
+    const Type *out = results[0]->type;
+    Walk walk;
+    walk_begin(&walk, out->rank, out->shape);
+    for (int i = 0; i < 3; i++) walk_add_broadcast(&walk, operands[i]->type);
+    for (int64_t i = 0; i < walk.count; i++, walk_next(&walk)) {
+        int chosen = tensor_i64(operands[0], walk.offset[0]) ? 1 : 2;
+        copy_elems(results[0], i, operands[chosen], walk.offset[chosen], 1);
+    }
+    return true;
 }
 
 // ---- one operand: by table when quantized
 
+static int64_t unary_i64(const Op *op, int64_t x, Elem elem) {
+    bool negative = x < 0 && elem != ELEM_U64;
+    switch (op->kind) {
+    case OP_abs: return negative ? (int64_t)(0 - (uint64_t)x) : x;
+    case OP_neg: return (int64_t)(0 - (uint64_t)x);
+    case OP_sign: return negative ? -1 : x != 0;
+    case OP_not: return elem == ELEM_I1 ? !x : ~x;
+    default: BUG("%s has no meaning on integers", op_info(op->kind)->full_name);
+    }
+}
+
 static bool eval_unary(Diag *diag, const Op *op, const Tensor *input, Tensor *result) {
     int64_t count = type_elem_count(input->type);
+    if (!input->type->quant && !elem_is_float(input->type->elem)) {
+        for (int64_t i = 0; i < count; i++) tensor_set_i64(result, i, unary_i64(op, tensor_i64(input, i), input->type->elem));
+        return true;
+    }
     if (!result->type->quant) {
         for (int64_t i = 0; i < count; i++) tensor_set_f64(result, i, unary_f64(op, tensor_f64(input, i)));
         return true;
@@ -122,4 +218,7 @@ static bool eval_unary(Diag *diag, const Op *op, const Tensor *input, Tensor *re
         return eval_unary(diag, op, operands[0], results[0]);                                                    \
     }
 #include "runtime/unary.def"
+UNARY(NOT, not, )
+UNARY(IS_NAN, is_nan, )
+UNARY(IS_INF, is_inf, )
 #undef UNARY

@@ -3,10 +3,7 @@
 
 #include "ir/eval_common.h"
 
-// A tensor seen as [outer, size, inner] around one axis; -1 is the last.
-typedef struct { int64_t outer, size, inner; } AxisView;
-
-static AxisView axis_view(const Type *type, int64_t axis) {
+AxisView axis_view(const Type *type, int64_t axis) {
     AxisView view = {1, 1, 1};
     if (axis == -1) axis = type->rank - 1;
     for (int i = 0; i < type->rank; i++)
@@ -68,21 +65,57 @@ bool eval_normalize(Diag *diag, const Op *op, const Tensor *const *operands, Ten
 static void softmax_row(const double *values, Tensor *result, int64_t first, int64_t size, int64_t stride) {
     double max = -INFINITY, sum = 0;
     for (int64_t i = 0; i < size; i++) max = fmax(max, values[first + i * stride]);
-    for (int64_t i = 0; i < size; i++) sum += exp_f64(values[first + i * stride] - max);
+    for (int64_t i = 0; i < size; i++) sum += qn_exp_f64(values[first + i * stride] - max);
     for (int64_t i = 0; i < size; i++) {
         int64_t at = first + i * stride;
-        tensor_set_f64(result, at, exp_f64(values[at] - max) / sum);
+        tensor_set_f64(result, at, qn_exp_f64(values[at] - max) / sum);
     }
+}
+
+// As softmax_row, in logarithms.
+static void log_softmax_row(const double *values, Tensor *result, int64_t first, int64_t size, int64_t stride) {
+    double max = -INFINITY, sum = 0;
+    for (int64_t i = 0; i < size; i++) max = fmax(max, values[first + i * stride]);
+    for (int64_t i = 0; i < size; i++) sum += qn_exp_f64(values[first + i * stride] - max);
+    for (int64_t i = 0; i < size; i++) {
+        int64_t at = first + i * stride;
+        tensor_set_f64(result, at, values[at] - max - qn_log_f64(sum));
+    }
+}
+
+static void hardmax_row(const double *values, Tensor *result, int64_t first, int64_t size, int64_t stride) {
+    int64_t best = 0;
+    for (int64_t i = 0; i < size; i++) {
+        if (values[first + i * stride] > values[first + best * stride]) best = i;
+        tensor_set_f64(result, first + i * stride, 0);
+    }
+    if (size) tensor_set_f64(result, first + best * stride, 1);
+}
+
+typedef void RowFn(const double *values, Tensor *result, int64_t first, int64_t size, int64_t stride);
+
+static bool eval_rows(const Op *op, const Tensor *input, Tensor *result, RowFn *row) {
+    AxisView view = axis_view(input->type, op_int(op, "axis"));
+    Arena *scratch = arena_new();
+    const double *values = tensor_doubles(scratch, input);
+    for (int64_t o = 0; o < view.outer; o++)
+        for (int64_t i = 0; i < view.inner; i++)
+            row(values, result, o * view.size * view.inner + i, view.size, view.inner);
+    arena_free(scratch);
+    return true;
 }
 
 bool eval_softmax(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
     (void)diag;
-    AxisView view = axis_view(operands[0]->type, as_softmax(op).axis);
-    Arena *scratch = arena_new();
-    const double *values = tensor_doubles(scratch, operands[0]);
-    for (int64_t o = 0; o < view.outer; o++)
-        for (int64_t i = 0; i < view.inner; i++)
-            softmax_row(values, results[0], o * view.size * view.inner + i, view.size, view.inner);
-    arena_free(scratch);
-    return true;
+    return eval_rows(op, operands[0], results[0], softmax_row);
+}
+
+bool eval_log_softmax(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag;
+    return eval_rows(op, operands[0], results[0], log_softmax_row);
+}
+
+bool eval_hardmax(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag;
+    return eval_rows(op, operands[0], results[0], hardmax_row);
 }

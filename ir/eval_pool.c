@@ -1,4 +1,4 @@
-// The meaning of pooling and of means over axes.
+// The meaning of pooling.
 #include <math.h>
 #include <string.h>
 
@@ -117,45 +117,4 @@ bool eval_max_pool2d(Diag *diag, const Op *op, const Tensor *const *operands, Te
 
 bool eval_avg_pool2d(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
     return eval_pool(diag, op, operands[0], results[0]);
-}
-
-// Strides that take an element of the input to the sum it belongs to: 0 along reduced axes.
-static int64_t reduction_strides(const Op *op, const Type *in, int64_t *strides) {
-    IntList axes = op_ints(op, "axes");
-    bool reduced[MAX_RANK] = {0};
-    int64_t stride = 1, reduced_count = 1;
-    for (int i = 0; i < axes.count; i++) reduced[axes.data[i]] = true;
-    for (int i = in->rank - 1; i >= 0; i--) {
-        strides[i] = reduced[i] ? 0 : stride;
-        if (reduced[i]) reduced_count *= in->shape[i];
-        else stride *= in->shape[i];
-    }
-    return reduced_count;
-}
-
-bool eval_reduce_mean(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    const Tensor *input = operands[0];
-    const Type *out = results[0]->type;
-    int64_t strides[MAX_RANK], outs = type_elem_count(out);
-    int64_t count = reduction_strides(op, input->type, strides);
-    Arena *scratch = arena_new();
-    const double *values = tensor_centered(scratch, input);
-    double *sums = ARENA_ARRAY(scratch, double, outs);
-    Walk walk;
-    walk_begin(&walk, input->type->rank, input->type->shape);
-    walk_add(&walk, 0, strides);
-    for (int64_t i = 0; i < walk.count; i++, walk_next(&walk)) sums[walk.offset[0]] += values[i];
-    Finish finish = finish_new(op, results[0], "none");
-    bool is_float = elem_is_float(out->elem);
-    if (out->quant) {
-        float *m = ARENA_ARRAY(scratch, float, outs);
-        for (int64_t i = 0; i < outs; i++)
-            m[i] = mean_multiplier(input->type->quant->scale[0], out->quant->scale[0], count);
-        finish.multiplier = m;
-    } else
-        for (int64_t i = 0; i < outs; i++)
-            sums[i] = is_float ? sums[i] / (double)count : trunc(sums[i] / (double)count);
-    bool done = finish_row(diag, &finish, sums, 0, outs);
-    arena_free(scratch);
-    return done;
 }

@@ -20,6 +20,13 @@ static bool broadcast_shapes(const Type *a, const Type *b, int *rank, int64_t *s
     return true;
 }
 
+static bool has_activation(const Op *op) {
+    const OpInfo *info = op_info(op->kind);
+    for (int i = 0; i < info->attr_count; i++)
+        if (!strcmp(info->attrs[i].name, "activation")) return true;
+    return false;
+}
+
 bool infer_broadcast(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_tensors(diag, op, arena)) return false;
     const Type *a = op_operand(op, 0)->type, *b = op_operand(op, 1)->type;
@@ -27,7 +34,7 @@ bool infer_broadcast(Diag *diag, const Op *op, Arena *arena, const Type **result
         return infer_fail(diag, op, arena, "operands are %s and %s, expected one element type, or both quantized",
                           type_text(arena, a), type_text(arena, b));
     if (!check_per_tensor(diag, op, arena, a) || !check_per_tensor(diag, op, arena, b)) return false;
-    if (op->kind != OP_div) {
+    if (has_activation(op)) {
         const char *name = op_string(op, "activation");
         if (strcmp(name, "none") && strcmp(name, "relu") && strcmp(name, "relu6"))
             return infer_fail(diag, op, arena, "'activation' is \"%s\", expected \"none\", \"relu\" or \"relu6\"", name);
@@ -40,6 +47,37 @@ bool infer_broadcast(Diag *diag, const Op *op, Arena *arena, const Type **result
     return infer_computed(diag, op, arena, a, rank, shape, results);
 }
 
+// equal, less, less_equal: of plain tensors, to i1.
+bool infer_compare(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_broadcast(diag, op, arena, results)) return false;
+    if (op_operand(op, 0)->type->quant) return infer_fail(diag, op, arena, "operands are quantized; dequantize them");
+    results[0] = type_tensor(arena, ELEM_I1, results[0]->rank, results[0]->shape);
+    return true;
+}
+
+// is_nan, is_inf: as the input, to i1.
+bool infer_test(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    const Type *input = op_operand(op, 0)->type;
+    results[0] = type_tensor(arena, ELEM_I1, input->rank, input->shape);
+    return true;
+}
+
+bool infer_where(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    const Type *condition = op_operand(op, 0)->type, *a = op_operand(op, 1)->type, *b = op_operand(op, 2)->type;
+    if (a->quant || b->quant || a->elem != b->elem)
+        return infer_fail(diag, op, arena, "operands are %s and %s, expected one plain element type", type_text(arena, a),
+                          type_text(arena, b));
+    int rank;
+    int64_t shape[MAX_RANK];
+    if (!broadcast_shapes(a, b, &rank, shape) ||
+        !broadcast_shapes(condition, type_tensor(arena, a->elem, rank, shape), &rank, shape))
+        return infer_fail(diag, op, arena, "shapes %s, %s and %s do not broadcast", shape_text(arena, condition),
+                          shape_text(arena, a), shape_text(arena, b));
+    return infer_computed(diag, op, arena, a, rank, shape, results);
+}
+
 bool infer_same(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_tensors(diag, op, arena)) return false;
     const Type *input = op_operand(op, 0)->type;
@@ -47,6 +85,8 @@ bool infer_same(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (op->kind == OP_clip && !(op_float(op, "min") <= op_float(op, "max")))
         return infer_fail(diag, op, arena, "'min' is %g and 'max' is %g, expected min <= max", op_float(op, "min"),
                           op_float(op, "max"));
+    if (op->kind == OP_gelu && strcmp(op_string(op, "approximate"), "none") && strcmp(op_string(op, "approximate"), "tanh"))
+        return infer_fail(diag, op, arena, "'approximate' is \"%s\", expected \"none\" or \"tanh\"", op_string(op, "approximate"));
     return infer_computed(diag, op, arena, input, input->rank, input->shape, results);
 }
 
@@ -64,18 +104,21 @@ static bool check_batch_norm(Diag *diag, const Op *op, Arena *arena) {
     return true;
 }
 
-// batch_norm, softmax, fake_quant: the result is as the first operand.
+// 'axis', where -1 is the last.
+static bool check_along(Diag *diag, const Op *op, Arena *arena, const Type *input) {
+    int64_t axis = op_int(op, "axis");
+    return infer_axis(diag, op, arena, "axis", axis == -1 ? input->rank - 1 : axis, input->rank);
+}
+
+// batch_norm, softmax and its like, fake_quant: the result is as the first operand.
 bool infer_first(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_tensors(diag, op, arena)) return false;
     const Type *input = op_operand(op, 0)->type;
     if (input->quant || !elem_is_float(input->elem))
         return infer_fail(diag, op, arena, "input is %s, expected floats", type_text(arena, input));
     if (op->kind == OP_batch_norm && !check_batch_norm(diag, op, arena)) return false;
-    if (op->kind == OP_softmax) {
-        int64_t axis = op_int(op, "axis");
-        if (axis == -1) axis = input->rank - 1;
-        if (!infer_axis(diag, op, arena, "axis", axis, input->rank)) return false;
-    }
+    bool along = op->kind == OP_softmax || op->kind == OP_log_softmax || op->kind == OP_hardmax;
+    if (along && !check_along(diag, op, arena, input)) return false;
     if (op->kind == OP_fake_quant) {
         const Type *as = as_fake_quant(op).as;
         if (!as || !as->quant)
@@ -98,7 +141,7 @@ bool infer_reduce(Diag *diag, const Op *op, Arena *arena, const Type **results) 
         if (!infer_axis(diag, op, arena, "axes", axes.data[i], input->rank)) return false;
         if (i && axes.data[i] <= axes.data[i - 1])
             return infer_fail(diag, op, arena, "'axes' is %s, expected ascending", ints_text(arena, axes.count, axes.data));
-        if (!input->shape[axes.data[i]])
+        if (op->kind == OP_reduce_mean && !input->shape[axes.data[i]])
             return infer_fail(diag, op, arena, "mean over axis %lld, which has no elements", (long long)axes.data[i]);
         reduced[axes.data[i]] = true;
     }
@@ -106,7 +149,30 @@ bool infer_reduce(Diag *diag, const Op *op, Arena *arena, const Type **results) 
     int64_t shape[MAX_RANK];
     for (int i = 0; i < input->rank; i++)
         if (!reduced[i] || keep) shape[rank++] = reduced[i] ? 1 : input->shape[i];
+    if (op_has(op, MOVES_DATA)) return infer_moved(diag, op, arena, input, rank, shape, -1, results);
     return infer_computed(diag, op, arena, input, rank, shape, results);
+}
+
+// cum_sum: as the input, which is not quantized.
+bool infer_along(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    const Type *input = op_operand(op, 0)->type;
+    if (input->quant) return infer_fail(diag, op, arena, "input is %s; dequantize it", type_text(arena, input));
+    return check_along(diag, op, arena, input) && infer_computed(diag, op, arena, input, input->rank, input->shape, results);
+}
+
+// arg_max, arg_min
+bool infer_arg(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_along(diag, op, arena, results)) return false;
+    const Type *input = op_operand(op, 0)->type;
+    int64_t axis = op_int(op, "axis"), shape[MAX_RANK];
+    if (axis == -1) axis = input->rank - 1;
+    if (!input->shape[axis]) return infer_fail(diag, op, arena, "axis %lld has no elements", (long long)axis);
+    int rank = 0;
+    for (int i = 0; i < input->rank; i++)
+        if (i != axis || op_bool(op, "keep_dims")) shape[rank++] = i == axis ? 1 : input->shape[i];
+    results[0] = type_tensor(arena, ELEM_I64, rank, shape);
+    return true;
 }
 
 bool infer_cast(Diag *diag, const Op *op, Arena *arena, const Type **results) {

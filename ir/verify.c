@@ -62,7 +62,7 @@ static bool op_fault(const Op *op, Diag *diag, const char *text) {
 static bool is_integer(const Type *type) { return !type->quant && !elem_is_float(type->elem); }
 
 // Whether a value of `type` may stand where the row says `class`.
-static bool type_fits(const Op *op, const Type *type, const char *class) {
+static bool type_fits(const Type *type, const char *class) {
     if (type->kind == TYPE_NONE) return false;
     if (!strcmp(class, "BUFFER")) return type->kind == TYPE_BUFFER;
     if (!strcmp(class, "ANY")) return true;
@@ -70,14 +70,18 @@ static bool type_fits(const Op *op, const Type *type, const char *class) {
     if (!strcmp(class, "QUANT")) return type->quant != NULL;
     if (!strcmp(class, "INTEGER")) return is_integer(type) && (type->elem == ELEM_I32 || type->elem == ELEM_I64);
     if (!strcmp(class, "F32")) return !type->quant && elem_is_float(type->elem);
-    // FLOAT; elementwise arithmetic is also done on the integers that shapes are computed from.
-    return type->quant || elem_is_float(type->elem) || op_has(op, ELEMENTWISE);
+    if (!strcmp(class, "BOOL")) return !type->quant && type->elem == ELEM_I1;
+    if (!strcmp(class, "BITS")) return is_integer(type);
+    if (!strcmp(class, "NUMBER")) return type->elem != ELEM_I1;
+    return type->quant || elem_is_float(type->elem); // FLOAT
 }
 
 static const char *class_text(const char *class) {
     static const char *const texts[][2] = {{"BUFFER", "a buffer"}, {"QUANT", "a quantized tensor"},
                                            {"INTEGER", "a tensor of i32 or i64"}, {"F32", "a tensor of floats"},
-                                           {"FLOAT", "a tensor of floats or a quantized one"}};
+                                           {"FLOAT", "a tensor of floats or a quantized one"},
+                                           {"NUMBER", "a tensor of numbers"}, {"BOOL", "a tensor of i1"},
+                                           {"BITS", "a tensor of integers or i1"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!strcmp(class, texts[i][0])) return texts[i][1];
     return "a value";
@@ -85,7 +89,7 @@ static const char *class_text(const char *class) {
 
 static bool value_verify(const Op *op, Diag *diag, const Value *value, const char *what, const OperandInfo *row) {
     Arena *scratch = arena_new();
-    bool fits = value->type && type_fits(op, value->type, row->type);
+    bool fits = value->type && type_fits(value->type, row->type);
     if (!fits)
         diag_error(diag, op->loc, "%s: %s '%s' is %s, expected %s", op_info(op->kind)->full_name, what, row->name,
                    value->type ? type_text(scratch, value->type) : "without a type", class_text(row->type));

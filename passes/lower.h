@@ -45,11 +45,12 @@ void result_is(Lower *lower, Value *value, Value *buffer);
 // ---- calls
 // Chooses the kernel by args; BUG if none. `buffers` in the family's order, NULL: none.
 const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args);
+bool has_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args);
 void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *args, int count, Value *const *buffers);
 void emit_kernel(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers);
 
 // ---- walks of elementwise families: up to MAX_RANK dimensions merged to the 5 of families.def
-typedef struct { int rank, count; int64_t shape[MAX_RANK], strides[3][MAX_RANK]; } Walk;
+typedef struct { int rank, count; int64_t shape[MAX_RANK], strides[4][MAX_RANK]; } Walk;
 // Over the shape of `shape`, with one set of strides for each of `count` buffers (broadcasting from the right).
 Walk walk_new(const Type *shape, int count, const Type *const *buffers);
 // Leaves out dimensions of 1, and joins neighbours that are walked alike by every buffer.
@@ -58,6 +59,10 @@ void walk_merge(Walk *walk);
 bool walk_args(const Walk *walk, KernelArgs *args, const char *const *names);
 void emit_copy(Lower *lower, const Walk *walk, int elem_bytes, int32_t flip, Value *from, Value *to);
 
+// What kernels.def calls the elements of a plain or quantized 8-bit tensor; NULL: no kernel has them.
+const char *kernel_elem(const Type *type);
+// Reports that the op has no kernel on these elements.
+void no_kernel(Lower *lower, const Op *op, const Type *type);
 static inline const char *kind_text(const Type *type) { return type->quant ? "s8" : "f32"; }
 static inline float scale_of(const Value *value) { return value->type->quant->scale[0]; }
 static inline int32_t zero_of(const Value *value) { return value->type->quant->zero_point[0]; }
@@ -72,9 +77,12 @@ void plan_conv2d_halo(Lower *lower, Op *op);
 void lower_linear(Lower *lower, Op *op);
 void lower_matmul(Lower *lower, Op *op);
 void lower_pool2d(Lower *lower, Op *op);
-void lower_reduce_mean(Lower *lower, Op *op);
+void lower_reduce(Lower *lower, Op *op);
+void lower_arg(Lower *lower, Op *op);
+void lower_cum_sum(Lower *lower, Op *op);
 void lower_softmax(Lower *lower, Op *op);
 void lower_binary(Lower *lower, Op *op);
+void lower_where(Lower *lower, Op *op);
 void lower_unary(Lower *lower, Op *op);
 void lower_quantize(Lower *lower, Op *op); // quantize, dequantize, requantize
 void lower_fake_quant(Lower *lower, Op *op);

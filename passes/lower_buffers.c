@@ -188,6 +188,10 @@ void result_is(Lower *lower, Value *value, Value *buffer) {
 
 // ---- calls
 
+bool has_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
+    return kernel_choose(lower->context->target, lower->context->only_isa, operands, result, args) != NULL;
+}
+
 const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
     const PassContext *context = lower->context;
     const KernelInfo *kernel = kernel_choose(context->target, context->only_isa, operands, result, args);
@@ -273,7 +277,7 @@ bool walk_args(const Walk *original, KernelArgs *args, const char *const *names)
     walk_merge(&walk);
     split_for_threads(&walk);
     if (walk.rank > 5) return false;
-    int64_t shape[5] = {1, 1, 1, 1, 1}, strides[3][5] = {{0}};
+    int64_t shape[5] = {1, 1, 1, 1, 1}, strides[4][5] = {{0}};
     for (int i = 0; i < walk.rank; i++) {
         shape[place[walk.rank][i]] = walk.shape[i];
         for (int k = 0; k < walk.count; k++) strides[k][place[walk.rank][i]] = walk.strides[k][i];

@@ -1,4 +1,4 @@
-// Elementwise ops: binary, unary, tables, and the changes between precisions.
+// Elementwise ops: binary, where, unary, tables, and the changes between precisions.
 #include <math.h>
 
 #include "ir/eval.h"
@@ -16,11 +16,38 @@ static Value *spread(Lower *lower, const Value *value, Value *buffer, const Type
     return copy;
 }
 
+static int binary_code(const Op *op) {
+    switch (op->kind) {
+    case OP_add: return QN_ADD;
+    case OP_sub: return QN_SUB;
+    case OP_mul: return QN_MUL;
+    case OP_div: return QN_DIV;
+    case OP_min: return QN_MIN;
+    case OP_max: return QN_MAX;
+    case OP_pow: return QN_POW;
+    case OP_mod: return as_mod(op).fmod ? QN_FMOD : QN_MOD;
+    case OP_prelu: return QN_PRELU;
+    case OP_equal: return QN_EQUAL;
+    case OP_less: return QN_LESS;
+    case OP_less_equal: return QN_LESS_EQUAL;
+    case OP_and: return QN_AND;
+    case OP_or: return QN_OR;
+    case OP_xor: return QN_XOR;
+    case OP_shift_left: return QN_SHIFT_LEFT;
+    case OP_shift_right: return QN_SHIFT_RIGHT;
+    default: BUG("%s has no binary kernel", op_info(op->kind)->full_name);
+    }
+}
+
+static const char *binary_activation(const Op *op) {
+    return op->kind == OP_add || op->kind == OP_sub || op->kind == OP_mul ? op_string(op, "activation") : "none";
+}
+
 static void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     const Quant *out = op->results[0].type->quant;
     float s_a = scale_of(op_operand(op, 0)), s_b = scale_of(op_operand(op, 1)), s_y = out->scale[0];
     int32_t lo, hi;
-    activation_range(op_string(op, "activation"), out, &lo, &hi);
+    activation_range(binary_activation(op), out, &lo, &hi);
     args_int(args, "a_zp", zero_of(op_operand(op, 0)));
     args_int(args, "b_zp", zero_of(op_operand(op, 1)));
     args_int(args, "out_zp", out->zero_point[0]);
@@ -28,7 +55,8 @@ static void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     args_int(args, "hi", hi);
     args_int(args, "flip", lower->flip);
     args_float(args, "a_multiplier", op->kind == OP_mul ? product_multiplier(s_a, s_b, s_y) : rescale_multiplier(s_a, s_y));
-    args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : rescale_multiplier(s_b, s_y));
+    float product = product_multiplier(s_a, s_b, s_y);
+    args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : op->kind == OP_prelu ? product : rescale_multiplier(s_b, s_y));
 }
 
 void lower_binary(Lower *lower, Op *op) {
@@ -36,6 +64,8 @@ void lower_binary(Lower *lower, Op *op) {
     Value *a = operand_any(lower, op_operand(op, 0)), *b = operand_any(lower, op_operand(op, 1));
     Value *out = result_buffer(lower, &op->results[0]), *buffers[] = {a, b, out};
     const Type *types[] = {a->type, b->type, out->type}, *type = op->results[0].type;
+    const Type *operand = op_operand(op, 0)->type;
+    const char *elem = kernel_elem(operand), *activation = binary_activation(op);
     Walk walk = walk_new(type, 3, types);
     KernelArgs args;
     args_begin(&args, "binary");
@@ -44,15 +74,41 @@ void lower_binary(Lower *lower, Op *op) {
         walk = walk_new(type, 3, types);
         BUG_UNLESS(walk_args(&walk, &args, names), "a walk over dense buffers of one shape");
     }
-    args_int(&args, "op", op->kind == OP_add ? QN_ADD : op->kind == OP_sub ? QN_SUB : op->kind == OP_mul ? QN_MUL : QN_DIV);
+    args_int(&args, "op", binary_code(op));
     if (type->quant) binary_i8_args(lower, op, &args);
     else {
         float min, max;
-        float_activation(op->kind == OP_div ? "none" : op_string(op, "activation"), &min, &max);
+        float_activation(activation, &min, &max);
         args_float(&args, "min", min);
         args_float(&args, "max", max);
     }
-    emit_kernel(lower, type->quant ? "s8s8" : "f32f32", kind_text(type), &args, 3, buffers);
+    const char *operands = arena_printf(lower->arena, "%s%s", elem, elem), *result = kernel_elem(type);
+    bool clamps_integers = !operand->quant && !elem_is_float(operand->elem) && strcmp(activation, "none");
+    if (!elem || !result || clamps_integers || !has_kernel(lower, operands, result, &args)) no_kernel(lower, op, operand);
+    else emit_kernel(lower, operands, result, &args, 3, buffers);
+}
+
+void lower_where(Lower *lower, Op *op) {
+    static const char *const names[] = {"condition", "a", "b", "out"};
+    Value *buffers[4];
+    const Type *types[4], *type = op->results[0].type;
+    for (int i = 0; i < 3; i++) buffers[i] = operand_any(lower, op_operand(op, i));
+    buffers[3] = result_buffer(lower, &op->results[0]);
+    for (int i = 0; i < 4; i++) types[i] = buffers[i]->type;
+    Walk walk = walk_new(type, 4, types);
+    KernelArgs args;
+    args_begin(&args, "where");
+    if (elem_bits(type->elem) < 8) {
+        no_kernel(lower, op, type);
+        return;
+    }
+    if (!walk_args(&walk, &args, names)) {
+        for (int i = 0; i < 3; i++) types[i] = (buffers[i] = spread(lower, op_operand(op, i), buffers[i], type))->type;
+        walk = walk_new(type, 4, types);
+        BUG_UNLESS(walk_args(&walk, &args, names), "a walk over dense buffers of one shape");
+    }
+    args_int(&args, "elem_bytes", elem_bits(type->elem) / 8);
+    emit_kernel(lower, "any", "any", &args, 4, buffers);
 }
 
 // ---- one operand
@@ -63,6 +119,9 @@ static int unary_code(const Op *op) {
     case OP_##op: return QN_##code;
 #include "runtime/unary.def"
 #undef UNARY
+    case OP_not: return QN_NOT;
+    case OP_is_nan: return QN_IS_NAN;
+    case OP_is_inf: return QN_IS_INF;
     default: BUG("%s has no unary kernel", op_info(op->kind)->full_name);
     }
 }
@@ -73,11 +132,26 @@ static void unary_op(const Op *op, KernelArgs *args) {
     case OP_clip: alpha = (float)as_clip(op).min; beta = (float)as_clip(op).max; break;
     case OP_leaky_relu: alpha = (float)as_leaky_relu(op).alpha; break;
     case OP_hard_sigmoid: alpha = (float)as_hard_sigmoid(op).alpha; beta = (float)as_hard_sigmoid(op).beta; break;
+    case OP_elu: alpha = (float)as_elu(op).alpha; break;
+    case OP_selu: alpha = (float)as_selu(op).alpha; beta = (float)as_selu(op).gamma; break;
+    case OP_celu: alpha = (float)as_celu(op).alpha; break;
+    case OP_gelu: alpha = *as_gelu(op).approximate == 't'; break;
+    case OP_swish: alpha = (float)as_swish(op).alpha; break;
+    case OP_thresholded_relu: alpha = (float)as_thresholded_relu(op).alpha; break;
+    case OP_shrink: alpha = (float)as_shrink(op).lambda; beta = (float)as_shrink(op).bias; break;
+    case OP_is_inf: alpha = as_is_inf(op).negative; beta = as_is_inf(op).positive; break;
     default: break;
     }
     args_int(args, "op", unary_code(op));
     args_float(args, "alpha", alpha);
     args_float(args, "beta", beta);
+}
+
+// Plain integers have few of the functions.
+static bool has_unary_kernel(const Op *op, const Type *in) {
+    if (elem_is_float(in->elem)) return in->elem == ELEM_F32;
+    if (op->kind == OP_not) return kernel_elem(in) != NULL;
+    return kernel_elem(in) && in->elem != ELEM_I1 && (op->kind == OP_abs || op->kind == OP_neg || op->kind == OP_sign);
 }
 
 // The op's table over stored bytes.
@@ -102,9 +176,14 @@ void lower_unary(Lower *lower, Op *op) {
         emit_kernel(lower, "s8", "s8", &args, 3, buffers);
         return;
     }
+    const Type *operand = op_operand(op, 0)->type;
+    if (!has_unary_kernel(op, operand)) {
+        no_kernel(lower, op, operand);
+        return;
+    }
     unary_op(op, &args);
     Value *buffers[] = {in, out};
-    emit_kernel(lower, "f32", "f32", &args, 2, buffers);
+    emit_kernel(lower, kernel_elem(operand), kernel_elem(type), &args, 2, buffers);
 }
 
 // ---- precisions

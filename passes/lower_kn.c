@@ -12,9 +12,14 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_linear: return lower_linear;
     case OP_matmul: return lower_matmul;
     case OP_max_pool2d: case OP_avg_pool2d: return lower_pool2d;
-    case OP_reduce_mean: return lower_reduce_mean;
-    case OP_softmax: return lower_softmax;
-    case OP_add: case OP_sub: case OP_mul: case OP_div: return lower_binary;
+    case OP_reduce_mean: case OP_reduce_sum: case OP_reduce_max: case OP_reduce_min: case OP_reduce_prod:
+    case OP_reduce_l1: case OP_reduce_l2: case OP_reduce_sum_square: case OP_reduce_log_sum:
+    case OP_reduce_log_sum_exp: return lower_reduce;
+    case OP_arg_max: case OP_arg_min: return lower_arg;
+    case OP_cum_sum: return lower_cum_sum;
+    case OP_softmax: case OP_log_softmax: case OP_hardmax: return lower_softmax;
+    case OP_where: return lower_where;
+    case OP_not: case OP_is_nan: case OP_is_inf: return lower_unary;
     case OP_quantize: case OP_dequantize: case OP_requantize: return lower_quantize;
     case OP_fake_quant: return lower_fake_quant;
     case OP_reshape: return lower_reshape;
@@ -27,17 +32,17 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_cast: return lower_cast;
     case OP_resample: return lower_resample;
     case OP_normalize: return lower_normalize;
-    default: return op_has(op, TABLE) ? lower_unary : NULL;
+    default: return op_has(op, TABLE) ? lower_unary : op_has(op, ELEMENTWISE) ? lower_binary : NULL;
     }
 }
 
 // Ops whose kernels write through row strides, and so can leave a halo around their result.
 static bool can_write_halo(const Op *op) {
     switch (op->kind) {
-    case OP_conv2d: case OP_max_pool2d: case OP_avg_pool2d: case OP_add: case OP_sub: case OP_mul: case OP_div:
+    case OP_conv2d: case OP_max_pool2d: case OP_avg_pool2d:
     case OP_quantize: case OP_dequantize: case OP_requantize: case OP_fake_quant: case OP_transpose: case OP_slice:
     case OP_pad: case OP_concat: case OP_broadcast_to: return true;
-    default: return op_has(op, TABLE);
+    default: return op_has(op, ELEMENTWISE);
     }
 }
 

@@ -125,52 +125,117 @@ static Value *axes_to_the_end(Lower *lower, Value *in, const Type *tensor, IntLi
     return copy;
 }
 
-void lower_reduce_mean(Lower *lower, Op *op) {
-    reduce_mean_view reduce = as_reduce_mean(op);
-    Value *in = operand_any(lower, reduce.input);
-    IntList axes = reduce.axes;
-    Reduction r = {1, 1, 1, type_elem_count(reduce.input->type), 0, 0, 0};
-    if (!axes.count) in = operand_dense(lower, reduce.input); // each element the mean of itself
+static int reduce_code(const Op *op) {
+    switch (op->kind) {
+    case OP_reduce_sum: return QN_REDUCE_SUM;
+    case OP_reduce_max: return QN_REDUCE_MAX;
+    case OP_reduce_min: return QN_REDUCE_MIN;
+    case OP_reduce_prod: return QN_REDUCE_PROD;
+    case OP_reduce_l1: return QN_REDUCE_L1;
+    case OP_reduce_l2: return QN_REDUCE_L2;
+    case OP_reduce_sum_square: return QN_REDUCE_SUM_SQUARE;
+    case OP_reduce_log_sum: return QN_REDUCE_LOG_SUM;
+    case OP_reduce_log_sum_exp: return QN_REDUCE_LOG_SUM_EXP;
+    default: BUG("%s has no reduce kernel", op_info(op->kind)->full_name);
+    }
+}
+
+// The reduction of `in` as arguments of family reduce_mean or reduce. A quantized sum is a mean with another multiplier.
+static void reduction_args(Lower *lower, const Op *op, const Reduction *r, KernelArgs *args) {
+    const Type *out = op->results[0].type;
+    bool mean = op->kind == OP_reduce_mean || (op->kind == OP_reduce_sum && out->quant);
+    args_begin(args, mean ? "reduce_mean" : "reduce");
+    args_int(args, "rows", r->outer);
+    args_int(args, "size_r", r->r);
+    args_int(args, "size_s", r->s);
+    args_int(args, "inner", r->inner);
+    args_int(args, "in_outer", r->in_outer);
+    args_int(args, "in_r", r->in_r);
+    args_int(args, "in_s", r->in_s);
+    args_int(args, "out_outer", r->inner);
+    if (!mean) {
+        args_int(args, "op", reduce_code(op));
+        args_int(args, "flip", out->quant ? lower->flip : 0);
+        return;
+    }
+    integer_args(lower, args, op);
+    int64_t count = op->kind == OP_reduce_mean ? r->r * r->s : 1;
+    if (out->quant) args_float(args, "multiplier", mean_multiplier(scale_of(op_operand(op, 0)), out->quant->scale[0], count));
+}
+
+// Reductions of f32, quantized and plain integer tensors over axes.
+void lower_reduce(Lower *lower, Op *op) {
+    Value *operand = op_operand(op, 0), *in = operand_any(lower, operand);
+    IntList axes = op_ints(op, "axes");
+    Reduction r = {1, 1, 1, type_elem_count(operand->type), 0, 0, 0};
+    if (!axes.count) in = operand_dense(lower, operand); // each element by itself
     else if (!reduction_of(in->type, axes, &r)) {
-        in = axes_to_the_end(lower, in, reduce.input->type, &axes);
+        in = axes_to_the_end(lower, in, operand->type, &axes);
         BUG_UNLESS(reduction_of(in->type, axes, &r), "reduction of a transposed copy");
     }
     KernelArgs args;
-    args_begin(&args, "reduce_mean");
-    args_int(&args, "rows", r.outer);
-    args_int(&args, "size_r", r.r);
-    args_int(&args, "size_s", r.s);
-    args_int(&args, "inner", r.inner);
-    args_int(&args, "in_outer", r.in_outer);
-    args_int(&args, "in_r", r.in_r);
-    args_int(&args, "in_s", r.in_s);
-    args_int(&args, "out_outer", r.inner);
-    integer_args(lower, &args, op);
-    const Type *out = reduce.output->type;
-    if (out->quant) args_float(&args, "multiplier", mean_multiplier(scale_of(reduce.input), out->quant->scale[0], r.r * r.s));
-    Value *target = result_buffer(lower, reduce.output), *dense = target;
+    reduction_args(lower, op, &r, &args);
+    const Type *out = op->results[0].type;
+    const char *elem = kernel_elem(operand->type), *result = kernel_elem(out);
+    if (!elem || !result || !has_kernel(lower, elem, result, &args)) {
+        no_kernel(lower, op, operand->type);
+        return;
+    }
+    Value *target = result_buffer(lower, &op->results[0]), *dense = target;
     if (!buffer_is_dense(target)) dense = buffer_alloc(lower, out, NULL, NULL);
     Value *buffers[] = {in, dense};
-    emit_kernel(lower, kind_text(out), kind_text(out), &args, 2, buffers);
+    emit_kernel(lower, elem, result, &args, 2, buffers);
     if (dense == target) return;
     const Type *types[] = {dense->type, target->type};
     Walk walk = walk_new(out, 2, types);
     emit_copy(lower, &walk, elem_bits(target->type->elem) / 8, 0, dense, target);
 }
 
-void lower_softmax(Lower *lower, Op *op) {
-    softmax_view softmax = as_softmax(op);
-    const Type *type = softmax.input->type;
-    int64_t axis = softmax.axis < 0 ? softmax.axis + type->rank : softmax.axis, inner = 1, outer = 1;
+// ---- along one axis
+
+static void along_args(KernelArgs *args, const char *family, const Type *type, int64_t axis) {
+    int64_t inner = 1, outer = 1;
+    if (axis < 0) axis += type->rank;
     for (int i = 0; i < type->rank; i++) {
         if (i < axis) outer *= type->shape[i];
         if (i > axis) inner *= type->shape[i];
     }
+    args_begin(args, family);
+    args_int(args, "rows", outer * inner);
+    args_int(args, "size", type->shape[axis]);
+    args_int(args, "inner", inner);
+}
+
+static void emit_along(Lower *lower, Op *op, const KernelArgs *args) {
+    const Type *type = op_operand(op, 0)->type;
+    const char *elem = kernel_elem(type), *result = kernel_elem(op->results[0].type);
+    if (!elem || !result || !has_kernel(lower, elem, result, args)) {
+        no_kernel(lower, op, type);
+        return;
+    }
+    Value *buffers[] = {operand_dense(lower, op_operand(op, 0)), result_buffer(lower, &op->results[0])};
+    emit_kernel(lower, elem, result, args, 2, buffers);
+}
+
+void lower_softmax(Lower *lower, Op *op) {
     KernelArgs args;
-    args_begin(&args, "softmax");
-    args_int(&args, "rows", outer * inner);
-    args_int(&args, "size", type->shape[axis]);
-    args_int(&args, "inner", inner);
-    Value *buffers[] = {operand_dense(lower, softmax.input), result_buffer(lower, softmax.output)};
-    emit_kernel(lower, "f32", "f32", &args, 2, buffers);
+    along_args(&args, "softmax", op_operand(op, 0)->type, op_int(op, "axis"));
+    args_int(&args, "op", op->kind == OP_softmax ? QN_SOFTMAX : op->kind == OP_hardmax ? QN_HARDMAX : QN_LOG_SOFTMAX);
+    emit_along(lower, op, &args);
+}
+
+void lower_arg(Lower *lower, Op *op) {
+    KernelArgs args;
+    along_args(&args, "arg", op_operand(op, 0)->type, op_int(op, "axis"));
+    args_int(&args, "op", op->kind == OP_arg_max ? QN_ARG_MAX : QN_ARG_MIN);
+    args_int(&args, "last", op_bool(op, "last"));
+    emit_along(lower, op, &args);
+}
+
+void lower_cum_sum(Lower *lower, Op *op) {
+    KernelArgs args;
+    along_args(&args, "cum_sum", op_operand(op, 0)->type, as_cum_sum(op).axis);
+    args_int(&args, "exclusive", as_cum_sum(op).exclusive);
+    args_int(&args, "reverse", as_cum_sum(op).reverse);
+    emit_along(lower, op, &args);
 }

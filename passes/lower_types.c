@@ -1,6 +1,7 @@
-// Which element types kernels compute on: f32, and i8 with one scale. Everything else an op may be written over (integer
-// arithmetic, f64, scales along an axis, wider or unsigned storage) has no kernel, and is refused here, op by op, before
-// a kernel takes its bytes for something else. Ops that only move elements take any type of whole bytes.
+// Which element types kernels compute on: f32, and i8 with one scale; elementwise ops and reductions also plain integers,
+// where kernels.def has a row. Everything else an op may be written over (f64, scales along an axis, wider or unsigned
+// storage) has no kernel, and is refused here, op by op, before a kernel takes its bytes for something else. Ops that
+// only move elements take any type of whole bytes.
 #include "passes/lower.h"
 
 static bool is_i8(const Type *type) { return type->quant && type->elem == ELEM_I8 && type->quant->axis < 0; }
@@ -8,6 +9,15 @@ static bool is_i8(const Type *type) { return type->quant && type->elem == ELEM_I
 static bool is_computed_on(const Type *type) { return is_i8(type) || (!type->quant && type->elem == ELEM_F32); }
 
 static bool is_moved(const Type *type) { return elem_bits(type->elem) % 8 == 0; }
+
+// Ops whose lowering looks for a row of their plain element type.
+static bool has_rows(const Op *op) {
+    switch (op->kind) {
+    case OP_reduce_sum: case OP_reduce_prod: case OP_reduce_l1: case OP_reduce_l2: case OP_reduce_sum_square:
+    case OP_reduce_log_sum: case OP_reduce_log_sum_exp: case OP_arg_max: case OP_arg_min: case OP_cum_sum: return true;
+    default: return op_has(op, ELEMENTWISE);
+    }
+}
 
 static bool is_weight(const Type *type) {
     if (!type->quant) return type->elem == ELEM_F32;
@@ -32,7 +42,7 @@ static bool operand_fits(const Op *op, int index, const Type *type) {
     case OP_gather: return is_moved(type); // of the indices shape inference has made sure
     case OP_cast: return true;             // has a table of its own
     case OP_resample: return index > 0 || is_computed_on(type); // indices and weights as shape inference has it
-    default: return op_has(op, MOVES_DATA) ? is_moved(type) : is_computed_on(type);
+    default: return op_has(op, MOVES_DATA) ? is_moved(type) : is_computed_on(type) || (has_rows(op) && !type->quant);
     }
 }
 
@@ -40,6 +50,15 @@ static bool refuse(Lower *lower, const Op *op, const Type *type, const char *exp
     lower->failed = true;
     return diag_error(lower->context->diag, op->loc, "%s of %s has no kernel; %s", op_info(op->kind)->full_name,
                       type_text(lower->context->scratch, type), expected);
+}
+
+const char *kernel_elem(const Type *type) {
+    if (type->quant) return is_i8(type) ? "s8" : NULL;
+    return is_moved(type) ? elem_name(type->elem) : NULL;
+}
+
+void no_kernel(Lower *lower, const Op *op, const Type *type) {
+    refuse(lower, op, type, "expected f32, or i8 with one scale");
 }
 
 bool types_have_kernels(Lower *lower, const Op *op) {
@@ -52,7 +71,7 @@ bool types_have_kernels(Lower *lower, const Op *op) {
     }
     for (int i = 0; i < op->result_count; i++) {
         const Type *type = op->results[i].type;
-        if (op->kind != OP_cast && op->kind != OP_concat && op->kind != OP_max_pool2d && !op_has(op, MOVES_DATA) && !is_computed_on(type))
+        if (op->kind != OP_cast && op->kind != OP_concat && op->kind != OP_max_pool2d && !op_has(op, MOVES_DATA) && !has_rows(op) && !is_computed_on(type))
             return refuse(lower, op, type, expected);
     }
     if (op->kind == OP_fake_quant && as_fake_quant(op).as->quant->axis >= 0)

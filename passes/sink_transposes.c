@@ -106,7 +106,8 @@ static Attr *sunk_attrs(const Op *op, const Perm *perm) {
         Attr *attrs = attr_bool(arena, attr_float(arena, NULL, "epsilon", normalize.epsilon), "center", normalize.center);
         return attr_ints(arena, attrs, "axes", normalize.axes.count, axes);
     }
-    case OP_softmax: return attr_int(arena, NULL, "axis", axis_of(as_softmax(op).axis, perm));
+    case OP_softmax: case OP_log_softmax: case OP_hardmax:
+        return attr_int(arena, NULL, "axis", axis_of(op_int(op, "axis"), perm));
     case OP_pad: {
         pad_view pad = as_pad(op);
         Attr *attrs = attr_float(arena, NULL, "value", pad.value);
@@ -163,7 +164,7 @@ static bool sink_unary(Op *op) {
 
 static bool sink_reduce(Op *op) {
     Perm perm;
-    reduce_mean_view reduce = as_reduce_mean(op);
+    const struct { Value *input; IntList axes; bool keep_dims; } reduce = {op_operand(op, 0), op_ints(op, "axes"), op_bool(op, "keep_dims")};
     if (!perm_of(reduce.input, &perm)) return false;
     int64_t axes[MAX_RANK];
     bool reduced[MAX_RANK] = {false};
@@ -185,7 +186,7 @@ static bool sink_reduce(Op *op) {
     Attr *attrs = attr_ints(arena, attr_bool(arena, NULL, "keep_dims", reduce.keep_dims), "axes", reduce.axes.count, axes);
     Builder builder = builder_before(op);
     Value *input = op_operand(reduce.input->def, 0);
-    Op *sunk = op_new(&builder, OP_reduce_mean, 1, &input, 1, NULL, attrs);
+    Op *sunk = op_new(&builder, op->kind, 1, &input, 1, NULL, attrs);
     replace_by_transposed(op, &sunk->results[0], &rest);
     return true;
 }
@@ -205,9 +206,11 @@ static bool axes_stay_adjacent(const Op *op) {
 static bool sink(Op *op) {
     if (op->result_count != 1 || op->results[0].type->quant) return false;
     switch (op->kind) {
-    case OP_pad: case OP_slice: case OP_softmax: case OP_batch_norm: case OP_cast: return sink_unary(op);
+    case OP_pad: case OP_slice: case OP_softmax: case OP_log_softmax: case OP_hardmax: case OP_batch_norm: case OP_cast: return sink_unary(op);
     case OP_normalize: return axes_stay_adjacent(op) && sink_unary(op);
-    case OP_reduce_mean: return sink_reduce(op);
+    case OP_reduce_mean: case OP_reduce_sum: case OP_reduce_max: case OP_reduce_min: case OP_reduce_prod:
+    case OP_reduce_l1: case OP_reduce_l2: case OP_reduce_sum_square: case OP_reduce_log_sum:
+    case OP_reduce_log_sum_exp: return sink_reduce(op);
     case OP_concat: return sink_elementwise(op);
     default: return op_has(op, ELEMENTWISE) ? sink_elementwise(op) : false;
     }

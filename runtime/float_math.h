@@ -4,6 +4,7 @@
 #ifndef QN_FLOAT_MATH_H
 #define QN_FLOAT_MATH_H
 #include "runtime/kernel.h"
+#include "runtime/real_math.h"
 
 QN_INLINE float qn_f32_of_bits(uint32_t bits) {
     union { uint32_t i; float f; } u;
@@ -72,5 +73,23 @@ QN_INLINE float qn_sqrt(float x) {
     if (x < 0.0f) result = qn_f32_of_bits(0x7FC00000u);
     if (x == 0.0f || x != x || x > 3.402823466e38f) result = x;
     return result;
+}
+
+// The rest of x / y with the sign of x, exactly: y doubled while it fits, then subtracted on the way back. Doubles hold
+// each difference, as its bits lie between those of two singles.
+QN_INLINE float qn_fmod(float x, float y) {
+    double rest = qn_abs_f64(x), step = qn_abs_f64(y), divisor = step;
+    if (!(rest < QN_REAL_INFINITY) || !(step > 0.0)) return qn_f32_of_bits(0x7FC00000u);
+    if (!(step < QN_REAL_INFINITY)) return x;
+    while (step <= 0.5 * rest) step *= 2.0;
+    for (; step >= divisor; step *= 0.5)
+        if (rest >= step) rest -= step;
+    return (float)qn_copysign_f64(rest, x);
+}
+// With the sign of y.
+QN_INLINE float qn_mod(float x, float y) {
+    float rest = qn_fmod(x, y);
+    if (rest == 0.0f) return (float)qn_copysign_f64(0.0, y);
+    return (rest < 0.0f) != (y < 0.0f) ? rest + y : rest;
 }
 #endif

@@ -39,14 +39,24 @@
 #undef F
 #undef IV
 
-// Operations of the families binary and unary, modes of pool2d, and element types of cast.
-enum { QN_ADD, QN_SUB, QN_MUL, QN_DIV };
+// Operations of the families binary, unary, reduce, arg and softmax, modes of pool2d, and element types of cast.
+enum {
+    QN_ADD, QN_SUB, QN_MUL, QN_DIV, QN_MIN, QN_MAX, QN_POW, QN_MOD, QN_FMOD, QN_PRELU, QN_AND, QN_OR, QN_XOR,
+    QN_SHIFT_LEFT, QN_SHIFT_RIGHT, QN_EQUAL, QN_LESS, QN_LESS_EQUAL
+};
 enum {
 #define UNARY(code, op, value) QN_##code,
 #include "runtime/unary.def"
 #undef UNARY
-    QN_UNARY_COUNT
+    QN_UNARY_COUNT,
+    QN_NOT = QN_UNARY_COUNT, QN_IS_NAN, QN_IS_INF
 };
+enum {
+    QN_REDUCE_SUM, QN_REDUCE_MAX, QN_REDUCE_MIN, QN_REDUCE_PROD, QN_REDUCE_L1, QN_REDUCE_L2, QN_REDUCE_SUM_SQUARE,
+    QN_REDUCE_LOG_SUM, QN_REDUCE_LOG_SUM_EXP
+};
+enum { QN_ARG_MAX, QN_ARG_MIN };
+enum { QN_SOFTMAX, QN_LOG_SOFTMAX, QN_HARDMAX };
 enum { QN_POOL_MAX, QN_POOL_AVERAGE };
 enum { QN_E_F32, QN_E_F64, QN_E_I64, QN_E_I32, QN_E_I16, QN_E_I8, QN_E_U8, QN_E_I1 };
 

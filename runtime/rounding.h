@@ -50,7 +50,20 @@ QN_ROUND int32_t qn_sub(int32_t a, float a_m, int32_t b, float b_m, int32_t zp, 
     float x = (float)a * a_m, y = (float)b * b_m;
     return qn_clamp_round(x - y, zp, lo, hi);
 }
+// The lesser, the larger of two rescaled values.
+QN_ROUND int32_t qn_lesser(int32_t a, float a_m, int32_t b, float b_m, int32_t zp, int32_t lo, int32_t hi) {
+    float x = (float)a * a_m, y = (float)b * b_m;
+    return qn_clamp_round(x < y ? x : y, zp, lo, hi);
+}
+QN_ROUND int32_t qn_larger(int32_t a, float a_m, int32_t b, float b_m, int32_t zp, int32_t lo, int32_t hi) {
+    float x = (float)a * a_m, y = (float)b * b_m;
+    return qn_clamp_round(x > y ? x : y, zp, lo, hi);
+}
 QN_ROUND int32_t qn_mul(int32_t a, int32_t b, float m, int32_t zp, int32_t lo, int32_t hi) {
     return qn_clamp_round((float)(a * b) * m, zp, lo, hi);
+}
+// a below 0 times b, else a: by their own multipliers.
+QN_ROUND int32_t qn_prelu(int32_t a, float a_m, int32_t b, float ab_m, int32_t zp, int32_t lo, int32_t hi) {
+    return qn_clamp_round(a < 0 ? (float)(a * b) * ab_m : (float)a * a_m, zp, lo, hi);
 }
 #endif

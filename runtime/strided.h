@@ -4,7 +4,7 @@
 #define QN_STRIDED_H
 #include "runtime/kernel.h"
 
-enum { QN_WALK_BUFFERS = 3, QN_WALK_BLOCK = 64 };
+enum { QN_WALK_BUFFERS = 4, QN_WALK_BLOCK = 64 };
 struct qn_walk {
     int32_t size[3];
     int32_t stride[QN_WALK_BUFFERS][3];
@@ -23,10 +23,10 @@ QN_INLINE int qn_walk_joins(const struct qn_walk *walk, int k, const int32_t *co
     return joins;
 }
 
-QN_INLINE struct qn_walk qn_walk_new(const int32_t *shape, int count, const int32_t *s0, const int32_t *s1,
-                                     const int32_t *s2) {
-    struct qn_walk walk = {{1, 1, 1}, {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}}};
-    const int32_t *const strides[QN_WALK_BUFFERS] = {s0, s1, s2};
+QN_INLINE struct qn_walk qn_walk_new4(const int32_t *shape, int count, const int32_t *s0, const int32_t *s1,
+                                      const int32_t *s2, const int32_t *s3) {
+    struct qn_walk walk = {{1, 1, 1}, {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}}};
+    const int32_t *const strides[QN_WALK_BUFFERS] = {s0, s1, s2, s3};
     int k = 2;
     for (int dim = 4; dim >= 2; dim--) {
         if (shape[dim] == 1) continue;
@@ -35,6 +35,11 @@ QN_INLINE struct qn_walk qn_walk_new(const int32_t *shape, int count, const int3
         else qn_walk_set(&walk, --k, shape, strides, count, dim);
     }
     return walk;
+}
+
+QN_INLINE struct qn_walk qn_walk_new(const int32_t *shape, int count, const int32_t *s0, const int32_t *s1,
+                                     const int32_t *s2) {
+    return qn_walk_new4(shape, count, s0, s1, s2, s2);
 }
 
 // Offset of row r: the first two dimensions.

@@ -135,6 +135,11 @@ static Elem elem_of_abi(int32_t type) {
     case QN_U8: return ELEM_U8;
     case QN_I32: return ELEM_I32;
     case QN_I64: return ELEM_I64;
+    case QN_I16: return ELEM_I16;
+    case QN_U16: return ELEM_U16;
+    case QN_U32: return ELEM_U32;
+    case QN_U64: return ELEM_U64;
+    case QN_F64: return ELEM_F64;
     default: return ELEM_F32;
     }
 }

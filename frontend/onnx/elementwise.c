@@ -8,23 +8,91 @@ static bool convert_unary(Node *node, OpKind kind, Attr *attrs) {
     return node_bind(node, 0, emit_unary(node, kind, node_input(node, 0), attrs));
 }
 
+// Functions of one tensor without attributes.
+bool convert_function(Node *node) {
+    static const struct {
+        const char *name;
+        OpKind kind;
+    } functions[] = {
+        {"Abs", OP_abs},           {"Acos", OP_acos},         {"Acosh", OP_acosh},
+        {"Asin", OP_asin},         {"Asinh", OP_asinh},       {"Atan", OP_atan},
+        {"Atanh", OP_atanh},       {"BitwiseNot", OP_not},    {"Ceil", OP_ceil},
+        {"Cos", OP_cos},           {"Cosh", OP_cosh},         {"Erf", OP_erf},
+        {"Exp", OP_exp},           {"Floor", OP_floor},       {"HardSwish", OP_hard_swish},
+        {"IsNaN", OP_is_nan},      {"Log", OP_log},           {"Mish", OP_mish},
+        {"Neg", OP_neg},           {"Not", OP_not},           {"Reciprocal", OP_reciprocal},
+        {"Round", OP_round},       {"Sigmoid", OP_sigmoid},   {"Sign", OP_sign},
+        {"Sin", OP_sin},           {"Sinh", OP_sinh},         {"Softplus", OP_softplus},
+        {"Softsign", OP_softsign}, {"Sqrt", OP_sqrt},         {"Tan", OP_tan},
+        {"Tanh", OP_tanh},
+    };
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        if (!strcmp(functions[i].name, node->proto->op_type))
+            return convert_unary(node, functions[i].kind, NULL);
+    BUG("%s has no row in convert_function", node->label);
+}
+
+// A rank-0 constant of the input's element type.
+static Value *emit_like(const Node *node, const Value *input, double value) {
+    Importer *importer = node->importer;
+    if (!input)
+        return NULL;
+    const Type *type = type_tensor(importer->scratch, input->type->elem, 0, NULL);
+    return emit_constant(importer, dense_splat(importer->scratch, type, value), false, NULL);
+}
+
 bool convert_relu(Node *node) {
+    Value *input = node_input(node, 0);
+    if (input && !elem_is_float(input->type->elem))
+        return node_bind(node, 0, emit_binary(node, OP_max, input, emit_like(node, input, 0)));
     return convert_unary(node, OP_relu, NULL);
 }
-bool convert_sigmoid(Node *node) {
-    return convert_unary(node, OP_sigmoid, NULL);
+
+// Functions with one number besides the tensor.
+static bool convert_with_alpha(Node *node, OpKind kind, double fallback) {
+    double alpha = node_float(node, "alpha", fallback);
+    return convert_unary(node, kind, attr_float(node->importer->arena, NULL, "alpha", alpha));
 }
-bool convert_hard_swish(Node *node) {
-    return convert_unary(node, OP_hard_swish, NULL);
+
+bool convert_elu(Node *node) {
+    return convert_with_alpha(node, OP_elu, 1);
 }
-bool convert_tanh(Node *node) {
-    return convert_unary(node, OP_tanh, NULL);
+bool convert_celu(Node *node) {
+    return convert_with_alpha(node, OP_celu, 1);
 }
-bool convert_exp(Node *node) {
-    return convert_unary(node, OP_exp, NULL);
+bool convert_swish(Node *node) {
+    return convert_with_alpha(node, OP_swish, 1);
 }
-bool convert_sqrt(Node *node) {
-    return convert_unary(node, OP_sqrt, NULL);
+bool convert_thresholded_relu(Node *node) {
+    return convert_with_alpha(node, OP_thresholded_relu, 1);
+}
+
+bool convert_selu(Node *node) {
+    Arena *arena = node->importer->arena;
+    double alpha = node_float(node, "alpha", 1.67326319217681884765625),
+           gamma = node_float(node, "gamma", 1.05070102214813232421875);
+    return convert_unary(node, OP_selu,
+                         attr_float(arena, attr_float(arena, NULL, "gamma", gamma), "alpha", alpha));
+}
+
+bool convert_shrink(Node *node) {
+    Arena *arena = node->importer->arena;
+    Attr *attrs = attr_float(arena, NULL, "lambda", node_float(node, "lambd", 0.5));
+    return convert_unary(node, OP_shrink,
+                         attr_float(arena, attrs, "bias", node_float(node, "bias", 0)));
+}
+
+bool convert_gelu(Node *node) {
+    const char *approximate = node_string(node, "approximate", "none");
+    return convert_unary(node, OP_gelu,
+                         attr_string(node->importer->arena, NULL, "approximate", approximate));
+}
+
+bool convert_is_inf(Node *node) {
+    Arena *arena = node->importer->arena;
+    Attr *attrs = attr_bool(arena, NULL, "positive", node_int(node, "detect_positive", 1) != 0);
+    return convert_unary(node, OP_is_inf,
+                         attr_bool(arena, attrs, "negative", node_int(node, "detect_negative", 1) != 0));
 }
 
 bool convert_leaky_relu(Node *node) {
@@ -50,15 +118,32 @@ static Value *emit_clip(const Node *node, Value *input, double min, double max) 
     return attrs ? emit_unary(node, OP_clip, input, attrs) : input;
 }
 
-// Bounds are attributes before opset 11, inputs since.
+// Whether bound `index` is absent or a constant number: an attribute of the clip.
+static bool is_number(const Node *node, int index) {
+    const Dense *dense = node_dense(node, index);
+    return !node_has_input(node, index) || (dense && dense_count(dense) == 1);
+}
+
+// Bounds are attributes before opset 11, inputs since. Those that are computed, and bounds of integers, are maximum and
+// minimum of two tensors.
 bool convert_clip(Node *node) {
+    Value *input = node_input(node, 0);
     double min = node_float(node, "min", -(double)INFINITY),
            max = node_float(node, "max", (double)INFINITY);
+    if (!input)
+        return false;
+    if (!elem_is_float(input->type->elem) || !is_number(node, 1) || !is_number(node, 2)) {
+        if (node_has_input(node, 1))
+            input = emit_binary(node, OP_max, input, node_input(node, 1));
+        if (node_has_input(node, 2))
+            input = emit_binary(node, OP_min, input, node_input(node, 2));
+        return node_bind(node, 0, input);
+    }
     if (!node_scalar(node, 1, min, &min) || !node_scalar(node, 2, max, &max))
         return false;
     if (isnan(min) || isnan(max))
         return node_error(node, "a bound is not a number");
-    return node_bind(node, 0, emit_clip(node, node_input(node, 0), min, max));
+    return node_bind(node, 0, emit_clip(node, input, min, max));
 }
 
 // x < 0 ? slope * x : x, the slope broadcast to x.
@@ -71,25 +156,52 @@ bool convert_prelu(Node *node) {
         Attr *attrs = attr_float(node->importer->arena, NULL, "alpha", dense_f64(slope, 0));
         return node_bind(node, 0, emit_unary(node, OP_leaky_relu, input, attrs));
     }
-    Value *negative = emit_clip(node, input, -(double)INFINITY, 0);
-    Value *scaled = emit_binary(node, OP_mul, negative, node_input(node, 1));
-    Value *output = emit_binary(node, OP_add, emit_unary(node, OP_relu, input, NULL), scaled);
-    return node_bind(node, 0, output);
+    return node_bind(node, 0, emit_binary(node, OP_prelu, input, node_input(node, 1)));
 }
 
 // ---- arithmetic
 
-static bool convert_binary(Node *node, OpKind kind) {
+// Functions of two tensors without attributes. Some are those of others with the operands exchanged.
+bool convert_binary(Node *node) {
+    static const struct {
+        const char *name;
+        OpKind kind;
+        bool exchanged;
+    } functions[] = {
+        {"Add", OP_add, false},           {"And", OP_and, false},
+        {"BitwiseAnd", OP_and, false},    {"BitwiseOr", OP_or, false},
+        {"BitwiseXor", OP_xor, false},    {"Div", OP_div, false},
+        {"Equal", OP_equal, false},       {"Greater", OP_less, true},
+        {"GreaterOrEqual", OP_less_equal, true}, {"Less", OP_less, false},
+        {"LessOrEqual", OP_less_equal, false},   {"Mul", OP_mul, false},
+        {"Or", OP_or, false},             {"Sub", OP_sub, false},
+        {"Xor", OP_xor, false},
+    };
     Value *a = node_input(node, 0), *b = node_input(node, 1);
-    return node_bind(node, 0, emit_binary(node, kind, a, b));
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        if (strcmp(functions[i].name, node->proto->op_type))
+            continue;
+        bool exchanged = functions[i].exchanged;
+        return node_bind(node, 0,
+                         emit_binary(node, functions[i].kind, exchanged ? b : a, exchanged ? a : b));
+    }
+    BUG("%s has no row in convert_binary", node->label);
 }
 
-bool convert_add(Node *node) {
-    return convert_binary(node, OP_add);
+bool convert_mod(Node *node) {
+    Value *operands[] = {node_input(node, 0), node_input(node, 1)};
+    Attr *attrs = attr_bool(node->importer->arena, NULL, "fmod", node_int(node, "fmod", 0) != 0);
+    return node_bind(node, 0, emit(node, OP_mod, 2, operands, attrs));
 }
-bool convert_sub(Node *node) {
-    return convert_binary(node, OP_sub);
+
+bool convert_bit_shift(Node *node) {
+    const char *direction = node_string(node, "direction", "");
+    if (strcmp(direction, "LEFT") && strcmp(direction, "RIGHT"))
+        return node_error(node, "direction '%s' is neither 'LEFT' nor 'RIGHT'", direction);
+    OpKind kind = *direction == 'L' ? OP_shift_left : OP_shift_right;
+    return node_bind(node, 0, emit_binary(node, kind, node_input(node, 0), node_input(node, 1)));
 }
+
 // An integer times a constant 0 is 0, whatever it is: exporters keep unused inputs so.
 static bool is_integer_zero(const Node *node, int index) {
     const Dense *dense = node_dense(node, index);
@@ -102,10 +214,12 @@ bool convert_mul(Node *node) {
         if (is_integer_zero(node, i) && other && other->rank >= node_input_type(node, i)->rank)
             return node_bind_dense(node, 0, dense_splat(node->importer->scratch, other, 0));
     }
-    return convert_binary(node, OP_mul);
+    return convert_binary(node);
 }
-bool convert_div(Node *node) {
-    return convert_binary(node, OP_div);
+
+bool convert_where(Node *node) {
+    Value *operands[] = {node_input(node, 0), node_input(node, 1), node_input(node, 2)};
+    return node_bind(node, 0, emit(node, OP_where, 3, operands, NULL));
 }
 
 bool convert_sum(Node *node) {
@@ -115,61 +229,52 @@ bool convert_sum(Node *node) {
     return node_bind(node, 0, sum);
 }
 
-// A rank-0 constant of the input's element type.
-static Value *emit_like(const Node *node, const Value *input, double value) {
-    Importer *importer = node->importer;
-    if (!input)
-        return NULL;
-    const Type *type = type_tensor(importer->scratch, input->type->elem, 0, NULL);
-    return emit_constant(importer, dense_splat(importer->scratch, type, value), false, NULL);
+bool convert_mean(Node *node) {
+    Value *sum = node_input(node, 0);
+    int count = node_input_count(node);
+    for (int i = 1; sum && i < count; i++)
+        sum = emit_binary(node, OP_add, sum, node_input(node, i));
+    return node_bind(node, 0,
+                     count > 1 ? emit_binary(node, OP_div, sum, emit_like(node, sum, count)) : sum);
 }
 
-bool convert_neg(Node *node) {
-    Value *input = node_input(node, 0);
-    return node_bind(node, 0, emit_binary(node, OP_mul, input, emit_like(node, input, -1)));
+static Value *emit_cast(const Node *node, Value *input, Elem elem) {
+    Arena *arena = node->importer->arena;
+    if (!input || input->type->elem == elem)
+        return input;
+    return emit_unary(node, OP_cast, input,
+                      attr_type(arena, NULL, "to", type_tensor(arena, elem, 0, NULL)));
 }
 
-bool convert_reciprocal(Node *node) {
-    Value *input = node_input(node, 0);
-    return node_bind(node, 0, emit_binary(node, OP_div, emit_like(node, input, 1), input));
-}
-
-// |x| = relu(x) + relu(-x)
-Value *emit_absolute(const Node *node, Value *input) {
-    Value *negated = emit_binary(node, OP_mul, input, emit_like(node, input, -1));
-    Value *right = emit_unary(node, OP_relu, negated, NULL);
-    return emit_binary(node, OP_add, emit_unary(node, OP_relu, input, NULL), right);
-}
-
-bool convert_abs(Node *node) {
-    Value *input = node_input(node, 0);
-    return input && node_bind(node, 0, emit_absolute(node, input));
-}
-
-// Constant exponents for which there is an exact form.
-bool convert_pow(Node *node) {
-    if (node_is_constant(node))
-        return fold_pow(node);
-    Value *input = node_input(node, 0), *output = NULL;
-    const Dense *dense = node_dense(node, 1);
-    if (!input)
-        return false;
+// Small constant exponents as products and roots; NULL: not one of those.
+static Value *emit_simple_power(const Node *node, Value *input, const Dense *dense) {
     bool single = dense && dense_count(dense) == 1 && dense->type->rank <= input->type->rank;
-    double exponent = single ? dense_f64(dense, 0) : 0;
+    double exponent = single && elem_is_float(input->type->elem) ? dense_f64(dense, 0) : 0;
     if (exponent == 1)
-        output = input;
-    else if (exponent == 2)
-        output = emit_binary(node, OP_mul, input, input);
-    else if (exponent == 3)
-        output = emit_binary(node, OP_mul, emit_binary(node, OP_mul, input, input), input);
-    else if (exponent == 0.5)
-        output = emit_unary(node, OP_sqrt, input, NULL);
-    else
-        return node_error(node, "only the constant exponents 0.5, 1, 2 and 3 are supported");
-    return node_bind(node, 0, output);
+        return input;
+    if (exponent == 2)
+        return emit_binary(node, OP_mul, input, input);
+    if (exponent == 3)
+        return emit_binary(node, OP_mul, emit_binary(node, OP_mul, input, input), input);
+    return exponent == 0.5 ? emit_unary(node, OP_sqrt, input, NULL) : NULL;
 }
 
-// ---- minimum and maximum: of constants, or with a constant number, as a clip
+// The result has the type of the base; between an integer and a float the power is taken in f32.
+bool convert_pow(Node *node) {
+    Value *base = node_input(node, 0), *exponent = node_input(node, 1);
+    if (!base || !exponent)
+        return false;
+    Value *simple = emit_simple_power(node, base, node_dense(node, 1));
+    if (simple)
+        return node_bind(node, 0, simple);
+    Elem elem = base->type->elem, common = elem;
+    if (!elem_is_float(elem) && elem_is_float(exponent->type->elem))
+        common = exponent->type->elem;
+    Value *power = emit_binary(node, OP_pow, emit_cast(node, base, common), emit_cast(node, exponent, common));
+    return node_bind(node, 0, emit_cast(node, power, elem));
+}
+
+// ---- minimum and maximum: with a constant number a clip
 
 static Value *emit_extremum(const Node *node, Value *a, Value *b, bool maximum) {
     if (!a || !b)
@@ -177,18 +282,15 @@ static Value *emit_extremum(const Node *node, Value *a, Value *b, bool maximum) 
     if (value_constant(a) && !value_constant(b))
         return emit_extremum(node, b, a, maximum);
     const Dense *bound = value_constant(b);
-    if (bound && dense_count(bound) == 1 && !isnan(dense_f64(bound, 0)) &&
-        a->type->rank >= b->type->rank) {
-        double value = dense_f64(bound, 0), infinity = (double)INFINITY;
-        return maximum ? emit_clip(node, a, value, infinity) : emit_clip(node, a, -infinity, value);
-    }
-    node_error(node, "only one tensor and constant numbers are supported");
-    return NULL;
+    bool is_clip = bound && dense_count(bound) == 1 && !isnan(dense_f64(bound, 0)) &&
+                   a->type->rank >= b->type->rank && a->type->elem == ELEM_F32 && b->type->elem == ELEM_F32;
+    if (!is_clip || value_constant(a))
+        return emit_binary(node, maximum ? OP_max : OP_min, a, b);
+    double value = dense_f64(bound, 0), infinity = (double)INFINITY;
+    return maximum ? emit_clip(node, a, value, infinity) : emit_clip(node, a, -infinity, value);
 }
 
 static bool convert_extremum(Node *node, bool maximum) {
-    if (node_is_constant(node))
-        return fold_extremum(node);
     Value *value = node_input(node, 0);
     for (int i = 1; value && i < node_input_count(node); i++)
         value = emit_extremum(node, value, node_input(node, i), maximum);
@@ -202,9 +304,9 @@ bool convert_max(Node *node) {
     return convert_extremum(node, true);
 }
 
-// ---- softmax: before opset 13 over all dimensions from `axis` on
+// ---- softmax and its like: before opset 13 over all dimensions from `axis` on
 
-bool convert_softmax(Node *node) {
+static bool convert_along(Node *node, OpKind kind) {
     Value *input = node_input(node, 0);
     bool flat = node->importer->opset < 13;
     if (!input)
@@ -215,15 +317,25 @@ bool convert_softmax(Node *node) {
         return false;
     if (!flat || axis == rank - 1)
         return node_bind(node, 0,
-                         emit_unary(node, OP_softmax, input, attr_int(arena, NULL, "axis", axis)));
+                         emit_unary(node, kind, input, attr_int(arena, NULL, "axis", axis)));
     int64_t rows = 1, columns = 1;
     for (int i = 0; i < rank; i++)
         *(i < axis ? &rows : &columns) *= input->type->shape[i];
     Value *matrix = emit_reshape(node, input, 2, (int64_t[]){rows, columns});
-    Value *output = emit_unary(node, OP_softmax, matrix, attr_int(arena, NULL, "axis", 1));
+    Value *output = emit_unary(node, kind, matrix, attr_int(arena, NULL, "axis", 1));
     if (!output)
         return false;
     return node_bind(node, 0, emit_reshape(node, output, rank, input->type->shape));
+}
+
+bool convert_softmax(Node *node) {
+    return convert_along(node, OP_softmax);
+}
+bool convert_log_softmax(Node *node) {
+    return convert_along(node, OP_log_softmax);
+}
+bool convert_hardmax(Node *node) {
+    return convert_along(node, OP_hardmax);
 }
 
 // ---- reductions
@@ -245,40 +357,66 @@ static bool reduce_axes(Node *node, int rank, int *count, int64_t *sorted) {
     return true;
 }
 
-// The mean; `elements` receives how many elements each is of.
-static Value *emit_mean(Node *node, Value *input, double *elements) {
+bool convert_reduce(Node *node) {
+    static const struct {
+        const char *name;
+        OpKind kind;
+    } reductions[] = {
+        {"ReduceL1", OP_reduce_l1},
+        {"ReduceL2", OP_reduce_l2},
+        {"ReduceLogSum", OP_reduce_log_sum},
+        {"ReduceLogSumExp", OP_reduce_log_sum_exp},
+        {"ReduceMax", OP_reduce_max},
+        {"ReduceMean", OP_reduce_mean},
+        {"ReduceMin", OP_reduce_min},
+        {"ReduceProd", OP_reduce_prod},
+        {"ReduceSum", OP_reduce_sum},
+        {"ReduceSumSquare", OP_reduce_sum_square},
+    };
+    Value *input = node_input(node, 0);
     int64_t axes[MAX_RANK];
-    int count, rank = input->type->rank;
-    *elements = 1;
-    if (!reduce_axes(node, rank, &count, axes))
-        return NULL;
-    if (count == 0)
-        return input;
+    int count;
+    if (!input || !reduce_axes(node, input->type->rank, &count, axes))
+        return false;
+    bool noop = node_int(node, "noop_with_empty_axes", 0) != 0;
     Arena *arena = node->importer->arena;
-    for (int i = 0; i < count; i++)
-        *elements *= (double)input->type->shape[axes[i]];
     Attr *attrs = attr_ints(arena, NULL, "axes", count, axes);
     if (!node_int(node, "keepdims", 1))
         attrs = attr_bool(arena, attrs, "keep_dims", false);
-    return emit_unary(node, OP_reduce_mean, input, attrs);
+    for (size_t i = 0; i < sizeof reductions / sizeof *reductions; i++) {
+        OpKind kind = reductions[i].kind;
+        if (strcmp(reductions[i].name, node->proto->op_type))
+            continue;
+        bool changes = kind != OP_reduce_sum && kind != OP_reduce_max && kind != OP_reduce_min &&
+                       kind != OP_reduce_mean && kind != OP_reduce_prod;
+        if (count == 0 && noop && !changes)
+            return node_bind(node, 0, input);
+        return node_bind(node, 0, emit_unary(node, kind, input, attrs));
+    }
+    BUG("%s has no row in convert_reduce", node->label);
 }
 
-bool convert_reduce_mean(Node *node) {
+bool convert_arg(Node *node) {
     Value *input = node_input(node, 0);
-    double elements;
-    return input && node_bind(node, 0, emit_mean(node, input, &elements));
-}
-
-bool convert_reduce_sum(Node *node) {
-    Value *input = node_input(node, 0);
-    double elements;
-    if (!input)
+    Arena *arena = node->importer->arena;
+    int axis;
+    if (!input || !node_axis(node, node_int(node, "axis", 0), input->type->rank, &axis))
         return false;
-    if (input->type->elem != ELEM_F32)
-        return node_error(node, "sums of %s tensors are not supported",
-                          elem_name(input->type->elem));
-    Value *mean = emit_mean(node, input, &elements);
-    if (!mean || elements == 1)
-        return node_bind(node, 0, mean);
-    return node_bind(node, 0, emit_binary(node, OP_mul, mean, emit_scalar(node, elements)));
+    Attr *attrs = attr_bool(arena, NULL, "last", node_int(node, "select_last_index", 0) != 0);
+    attrs = attr_bool(arena, attrs, "keep_dims", node_int(node, "keepdims", 1) != 0);
+    OpKind kind = !strcmp(node->proto->op_type, "ArgMax") ? OP_arg_max : OP_arg_min;
+    return node_bind(node, 0, emit_unary(node, kind, input, attr_int(arena, attrs, "axis", axis)));
+}
+
+bool convert_cum_sum(Node *node) {
+    Value *input = node_input(node, 0);
+    Arena *arena = node->importer->arena;
+    double given;
+    int axis;
+    if (!input || !node_scalar(node, 1, 0, &given) ||
+        !node_axis(node, (int64_t)given, input->type->rank, &axis))
+        return false;
+    Attr *attrs = attr_bool(arena, NULL, "reverse", node_int(node, "reverse", 0) != 0);
+    attrs = attr_bool(arena, attrs, "exclusive", node_int(node, "exclusive", 0) != 0);
+    return node_bind(node, 0, emit_unary(node, OP_cum_sum, input, attr_int(arena, attrs, "axis", axis)));
 }

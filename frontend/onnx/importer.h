@@ -207,15 +207,8 @@ Value *emit_binary(const Node *node, OpKind kind, Value *a, Value *b);
 Value *emit_reshape(const Node *node, Value *input, int rank,
                     const int64_t *dims); // none if it changes nothing
 Value *emit_transpose(const Node *node, Value *input, const int *perm);
-Value *emit_absolute(const Node *node, Value *input); // |x|
 Value *emit_scalar(const Node *node, double value); // f32, rank 0
 Value *emit_ints(const Node *node, int count, const int64_t *values);
 // Between ONNX's N C spatial and nn's channels last, for rank 3 to 5 (rank 3 gets a height of 1).
 Value *emit_to_nhwc(const Node *node, Value *input);
 Value *emit_from_nhwc(const Node *node, Value *input, int rank);
-
-// ---- computing on constants (constants.c)
-
-bool node_is_constant(const Node *node); // all inputs are
-bool fold_pow(Node *node);
-bool fold_extremum(Node *node);

@@ -8,7 +8,7 @@ static bool read_p(const Node *node, int64_t *p) {
 }
 
 static Value *emit_power(const Node *node, Value *value, int64_t p) {
-    return p == 2 ? emit_binary(node, OP_mul, value, value) : emit_absolute(node, value);
+    return p == 2 ? emit_binary(node, OP_mul, value, value) : emit_unary(node, OP_abs, value, NULL);
 }
 
 static Value *emit_root(const Node *node, Value *value, int64_t p) {

@@ -29,6 +29,14 @@ bool convert_dropout(Node *node) {
     return node_bind_dense(node, 1, dense_splat(scratch, mask, 1)) && bind_same(node);
 }
 
+static bool bind_cast(Node *node, const Type *type, Elem elem) {
+    if (type->elem == elem)
+        return bind_same(node);
+    Arena *arena = node->importer->arena;
+    Attr *attrs = attr_type(arena, NULL, "to", type_tensor(arena, elem, 0, NULL));
+    return node_bind(node, 0, emit_unary(node, OP_cast, node_input(node, 0), attrs));
+}
+
 bool convert_cast(Node *node) {
     Elem elem;
     int64_t to = node_int(node, "to", 0);
@@ -38,11 +46,14 @@ bool convert_cast(Node *node) {
     if (to < 0 || to > 1000 || !elem_from_onnx((int)to, &elem))
         return node_error(node, "the type %s (%lld) is not supported",
                           onnx_type_name((int)(to & 1023)), (long long)to);
-    if (type->elem == elem)
-        return bind_same(node);
-    Arena *arena = node->importer->arena;
-    Attr *attrs = attr_type(arena, NULL, "to", type_tensor(arena, elem, 0, NULL));
-    return node_bind(node, 0, emit_unary(node, OP_cast, node_input(node, 0), attrs));
+    return bind_cast(node, type, elem);
+}
+
+bool convert_cast_like(Node *node) {
+    const Type *type = node_input_type(node, 0), *like = node_input_type(node, 1);
+    if (!type || !like)
+        return node_input(node, type ? 1 : 0) && false;
+    return bind_cast(node, type, like->elem);
 }
 
 // ---- shapes

@@ -282,16 +282,23 @@ static Value *fold(const Node *node, Op *op) {
                          false, NULL);
 }
 
-// Networks compute in f32; integers are for indices and shapes, which fold away.
+// Networks compute in f32; integers are for indices, masks and shapes.
+static bool elem_is_supported(const Op *op, const char *class, const Type *type) {
+    if (type->elem == ELEM_F32)
+        return true;
+    if (!strcmp(class, "FLOAT") || !strcmp(class, "F32"))
+        return false;
+    bool sums_f64 = op->kind == OP_cum_sum && type->elem == ELEM_F64;
+    return strcmp(class, "NUMBER") || !elem_is_float(type->elem) || sums_f64;
+}
+
 static bool check_elems(const Node *node, const Op *op) {
     const OpInfo *info = op_info(op->kind);
     for (int i = 0; i < op->operand_count; i++) {
         const OperandInfo *operand =
             &info->operands[i < info->operand_count ? i : info->operand_count - 1];
         const Value *value = op_operand(op, i);
-        if (!value || value->type->elem == ELEM_F32)
-            continue;
-        if (strcmp(operand->type, "FLOAT") && strcmp(operand->type, "F32"))
+        if (!value || elem_is_supported(op, operand->type, value->type))
             continue;
         return node_error(
             node,

@@ -209,7 +209,7 @@ bool convert_lp_normalization(Node *node) {
     if (p != 1 && p != 2)
         return node_error(node, "p is %lld, expected 1 or 2", (long long)p);
     Arena *arena = node->importer->arena;
-    Value *size = p == 2 ? emit_binary(node, OP_mul, input, input) : emit_absolute(node, input);
+    Value *size = p == 2 ? emit_binary(node, OP_mul, input, input) : emit_unary(node, OP_abs, input, NULL);
     Attr *attrs = attr_ints(arena, NULL, "axes", 1, (int64_t[]){axis});
     Value *sum = size ? emit_unary(node, OP_reduce_mean, size, attrs) : NULL;
     sum = sum ? emit_binary(node, OP_mul, sum, emit_scalar(node, (double)input->type->shape[axis])) : NULL;

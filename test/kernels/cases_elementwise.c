@@ -20,15 +20,33 @@ static uint8_t binary_s8(const struct qn_binary_args *args, uint8_t stored_a, ui
     float result = x + y;
     if (args->op == QN_SUB) result = x - y;
     if (args->op == QN_MUL) result = (float)(a * b) * args->a_multiplier;
+    if (args->op == QN_MIN) result = x < y ? x : y;
+    if (args->op == QN_MAX) result = x > y ? x : y;
+    if (args->op == QN_PRELU) result = a < 0 ? (float)(a * b) * args->b_multiplier : x;
     return (uint8_t)(naive_round(result, args->out_zp, args->lo, args->hi) ^ args->flip);
 }
+static float mod_f32(float a, float b) {
+    const float rest = fmodf(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest == 0 ? copysignf(0, b) : rest;
+}
 static float binary_f32(const struct qn_binary_args *args, float a, float b) {
-    float y = args->op == QN_ADD ? a + b : args->op == QN_SUB ? a - b : args->op == QN_MUL ? a * b : a / b;
-    return fmaxf(fminf(y, args->max), args->min);
+    float y = a / b;
+    switch (args->op) {
+    case QN_ADD: y = a + b; break;
+    case QN_SUB: y = a - b; break;
+    case QN_MUL: y = a * b; break;
+    case QN_MIN: y = fminf(a, b); break;
+    case QN_MAX: y = fmaxf(a, b); break;
+    case QN_POW: y = (float)pow(a, b); break;
+    case QN_MOD: y = mod_f32(a, b); break;
+    case QN_FMOD: y = fmodf(a, b); break;
+    case QN_PRELU: y = a < 0 ? a * b : a; break;
+    }
+    return y != y ? y : fmaxf(fminf(y, args->max), args->min);
 }
 
 static void binary_args_random(Test *test, struct qn_binary_args *args, bool is_f32) {
-    args->op = is_f32 ? RANDOM_OF(test, QN_ADD, QN_SUB, QN_MUL, QN_DIV) : RANDOM_OF(test, QN_ADD, QN_SUB, QN_MUL);
+    args->op = is_f32 ? random_int(test, QN_ADD, QN_PRELU) : RANDOM_OF(test, QN_ADD, QN_SUB, QN_MUL, QN_MIN, QN_MAX, QN_PRELU);
     shape_random(test, args->shape);
     args->rows = args->shape[0] * args->shape[1];
     args->a_zp = random_zero_point(test);
@@ -41,7 +59,7 @@ static void binary_args_random(Test *test, struct qn_binary_args *args, bool is_
     random_clamp_f32(test, &args->min, &args->max);
 }
 
-void case_binary(Test *test) {
+static void case_binary_numbers(Test *test) {
     struct qn_binary_args args = {0};
     const bool is_f32 = !strcmp(test->row->result, "f32"), in_place = random_chance(test, 40);
     const size_t elem = is_f32 ? 4 : 1;
@@ -56,17 +74,59 @@ void case_binary(Test *test) {
     const void *pb = is_f32 ? (void *)random_floats(test, b.elems, -8, 8) : random_bytes(test, b.elems);
     const void *before = in_place ? pa : random_bytes(test, out.elems * elem);
     void *expected = copy_bytes(test, before, out.elems * elem);
+    float *bound = ARENA_ARRAY(test->arena, float, out.elems);
     for (size_t i = 0; i < shape_elems(args.shape); i++) {
         const size_t at = strided_at(&out, args.shape, i), x = strided_at(&a, args.shape, i), y = strided_at(&b, args.shape, i);
         if (is_f32) ((float *)expected)[at] = binary_f32(&args, ((const float *)pa)[x], ((const float *)pb)[y]);
-        else ((uint8_t *)expected)[at] = binary_s8(&args, ((const uint8_t *)pa)[x], ((const uint8_t *)pb)[y]);
+        if (is_f32 && args.op == QN_POW) bound[at] = 1.2e-7f * fabsf(((float *)expected)[at]); // the others to the bit
+        if (!is_f32) ((uint8_t *)expected)[at] = binary_s8(&args, ((const uint8_t *)pa)[x], ((const uint8_t *)pb)[y]);
     }
     check(test, &(Call){.args = &args, .input_count = 2, .expected = expected, .in_place = in_place,
-                        .inputs = {memory_of(pa, elem, a.elems, a.before), memory_of(pb, elem, b.elems, b.before)},
+                        .bound = is_f32 ? bound : NULL, .inputs = {memory_of(pa, elem, a.elems, a.before), memory_of(pb, elem, b.elems, b.before)},
                         .output = memory_of(before, elem, out.elems, out.before)});
 }
 
+void case_binary(Test *test) {
+    const char *row = test->row->operands;
+    if ((!strcmp(row, "f32f32") && !strcmp(test->row->result, "f32")) || !strcmp(row, "s8s8")) case_binary_numbers(test);
+    else case_binary_integers(test);
+}
+
 // ---- unary
+
+static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+// x times a factor that is 0 where x is infinite.
+static double times(double x, double factor) { return factor == 0 ? 0 : x * factor; }
+
+static const double NO_FORMULA = 0x1.8p1001;
+
+static double unary_libm(const struct qn_unary_args *a, double x) {
+    const double tanh_arg = sqrt(2 / 3.14159265358979324) * (x + 0.044715 * x * x * x);
+    switch (a->op) {
+    case QN_LOG: return log(x);
+    case QN_ERF: return erf(x);
+    case QN_SIN: return sin(x);
+    case QN_COS: return cos(x);
+    case QN_TAN: return tan(x);
+    case QN_ASIN: return asin(x);
+    case QN_ACOS: return acos(x);
+    case QN_ATAN: return atan(x);
+    case QN_SINH: return sinh(x);
+    case QN_COSH: return cosh(x);
+    case QN_ASINH: return asinh(x);
+    case QN_ACOSH: return acosh(x);
+    case QN_ATANH: return atanh(x);
+    case QN_SOFTPLUS: return softplus(x);
+    case QN_SOFTSIGN: return isinf(x) ? copysign(1, x) : x / (1 + fabs(x));
+    case QN_MISH: return times(x, tanh(softplus(x)));
+    case QN_ELU: return x < 0 ? a->alpha * expm1(x) : x;
+    case QN_SELU: return a->beta * (x < 0 ? a->alpha * expm1(x) : x);
+    case QN_CELU: return x < 0 ? a->alpha * expm1(x / a->alpha) : x;
+    case QN_GELU: return times(x, a->alpha != 0 ? 1 / (1 + exp(-2 * tanh_arg)) : erfc(-x / sqrt(2)) / 2);
+    case QN_SWISH: return times(x, 1 / (1 + exp(-a->alpha * x)));
+    }
+    return NO_FORMULA;
+}
 
 // In double; *slack: what rounding inside the formula adds to the bound, beyond units of the result's last place.
 // What is not written here is the interpreter's to say.
@@ -93,13 +153,24 @@ static double unary_real(const struct qn_unary_args *a, double x, double *slack)
         return x * fmin(fmax(x / 6 + 0.5, 0), 1);
     case QN_TANH: return tanh(x);
     case QN_EXP: return exp(x);
+    case QN_ABS: return fabs(x);
+    case QN_NEG: return -x;
+    case QN_SIGN: return (x > 0) - (x < 0);
+    case QN_FLOOR: return floor(x);
+    case QN_CEIL: return ceil(x);
+    case QN_ROUND_EVEN: return rint(x);
+    case QN_RECIPROCAL: return 1 / x;
     case QN_SQRT: return sqrt(x);
-    default: return unary_f64(&op, x);
+    case QN_THRESHOLDED_RELU: return x > a->alpha ? x : 0;
+    case QN_SHRINK: return x < -a->alpha ? (float)x + a->beta : x > a->alpha ? (float)x - a->beta : 0;
     }
+    const double y = unary_libm(a, x);
+    return y != NO_FORMULA ? y : unary_f64(&op, x);
 }
 // Two units in the last place; subnormal results are good to one.
 static float unary_bound(const struct qn_unary_args *a, float expected, double slack) {
-    const bool exact = a->op == QN_RELU || a->op == QN_CLIP || a->op == QN_LEAKY_RELU || a->op == QN_SQRT;
+    const bool exact = a->op == QN_RELU || a->op == QN_CLIP || a->op == QN_LEAKY_RELU ||
+                       (a->op >= QN_SQRT && a->op <= QN_RECIPROCAL) || a->op == QN_THRESHOLDED_RELU || a->op == QN_SHRINK;
     if (exact || isinf(expected)) return 0;
     return (float)slack + 2 * (nextafterf(fabsf(expected), INFINITY) - fabsf(expected));
 }
@@ -114,10 +185,11 @@ static float unary_input(Test *test) {
     return random_float(test, -10, 10);
 }
 
-void case_unary(Test *test) {
+static void case_unary_floats(Test *test) {
     struct qn_unary_args a = {.op = random_int(test, 0, QN_UNARY_COUNT - 1), .alpha = 0.1f, .beta = 0.5f};
     const bool in_place = random_chance(test, 40);
     if (a.op == QN_CLIP) a.alpha = -1, a.beta = 3;
+    if (a.op == QN_GELU && random_chance(test, 50)) a.alpha = 0;
     shape_random(test, a.shape);
     a.rows = a.shape[0] * a.shape[1];
     const Strided out = strided_random(test, a.shape, DISTINCT), in = input_layout(test, a.shape, &out, in_place);
@@ -137,6 +209,11 @@ void case_unary(Test *test) {
     check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .bound = bound, .in_place = in_place,
                         .inputs = {memory_of(x, 4, in.elems, in.before)},
                         .output = memory_of(before, 4, out.elems, out.before)});
+}
+
+void case_unary(Test *test) {
+    if (!strcmp(test->row->result, "f32")) case_unary_floats(test);
+    else case_unary_integers(test);
 }
 
 // ---- table

@@ -218,7 +218,8 @@ void case_reduce_mean(Test *test) {
 
 void case_softmax(Test *test) {
     struct qn_softmax_args a = {.size = random_chance(test, 20) ? random_int(test, 300, 1100) : random_channels(test, 260),
-                                .inner = random_chance(test, 60) ? 1 : random_int(test, 2, 40)};
+                                .inner = random_chance(test, 60) ? 1 : random_int(test, 2, 40),
+                                .op = random_int(test, QN_SOFTMAX, QN_HARDMAX)};
     const int outer = random_int(test, 1, 4);
     const size_t elems = (size_t)outer * a.size * a.inner;
     const float range = random_chance(test, 50) ? 10 : 200;
@@ -228,13 +229,17 @@ void case_softmax(Test *test) {
     for (int r = 0; r < a.rows; r++) {
         const size_t at = (size_t)(r / a.inner) * a.size * a.inner + (size_t)(r % a.inner);
         double top = -INFINITY, sum = 0;
-        for (int i = 0; i < a.size; i++) top = fmax(top, x[at + (size_t)i * a.inner]);
+        int best = 0;
+        for (int i = a.size - 1; i >= 0; i--)
+            if (x[at + (size_t)i * a.inner] >= top) top = x[at + (size_t)i * a.inner], best = i;
         for (int i = 0; i < a.size; i++) sum += exp(x[at + (size_t)i * a.inner] - top);
         for (int i = 0; i < a.size; i++) {
             const size_t k = at + (size_t)i * a.inner;
             // x - max is rounded to single before exp: an error of half a unit of a number of up to 2 * range.
             expected[k] = (float)(exp(x[k] - top) / sum);
             bound[k] = expected[k] * (2e-6f + 4e-9f * (float)a.size + 1.2e-7f * (float)(top - x[k])) + 1e-44f;
+            if (a.op == QN_LOG_SOFTMAX) expected[k] = (float)(x[k] - top - log(sum)), bound[k] = 4e-7f + 1.2e-7f * fabsf(expected[k]);
+            if (a.op == QN_HARDMAX) expected[k] = i == best, bound[k] = 0;
         }
     }
     check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .bound = bound, .in_place = true,

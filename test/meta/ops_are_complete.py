@@ -1,6 +1,7 @@
 # RUN: %python %s %root
-"""Every op of dialects nn and check has a meaning (eval_<id>; functions of one number: a row of runtime/unary.def and a
-case in ir/eval_real.c) and a test test/ops/<id>.qir that states its answers. Prints what is missing.
+"""Every op of dialects nn and check has a meaning (eval_<id>, or a row BINARY or REDUCE; functions of one number: a row
+of runtime/unary.def or UNARY, and a case in ir/eval_real.c) and a test test/ops/<id>.qir that states its answers. Prints
+what is missing.
 Usage: ops_are_complete.py ROOT"""
 import glob
 import os
@@ -20,8 +21,9 @@ def meanings(root):
         with open(path) as file:
             text += file.read()
     with open(os.path.join(root, "runtime/unary.def")) as file:
-        unary = set(re.findall(r"^UNARY\(\w+, (\w+),", file.read(), re.M))
-    return set(re.findall(r"^bool eval_(\w+)\(Diag", text, re.M)) | unary & set(re.findall(r"case OP_(\w+): return", text))
+        unary = set(re.findall(r"^UNARY\(\w+, (\w+),", file.read() + text, re.M))
+    known = set(re.findall(r"^bool eval_(\w+)\(Diag", text, re.M)) | set(re.findall(r"^(?:BINARY|REDUCE)\((\w+)\)", text, re.M))
+    return known | unary & set(re.findall(r"case OP_(\w+): return", text))
 
 
 def main():

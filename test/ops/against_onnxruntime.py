@@ -212,6 +212,46 @@ def border_cases():
         yield Case("Tile", [numbers(2, 3, 4)], [np.array(repeats)])
 
 
+def function_cases():
+    x = np.linspace(-9, 9, 77, dtype=np.float32).reshape(7, 11)
+    for op in ("Abs", "Neg", "Floor", "Ceil", "Round", "Sign", "Erf", "Sin", "Cos", "Tan", "Atan", "Sinh", "Cosh", "Asinh",
+               "Elu", "Selu", "Celu", "Softplus", "Softsign", "ThresholdedRelu", "Shrink", "IsNaN", "IsInf", "Mish"):
+        yield Case(op, [x])
+    for op in ("Asin", "Acos", "Atanh"):
+        yield Case(op, [x / 10])
+    for op in ("Log", "Acosh", "Reciprocal"):
+        yield Case(op, [np.abs(x) + 1])
+    for op in ("Elu", "Celu", "ThresholdedRelu"):
+        yield Case(op, [x], alpha=0.3)
+    for a, b in (((2, 3, 4), (2, 3, 4)), ((2, 3, 4), (3, 1)), ((4,), (2, 1, 1))):
+        for op in ("Min", "Max", "PRelu", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Mean"):
+            if op != "PRelu" or len(a) > len(b):
+                yield Case(op, [numbers(*a), numbers(*b)])
+        yield Case("Pow", [np.abs(numbers(*a)) + 1, numbers(*b)])
+        yield Case("Mod", [numbers(*a), np.abs(numbers(*b)) + np.float32(0.75)], fmod=1)
+        yield Case("Where", [numbers(*a) > 0, numbers(*a), numbers(*b)])
+        for op in ("And", "Or", "Xor"):
+            yield Case(op, [numbers(*a) > 0, numbers(*b) > 0])
+        for kind in (np.int32, np.int64):
+            for op in ("Add", "Sub", "Mul", "Min", "Max", "Equal", "Less"):
+                yield Case(op, [numbers(*a).astype(kind), numbers(*b).astype(kind)])
+    yield Case("Clip", [x, np.float32(-1.5), np.float32(2)])
+
+
+def reduction_cases():
+    x = np.abs(numbers(3, 4, 5)) + 1
+    for op in ("Sum", "Max", "Min", "Prod", "L1", "L2", "LogSum", "LogSumExp", "SumSquare"):
+        for axes in ([0], [1, 2], [-1], [0, 2], [0, 1, 2]):
+            yield Case("Reduce" + op, [x], [np.array(axes)], keepdims=axes[0] % 2)
+    for axis, last in itertools.product((0, 1, -1), (0, 1)):
+        for op in ("ArgMax", "ArgMin"):
+            yield Case(op, [numbers(3, 4, 5)], axis=axis, select_last_index=last, keepdims=last)
+    for axis, exclusive, reverse in itertools.product((0, 1, -1), (0, 1), (0, 1)):
+        yield Case("CumSum", [numbers(3, 4, 5)], [np.array(axis)], exclusive=exclusive, reverse=reverse)
+    for op, axis in itertools.product(("LogSoftmax", "Hardmax"), (-1, 0, 1)):
+        yield Case(op, [numbers(2, 3, 4)], axis=axis)
+
+
 def norm_cases():
     parameters = [numbers(3), numbers(3), numbers(3), np.abs(numbers(3)) + 1]
     yield Case("BatchNormalization", [numbers(2, 3, 4, 5)], parameters)
@@ -286,7 +326,8 @@ def main():
     command, via = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "interp"
     only = sys.argv[3] if len(sys.argv) > 3 else ""
     onnxruntime.set_default_logger_severity(4)
-    generators = (conv_cases(), pool_cases(), product_cases(), elementwise_cases(), norm_cases(), move_cases(),
+    generators = (conv_cases(), pool_cases(), product_cases(), elementwise_cases(), function_cases(),
+                  reduction_cases(), norm_cases(), move_cases(),
                   transposed_cases(), other_rank_cases(), resize_cases(), layer_cases(),
                   recurrent_cases(), power_cases(), border_cases())
     wanted = [(c, run_onnxruntime(c)) for c in itertools.chain(*generators) if c.name.startswith(only)]

@@ -159,6 +159,8 @@ static bool array_fits(const Array *array, const Type *type) {
 
 // An array of the input's dimensions, the batch of 1 may be missing.
 static bool is_one_sample(const Array *array, const Type *type) {
+    if (type->rank == 0)
+        return array->rank == 0;
     if (array_fits(array, type))
         return array->shape[0] == type->shape[0];
     if (type->rank == 0)

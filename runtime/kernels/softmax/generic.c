@@ -1,4 +1,4 @@
-// Softmax along the middle dimension of [outer, size, inner]. Inner 1: one row at a time, in lanes. Otherwise up to 16
+// Softmax, its logarithm and hardmax along the middle dimension of [outer, size, inner]. Softmax with inner 1: one row at a time, in lanes. Otherwise up to 16
 // neighbouring columns at a time, so that the loads are dense.
 #include "runtime/float_math.h"
 
@@ -44,6 +44,23 @@ QN_INLINE void qn_softmax_generic_columns(const float *in, float *out, int32_t s
         for (int32_t l = 0; l < n; l++) out[(ptrdiff_t)i * stride + l] *= sum[l];
 }
 
+// x - max - log(sum(exp(x - max))), the sum in double; elements `stride` apart.
+QN_INLINE void qn_softmax_generic_log(const float *in, float *out, int32_t size, int32_t stride) {
+    float top = in[0];
+    double sum = 0.0;
+    for (int32_t i = 1; i < size; i++) top = top < in[(ptrdiff_t)i * stride] ? in[(ptrdiff_t)i * stride] : top;
+    for (int32_t i = 0; i < size; i++) sum += qn_exp(in[(ptrdiff_t)i * stride] - top);
+    const double log_sum = qn_log_f64(sum);
+    for (int32_t i = 0; i < size; i++)
+        out[(ptrdiff_t)i * stride] = (float)((double)in[(ptrdiff_t)i * stride] - top - log_sum);
+}
+QN_INLINE void qn_softmax_generic_hard(const float *in, float *out, int32_t size, int32_t stride) {
+    int32_t best = 0;
+    for (int32_t i = 1; i < size; i++)
+        if (in[(ptrdiff_t)i * stride] > in[(ptrdiff_t)best * stride]) best = i;
+    for (int32_t i = 0; i < size; i++) out[(ptrdiff_t)i * stride] = i == best ? 1.0f : 0.0f;
+}
+
 QN_KERNEL qn_softmax_f32_f32__any__generic(const struct qn_softmax_args *a, const void *input, void *output,
                                            int32_t begin, int32_t end) {
     for (int32_t r = begin; r < end;) {
@@ -51,6 +68,12 @@ QN_KERNEL qn_softmax_f32_f32__any__generic(const struct qn_softmax_args *a, cons
         const ptrdiff_t at = (ptrdiff_t)(r / a->inner) * a->size * a->inner + column;
         const float *in = (const float *)input + at;
         float *out = (float *)output + at;
+        if (a->op != QN_SOFTMAX) {
+            if (a->op == QN_HARDMAX) qn_softmax_generic_hard(in, out, a->size, a->inner);
+            else qn_softmax_generic_log(in, out, a->size, a->inner);
+            r++;
+            continue;
+        }
         if (a->inner == 1) {
             qn_softmax_generic_row(in, out, a->size);
             r++;

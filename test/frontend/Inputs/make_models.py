@@ -124,8 +124,6 @@ def activations():
     model("prelu_one", [node("PRelu", "x,slope")], constants=[tensor("slope", [0.25])])
     model("clip", [node("Clip", "x,,max")], constants=[tensor("max", 6)])
     model("clip_attributes", [node("Clip", "x", min=0.0, max=6.0)], opset=7)
-    model("clip_not_constant", [node("Clip", "x,,max", name="clip")],
-          inputs=[info("x", [4]), info("max", [])])
     model("softmax", [node("Softmax", "x", axis=1)])
     model("softmax_flat", [node("Softmax", "x", axis=1)], opset=9)
 
@@ -141,6 +139,42 @@ def arithmetic():
     model("min", [node("Min", "c,x")], constants=[tensor("c", 6)])
     model("pow", [node("Pow", "x,two", "s"), node("Pow", "s,half")],
           constants=[tensor("two", 2), tensor("half", 0.5)])
+
+
+# Attributes that are not those of the row, and the first opset that has the operator where that is above 17.
+FUNCTIONS = {
+    "Acos": {}, "Acosh": {}, "Asin": {}, "Asinh": {}, "Atan": {}, "Atanh": {}, "Ceil": {}, "Celu": {"alpha": 2.0}, "Cos": {}, "Cosh": {},
+    "Elu": {"alpha": 0.5}, "Erf": {}, "Floor": {}, "Gelu": {"approximate": "tanh", "opset": 20}, "Hardmax": {"axis": 1},
+    "IsInf": {"detect_negative": 0}, "IsNaN": {}, "Log": {}, "LogSoftmax": {"axis": 1}, "Mish": {"opset": 18}, "Round": {},
+    "Selu": {}, "Shrink": {"lambd": 1.5, "bias": 0.5}, "Sign": {}, "Sin": {}, "Sinh": {}, "Softplus": {}, "Softsign": {},
+    "Swish": {"alpha": 0.5, "opset": 24}, "Tan": {}, "ThresholdedRelu": {"alpha": 0.5},
+    "ArgMax": {"axis": -1, "select_last_index": 1}, "ArgMin": {"axis": 1, "keepdims": 0},
+    "ReduceL1": {"axes": [1]}, "ReduceL2": {"axes": [1]}, "ReduceLogSum": {"axes": [1]}, "ReduceLogSumExp": {"axes": [1]},
+    "ReduceMax": {"axes": [-1], "keepdims": 0}, "ReduceMin": {}, "ReduceProd": {"axes": [1]}, "ReduceSumSquare": {"axes": [1]},
+}
+
+
+def functions():
+    for op, given in FUNCTIONS.items():
+        attributes = dict(given)
+        opset = attributes.pop("opset", 17)
+        model(op.lower(), [node(op, "x", **attributes)], x=(2, 3), opset=opset)
+    model("cumsum", [node("CumSum", "x,axis", reverse=1)], x=(2, 3), constants=[tensor("axis", -1, np.int64)])
+    model("mean", [node("Mean", "x,c,x")], x=(2, 3), constants=[tensor("c", [1, 2, 3])])
+    model("mod", [node("Mod", "x,c", fmod=1)], x=(2, 3), constants=[tensor("c", [1, 2, 3])])
+    model("pow_tensor", [node("Pow", "x,c")], x=(2, 3), constants=[tensor("c", [1, 2.5, -1])])
+    model("max_tensors", [node("Max", "x,c,x")], x=(2, 3), constants=[tensor("c", [1, 2, 3])])
+    model("clip_tensors", [node("Clip", "x,low,high")], inputs=[info("x", [4]), info("low", []), info("high", [])])
+    model("cast_like", [node("CastLike", "x,c")], x=(2, 3), constants=[tensor("c", 1, np.int64)])
+    # Masks: compared, joined, and chosen by.
+    model("masks", [
+        node("Greater", "x,c", "gt"), node("GreaterOrEqual", "x,c", "ge"), node("Less", "x,c", "lt"),
+        node("LessOrEqual", "x,c", "le"), node("Equal", "x,c", "eq"), node("And", "gt,ge", "a"), node("Or", "lt,le", "o"),
+        node("Xor", "a,o", "m"), node("Xor", "m,eq", "n"), node("Not", "n", "k"), node("Where", "k,x,c")],
+        x=(2, 3), constants=[tensor("c", [1, 2, 3])])
+    bits = [node("BitShift", "x,c", "s", direction="LEFT"), node("BitShift", "s,c", "t", direction="RIGHT"),
+            node("BitwiseAnd", "t,c", "u"), node("BitwiseOr", "u,x", "v"), node("BitwiseXor", "v,c", "w"), node("BitwiseNot", "w")]
+    model("bits", bits, inputs=[info("x", [3], TensorProto.UINT8)], opset=18, constants=[tensor("c", [1, 2, 3], np.uint8)])
 
 
 def moves():
@@ -261,7 +295,7 @@ def shapes_and_errors():
     model("no_shape", relu, inputs=[info("x", None)])
     model("input_with_initializer", [node("Add", "x,w")], inputs=[info("x", [2]), info("w", [2])],
           constants=[tensor("w", [1, 2])], opset=8)
-    model("unsupported", [node("Erf", "x", "a", name="first"), node("Erf", "a", "b", name="second"),
+    model("unsupported", [node("Det", "x", "a", name="first"), node("Det", "a", "b", name="second"),
                           node("Pad", "b,pads", "c", name="behind", mode="mirror"),
                           node("Fancy", "b", domain="com.example", name="fourth")],
           constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)], domains=("com.example",),
@@ -273,7 +307,7 @@ def shapes_and_errors():
     model("not_broadcastable", [node("Add", "x,c", name="sum")], constants=[tensor("c", [1, 2, 3])])
     model("huge_constant", [node("ConstantOfShape", "shape", name="huge")], inputs=[],
           constants=[ints("shape", 2**40, 2**40)])
-    model("integers", [node("Add", "x,x", name="sum")], inputs=[info("x", [2], TensorProto.INT64)])
+    model("integers", [node("Exp", "x", name="power")], inputs=[info("x", [2], TensorProto.INT64)])
     short = tensor("w", [1, 2, 3, 4])
     short.dims[0] = 5
     model("short_data", [node("Add", "x,w")], x=(5,), constants=[short])
@@ -289,5 +323,5 @@ def shapes_and_errors():
 
 
 os.makedirs(FOLDER, exist_ok=True)
-for make in (convolutions, products, pools, normalizations, activations, arithmetic, moves, controls, recurrences, constants, shapes_and_errors):
+for make in (convolutions, products, pools, normalizations, activations, arithmetic, functions, moves, controls, recurrences, constants, shapes_and_errors):
     make()

@@ -203,9 +203,13 @@ static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant 
     return remake(op, 3, operands, type_quantized(arena, output, op->results[0].type->rank, op->results[0].type->shape));
 }
 
+enum { MAX_WEIGHTS = 4 << 20 }; // of one channel: the sum of as many products fits 32 bits at some scale
+
 static bool has_constant_weights(const State *state, const Op *op) {
-    const Value *bias = op_operand(op, 2);
-    return constant_f32(state->context->scratch, op_operand(op, 1)) && (!bias || constant_f32(state->context->scratch, bias));
+    const Value *weight = op_operand(op, 1), *bias = op_operand(op, 2);
+    int64_t channels = weight->type->shape[0];
+    if (channels && type_elem_count(weight->type) / channels > MAX_WEIGHTS) return false;
+    return constant_f32(state->context->scratch, weight) && (!bias || constant_f32(state->context->scratch, bias));
 }
 
 // Operands that are indices or tables of floats in every precision stay as they are.
@@ -247,7 +251,7 @@ static const char *why_float(State *state, const Op *op) {
     if (entry && entry->type == ELEM_F32) return "the quantization table says so";
     if (op->results[0].type->elem != ELEM_F32) return "it does not compute real numbers";
     if (!wants_i8(state, op)) return "f32 is the precision of what the quantization table does not name";
-    if (op->kind == OP_conv2d || op->kind == OP_linear) return "its weights are no constants";
+    if (op->kind == OP_conv2d || op->kind == OP_linear) return "its weights are no constants, or too many";
     const Value *first = op_operand(op, 0);
     return op_has(op, MOVES_DATA) && first->name ? arena_printf(context->scratch, "it moves data, and '%s' is f32", first->name)
                                                  : "its operands are no real numbers";

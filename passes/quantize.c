@@ -28,12 +28,14 @@ const Quant *activation_quant(Arena *arena, const CalibrationEntry *entry, bool 
     return quant_per_tensor(arena, ELEM_I8, scale, (int32_t)fmin(fmax(zero, -128), 127));
 }
 
-// The smallest scale of weights for which |bias| + each * 127 * 255 stays below 2^31, and the multiplier normal.
-static double smallest_scale(int64_t each, double bias, const Quant *input, const Quant *output) {
-    double room = 2147483647.0 - (double)each * 127 * 255 - 1;
-    double for_bias = room > 0 ? fabs(bias) / ((double)input->scale[0] * room) : INFINITY;
+// The smallest scale of weights for which |bias| + sum |q| * 255 stays below 2^31, and the multiplier normal. Rounding
+// and balancing make a |q| larger by at most 1.
+static double smallest_scale(int64_t each, const float *weights, double bias, const Quant *input, const Quant *output) {
+    double room = 2147483646.0 - (double)each * 255, sum = 0;
+    for (int64_t i = 0; i < each; i++) sum += fabs((double)weights[i]);
+    double for_sum = room > 0 ? (sum * 255 + fabs(bias) / (double)input->scale[0]) / room : INFINITY;
     double for_multiplier = (double)FLT_MIN * output->scale[0] / input->scale[0] * 1.0001;
-    return fmax(fmax(for_bias * 1.000001, for_multiplier), FLT_MIN);
+    return fmax(fmax(for_sum * 1.000001, for_multiplier), FLT_MIN);
 }
 
 static double largest_magnitude(const float *weights, int64_t count) {
@@ -71,7 +73,7 @@ const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const fl
     float *scales = ARENA_ARRAY(arena, float, channels), largest = 0;
     for (int64_t c = 0; c < channels; c++) {
         double by_weights = largest_magnitude(weights + c * each, each) / 127;
-        scales[c] = normal_scale(fmax(by_weights, smallest_scale(each, bias ? bias[c] : 0, input, output)));
+        scales[c] = normal_scale(fmax(by_weights, smallest_scale(each, weights + c * each, bias ? bias[c] : 0, input, output)));
         largest = scales[c] > largest ? scales[c] : largest;
     }
     for (int64_t c = 0; c < channels; c++) {

@@ -6,8 +6,8 @@
 #define QN_GEMM_H
 #include "runtime/kernel.h"
 
-// Weights are asked for so many bytes before their use.
-enum { GEMM_AHEAD = 1024 };
+// Weights are asked for so many bytes before their use, where a panel of them leaves little room in the first cache.
+enum { GEMM_AHEAD = 1024, GEMM_SMALL_PANEL = 16384 };
 
 struct gemm {
     int32_t segments_h, segments_w, steps;
@@ -16,8 +16,11 @@ struct gemm {
     float min, max;              // f32: clamp
 };
 
-// Brings the weights of coming steps to the first cache, and what lies `ahead` bytes on to the second.
-QN_INLINE void gemm_prefetch(const void *weight, int64_t ahead) {
+// Brings the weights of coming steps to the first cache, and what lies `ahead` bytes on to the second. Narrow
+// tiles, of one vector, have no load to spare for it.
+QN_INLINE void gemm_prefetch(const struct gemm *g, const void *weight, int64_t ahead, int nv, int vector_bytes) {
+    const int64_t steps = (int64_t)g->segments_h * g->segments_w * g->steps;
+    if (nv < 2 || steps * nv * vector_bytes <= GEMM_SMALL_PANEL) return;
     __builtin_prefetch((const char *)weight + GEMM_AHEAD, 0, 3);
     __builtin_prefetch((const char *)weight + ahead, 0, 2);
 }

@@ -109,7 +109,7 @@ QN_INLINE void vnni_tile(const struct gemm *g, const uint8_t *in, const int8_t *
                 __m512i b[2];
                 QN_UNROLL for (int j = 0; j < nv; j++) {
                     b[j] = _mm512_loadu_si512(weight + j * 64);
-                    gemm_prefetch(weight + j * 64, ahead);
+                    gemm_prefetch(g, weight + j * 64, ahead, nv, 64);
                 }
                 QN_UNROLL for (int i = 0; i < pixels; i++) {
                     const __m512i v = vnni_broadcast(run + i / tw * g->in_row + i % tw * g->in_column);

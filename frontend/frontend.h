@@ -10,9 +10,18 @@ typedef struct {
     int64_t dims[MAX_RANK];
 } ShapeOption;
 
+// A value that the user gives to an input, which is none then: --constant axes=1,2 or axes=FILE.npy
+typedef struct {
+    const char *input;
+    const Dense *value;
+    bool list; // numbers of the command line, rank 1: it takes the shape that the model states
+} ConstantOption;
+
 typedef struct {
     int shape_count;
     const ShapeOption *shapes;
+    int constant_count;
+    const ConstantOption *constants;
 } ImportOptions;
 
 // By the first bytes: .onnx, .qir text.

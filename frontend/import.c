@@ -84,6 +84,10 @@ Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOpt
         return NULL;
     }
     if (!is_qir(path, data, bytes)) return import_onnx(arena, diag, path, data, bytes, options);
+    if (options && options->constant_count) {
+        diag_error(diag, loc_file(path), "--constant gives values to the inputs of an ONNX model; this is .qir");
+        return NULL;
+    }
     Module *module = parse_qir(arena, diag, path, data, bytes);
     return module && module_verify(module, diag) ? module : NULL;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/constants.h"
 #include "tools/files.h"
 
 // ---- options
@@ -117,12 +118,16 @@ int parse_precisions(const Options *options, Precisions *precisions) {
 
 // The inputs that are read while the output is written, or that would be lost with it.
 int check_not_input(const Options *options, const char *path) {
-    const char *inputs[MAX_LIST + 8] = {options->positional_count ? options->positional[0] : NULL, options->data,
+    const char *inputs[2 * MAX_LIST + 8] = {options->positional_count ? options->positional[0] : NULL, options->data,
                                         options->calibrate_on, options->calibration, options->qtable, options->labels};
     int count = 6;
     for (int i = 0; i < options->input.count; i++) {
         const char *equals = strchr(options->input.items[i], '=');
         inputs[count++] = equals ? equals + 1 : options->input.items[i];
+    }
+    for (int i = 0; i < options->constant.count; i++) {
+        const char *equals = strchr(options->constant.items[i], '=');
+        inputs[count++] = equals ? equals + 1 : NULL;
     }
     for (int i = 0; path && i < count; i++)
         if (inputs[i] && same_file(path, inputs[i]))
@@ -156,8 +161,8 @@ int model_open(Model *model, const Options *options, int default_threads) {
     for (int i = 0; i < options->shape.count; i++)
         if (parse_shape(model->arena, options->shape.items[i], &shapes[i]))
             return STATUS_USAGE;
-    model->import = (ImportOptions){options->shape.count, shapes};
-    return STATUS_DONE;
+    model->import = (ImportOptions){.shape_count = options->shape.count, .shapes = shapes};
+    return read_constants(model->arena, model->diag, options, &model->import);
 }
 
 void model_close(Model *model) {

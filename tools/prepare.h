@@ -13,7 +13,7 @@ typedef struct {
     Diag *diag;
     const Options *options;
     const char *path;
-    ImportOptions import;     // --shape
+    ImportOptions import;     // --shape, --constant
     char hash[17];            // of the model file's bytes
     Module *imported;         // after pipeline "import"; NULL before
     PassContext context;      // target, tables and options; precision f32
@@ -24,7 +24,8 @@ typedef struct {
 } Model;
 
 // Checks the options that name things (target, instruction set, shapes, preprocessing), before any work is done.
-// STATUS_DONE or STATUS_USAGE. `arena` and messages serve everything that follows.
+// STATUS_DONE, STATUS_USAGE, or STATUS_INPUT where a file of --constant cannot be read. `arena` and messages serve
+// everything that follows.
 int model_open(Model *model, const Options *options, int default_threads);
 // An output of that path (NULL: none) would replace none of the inputs. STATUS_DONE or STATUS_USAGE.
 int check_not_input(const Options *options, const char *path);
@@ -53,7 +54,7 @@ bool model_fill_inputs(Model *model, void *const *inputs);
 typedef struct { const Dataset *dataset; Progress *progress; } DatasetSource;
 SampleSource dataset_source(DatasetSource *source);
 
-#define MODEL_OPTIONS OPT_shape, OPT_verbose
+#define MODEL_OPTIONS OPT_shape, OPT_constant, OPT_verbose
 #define QUANTIZE_OPTIONS                                                                           \
     OPT_quantize, OPT_qtable, OPT_calibration, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess,        \
         OPT_method, OPT_symmetric, OPT_per_tensor_weights

@@ -264,8 +264,9 @@ static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
     int count = 0;
     for (size_t i = 0; i < graph->n_input; i++) {
         const char *name = graph->input[i]->name;
-        if (name && symbol_find(importer, name) && symbol_find(importer, name)->initializer)
-            continue; // as IR 3 has it
+        const Symbol *symbol = name ? symbol_find(importer, name) : NULL;
+        if (symbol && (symbol->initializer || symbol->dense))
+            continue; // as IR 3 has it, or --constant
         if (!read_input(importer, graph->input[i], &inputs[count]))
             return false;
         if (!declare(importer, inputs[count++].name, "input"))
@@ -365,8 +366,8 @@ static bool import_graph(Importer *importer, const Onnx__GraphProto *graph,
                          const ImportOptions *options) {
     importer->names = map_new_texts(importer->scratch);
     scope_enter(importer, graph->n_initializer + 2 * graph->n_node + graph->n_input, NULL);
-    if (!declare_initializers(importer, graph) || !declare_inputs(importer, graph, options) ||
-        !declare_outputs(importer, graph))
+    if (!declare_initializers(importer, graph) || !take_constants(importer, graph, options) ||
+        !declare_inputs(importer, graph, options) || !declare_outputs(importer, graph))
         return false;
     convert_nodes(importer, graph->n_node, graph->node);
     if (diag_error_count(importer->diag) > importer->errors || !emit_return(importer, graph))

@@ -133,6 +133,12 @@ const char *take_name(const Node *node, int index);
 // Gives the value the tensor's own name, or, when another value has that, a name derived from it.
 void name_value(Importer *importer, Value *value, const char *name);
 
+// ---- inputs that the user makes constants (given.c)
+
+bool take_constants(Importer *importer, const Onnx__GraphProto *graph, const ImportOptions *options);
+// The options that would make `value` constant; NULL when none of use would.
+const char *constant_advice(const Importer *importer, const Value *value);
+
 // ---- graphs (graph.c)
 
 bool import_error(const Importer *importer, const char *format, ...)
@@ -169,6 +175,8 @@ const Type *node_input_type(const Node *node, int index); // NULL if absent
 const Dense *node_dense(const Node *node, int index);     // NULL if absent or not constant
 // The one element of a constant input; `fallback` if absent. Reports one that is not constant.
 bool node_scalar(const Node *node, int index, double fallback, double *value);
+// Reports that input `index` (what the operator calls it, or NULL) must be constant, and what makes it so.
+bool node_not_constant(const Node *node, int index, const char *what);
 
 const Onnx__AttributeProto *node_attr(const Node *node, const char *name);
 int64_t node_int(const Node *node, const char *name, int64_t fallback);

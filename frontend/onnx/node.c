@@ -60,13 +60,22 @@ const Type *node_input_type(const Node *node, int index) {
     return dense ? dense->type : symbol->value ? symbol->value->type : NULL;
 }
 
+bool node_not_constant(const Node *node, int index, const char *what) {
+    Arena *scratch = node->importer->scratch;
+    const Symbol *symbol = input_symbol(node, index);
+    const char *advice = symbol && symbol->value ? constant_advice(node->importer, symbol->value) : NULL;
+    return node_error(node, "input '%s'%s must be constant%s", node->proto->input[index],
+                      what ? arena_printf(scratch, " (%s)", what) : "",
+                      advice ? arena_printf(scratch, ": give %s", advice) : "");
+}
+
 bool node_scalar(const Node *node, int index, double fallback, double *value) {
     *value = fallback;
     if (!node_has_input(node, index))
         return true;
     const Dense *dense = node_dense(node, index);
     if (!dense)
-        return node_error(node, "input '%s' must be constant", node->proto->input[index]);
+        return node_not_constant(node, index, NULL);
     if (dense_count(dense) != 1)
         return node_error(node, "input '%s' must be one number", node->proto->input[index]);
     *value = dense_f64(dense, 0);
@@ -134,11 +143,11 @@ bool node_ints_or_input(const Node *node, const char *name, int index, Ints *int
     if (!node_has_input(node, index))
         return node_ints(node, name, ints);
     const Dense *dense = node_dense(node, index);
-    const char *input = node->proto->input[index];
     if (!dense)
-        return node_error(node, "input '%s' (%s) must be constant", input, name);
+        return node_not_constant(node, index, name);
     if (elem_is_float(dense->type->elem) || dense_count(dense) > MAX_FOLD_ELEMS)
-        return node_error(node, "input '%s' (%s) must be a short list of integers", input, name);
+        return node_error(node, "input '%s' (%s) must be a short list of integers",
+                          node->proto->input[index], name);
     *ints = (Ints){true, (int)dense_count(dense), NULL};
     ints->data = ARENA_ARRAY(node->importer->scratch, int64_t, ints->count + 1);
     for (int i = 0; i < ints->count; i++)

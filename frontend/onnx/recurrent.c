@@ -284,8 +284,10 @@ static bool read_lengths(const Node *node, Recurrent *r) {
     if (!node_has_input(node, 4))
         return true;
     const Dense *dense = node_dense(node, 4);
-    if (!dense || dense_count(dense) != r->batch)
-        return node_error(node, "input '%s' (sequence_lens) must be constant, one number a sequence", node->proto->input[4]);
+    if (!dense)
+        return node_not_constant(node, 4, "sequence_lens");
+    if (dense_count(dense) != r->batch)
+        return node_error(node, "input '%s' (sequence_lens) must have one number a sequence", node->proto->input[4]);
     int64_t *lengths = ARENA_ARRAY(node->importer->scratch, int64_t, r->batch);
     for (int64_t i = 0; i < r->batch; i++)
         lengths[i] = dense_i64(dense, i);

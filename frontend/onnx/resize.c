@@ -246,7 +246,8 @@ static bool read_numbers(const Node *node, int index, const char *name, int coun
     const Onnx__AttributeProto *attr = index < 0 ? node_attr(node, name) : NULL;
     const Dense *dense = index < 0 ? NULL : node_dense(node, index);
     if (!attr && !dense)
-        return node_error(node, "its %s must be constant", name);
+        return node_has_input(node, index) ? node_not_constant(node, index, name)
+                                           : node_error(node, "it has no %s", name);
     int64_t given = attr ? (int64_t)attr->n_floats : dense_count(dense);
     if (given != count)
         return node_error(node, "its %s has %lld numbers, expected %d", name, (long long)given, count);

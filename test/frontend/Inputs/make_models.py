@@ -292,6 +292,9 @@ def constants():
 def shapes_and_errors():
     relu = [node("Relu", "x")]
     model("symbolic", [node("Add", "x,z")], inputs=[info("x", ["n", 3]), info("z", ["n", 3])])
+    model("axes_input", [node("Neg", "less", "axes"), node("ReduceSum", "x,axes", "s", name="total", keepdims=0),
+                         node("Clip", "s,low", "y")],
+          inputs=[info("x", [2, 3]), info("less", [1], TensorProto.INT64), info("low", [])])
     model("no_shape", relu, inputs=[info("x", None)])
     model("input_with_initializer", [node("Add", "x,w")], inputs=[info("x", [2]), info("w", [2])],
           constants=[tensor("w", [1, 2])], opset=8)

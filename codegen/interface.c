@@ -34,7 +34,8 @@ static bool interface_type(Elem elem, InterfaceTensor *tensor) {
     switch (elem) {
     case ELEM_F32: tensor->type = QN_F32, tensor->ctype = "float"; return true;
     case ELEM_I8: tensor->type = QN_I8, tensor->ctype = "int8_t"; return true;
-    case ELEM_U8: case ELEM_I1: tensor->type = QN_U8, tensor->ctype = "uint8_t"; return true;
+    case ELEM_I1: tensor->type = QN_BOOL, tensor->ctype = "uint8_t"; return true;
+    case ELEM_U8: tensor->type = QN_U8, tensor->ctype = "uint8_t"; return true;
     case ELEM_I32: tensor->type = QN_I32, tensor->ctype = "int32_t"; return true;
     case ELEM_I64: tensor->type = QN_I64, tensor->ctype = "int64_t"; return true;
     case ELEM_I16: tensor->type = QN_I16, tensor->ctype = "int16_t"; return true;

@@ -102,7 +102,9 @@ static bool merge_pad_into_conv(Op *op) {
 static bool simplify(Op *op) {
     if (op->result_count == 1 && op_has(op, PURE) && changes_nothing(op) && (op->kind != OP_pad || pad_is_empty(op))) {
         Value *input = op_operand(op, 0);
-        if (input->def && is_returned(&op->results[0]) && !is_returned(input)) absorb(op, input); // the model's output keeps its name
+        bool returned = is_returned(&op->results[0]); // the model's output keeps its name, and its own memory
+        if (returned && (!input->def || is_returned(input))) return false;
+        if (returned) absorb(op, input);
         else op_replace(op, input);
         return true;
     }

@@ -1,7 +1,8 @@
 // Folds into a convolution's or linear layer's constant weights and bias whatever follows it channel by channel:
 // batch normalization, multiplication and addition by a constant. In double, rounded once.
 //     y = g * (conv(x, w) + b) + h   =>   w' = g * w,  b' = g * b + h
-// A batch normalization that follows nothing foldable becomes a multiplication and an addition.
+// A batch normalization that follows nothing foldable becomes a multiplication and an addition; one whose parameters are
+// computed becomes the ops of its formula.
 #include <math.h>
 
 #include "passes/rewrite.h"
@@ -106,6 +107,35 @@ static void expand_batch_norm(Op *op, const Affine *affine, Arena *scratch) {
     absorb(op, &sum->results[0]);
 }
 
+// ---- parameters that are computed
+
+static Value *new_binary(Builder *builder, OpKind kind, Value *a, Value *b) {
+    return &op_new(builder, kind, 2, (Value *[]){a, b}, 1, NULL, NULL)->results[0];
+}
+
+// One value a channel, as it broadcasts along the axis.
+static Value *along_axis(Builder *builder, Arena *arena, const Op *op, Value *channels) {
+    int rank = op->results[0].type->rank;
+    int64_t shape[MAX_RANK], axis = batch_norm_axis(op);
+    for (int i = 0; i < rank; i++) shape[i] = i == axis ? type_elem_count(channels->type) : 1;
+    const Type *type = type_with_shape(arena, channels->type, rank, shape);
+    return &op_new(builder, OP_reshape, 1, &channels, 1, &type, attr_ints(arena, NULL, "shape", rank, shape))->results[0];
+}
+
+// (x - mean) * (scale / sqrt(variance + epsilon)) + bias
+static void compute_batch_norm(Op *op) {
+    Builder builder = builder_before(op);
+    batch_norm_view bn = as_batch_norm(op);
+    Arena *arena = op->func->module->arena;
+    Value *epsilon = new_constant_f32(op, 0, NULL, &(float){(float)bn.epsilon}, NULL);
+    Value *variance = new_binary(&builder, OP_add, (Value *)bn.variance, epsilon);
+    Value *deviation = &op_new(&builder, OP_sqrt, 1, &variance, 1, NULL, NULL)->results[0];
+    Value *gain = new_binary(&builder, OP_div, (Value *)bn.scale, deviation);
+    Value *centered = new_binary(&builder, OP_sub, (Value *)bn.input, along_axis(&builder, arena, op, (Value *)bn.mean));
+    Value *scaled = new_binary(&builder, OP_mul, centered, along_axis(&builder, arena, op, gain));
+    absorb(op, new_binary(&builder, OP_add, scaled, along_axis(&builder, arena, op, (Value *)bn.bias)));
+}
+
 bool fold_batch_norm(Module *module, const PassContext *context) {
     Arena *scratch = context->scratch;
     for (Func *func = module->funcs; func; func = func->next)
@@ -113,7 +143,10 @@ bool fold_batch_norm(Module *module, const PassContext *context) {
             Affine affine;
             int operand = 0;
             if (op->kind == OP_batch_norm) {
-                if (!affine_of_batch_norm(op, scratch, &affine)) continue;
+                if (!affine_of_batch_norm(op, scratch, &affine)) {
+                    compute_batch_norm(op);
+                    continue;
+                }
                 bool last = batch_norm_axis(op) == op->results[0].type->rank - 1;
                 if (!last || !absorber(op_operand(op, 0), scratch)) {
                     expand_batch_norm(op, &affine, scratch);

@@ -57,8 +57,8 @@ static int parse_shape(Arena *arena, const char *text, ShapeOption *shape) {
         char *end;
         errno = 0;
         long long dim = strtoll(at, &end, 10);
-        if (end == at || dim < 1 || errno || dim > INT32_MAX || (*end && *end != ',') || shape->rank == MAX_RANK)
-            return usage_error("--shape: expected INPUT:D,D,... with dimensions of 1 and more, found '%s'", text);
+        if (end == at || dim < 0 || errno || dim > INT32_MAX || (*end && *end != ',') || shape->rank == MAX_RANK)
+            return usage_error("--shape: expected INPUT:D,D,... with dimensions of 0 and more, found '%s'", text);
         shape->dims[shape->rank++] = dim;
         at = end;
         if (!*end)

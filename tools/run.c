@@ -140,6 +140,7 @@ static Elem elem_of_abi(int32_t type) {
     case QN_U32: return ELEM_U32;
     case QN_U64: return ELEM_U64;
     case QN_F64: return ELEM_F64;
+    case QN_BOOL: return ELEM_I1;
     default: return ELEM_F32;
     }
 }
@@ -226,8 +227,6 @@ int cmd_run(int argc, char **argv) {
     int status;
     if (!cli_parse(argc, argv, ids, &options, &status))
         return status;
-    if (options.input.count == 0)
-        return usage_error("run: --input FILE is missing: an image, .npy or .npz, or `random`");
     if (options.cc && strcmp(options.via, "c") != 0)
         return usage_error("--cc has no effect without --via c");
     if (options.dump_all && !options.output)

@@ -108,7 +108,7 @@ typedef struct {
     Elem elem;
     bool has_shape;
     int rank;
-    int64_t dims[MAX_RANK];        // 0: not fixed
+    int64_t dims[MAX_RANK];        // -1: not fixed
     const char *symbols[MAX_RANK]; // NULL: none
     const ShapeOption *option;
 } Input;
@@ -125,8 +125,9 @@ static bool read_type(const Onnx__TypeProto__Tensor *tensor, Input *input) {
     input->rank = (int)tensor->shape->n_dim;
     for (int i = 0; i < input->rank; i++) {
         const Onnx__TensorShapeProto__Dimension *dim = tensor->shape->dim[i];
+        input->dims[i] = -1;
         if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE)
-            input->dims[i] = dim->dim_value > 0 ? dim->dim_value : 0;
+            input->dims[i] = dim->dim_value >= 0 ? dim->dim_value : -1;
         else if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM &&
                  dim->dim_param[0])
             input->symbols[i] = dim->dim_param;
@@ -153,7 +154,7 @@ static const char *dims_text(Importer *importer, int rank, const int64_t *dims,
                              const char *const *symbols) {
     const char *text = "";
     for (int i = 0; i < rank; i++) {
-        const char *dim = dims[i] ? arena_printf(importer->scratch, "%lld", (long long)dims[i])
+        const char *dim = dims[i] >= 0 ? arena_printf(importer->scratch, "%lld", (long long)dims[i])
                           : symbols && symbols[i] ? symbols[i]
                                                   : "?";
         text = arena_printf(importer->scratch, "%s%s%s", text, i ? "," : "", dim);
@@ -170,10 +171,7 @@ static bool apply_option(Importer *importer, Input *input) {
         return import_error(importer, "--shape %s:%s has %d dimensions, the model's input has %d (%s)",
                     input->name, given, option->rank, input->rank, own);
     for (int i = 0; i < option->rank; i++) {
-        if (option->dims[i] <= 0)
-            return import_error(importer, "--shape %s:%s: a dimension must be at least 1", input->name,
-                        given);
-        if (input->dims[i] && input->dims[i] != option->dims[i])
+        if (input->has_shape && input->dims[i] >= 0 && input->dims[i] != option->dims[i])
             return import_error(importer,
                         "--shape %s:%s contradicts the model's input %s:%s in dimension %d",
                         input->name, given, input->name, own, i);
@@ -184,19 +182,20 @@ static bool apply_option(Importer *importer, Input *input) {
     return true;
 }
 
-// The size that --shape gave to the symbol in some input; 0 if none, -1 after a message if two
-// differ.
+enum { UNKNOWN_SIZE = -1, TWO_SIZES = -2 };
+
+// The size that --shape gave to the symbol in some input; UNKNOWN_SIZE if none, TWO_SIZES after a message if two differ.
 static int64_t symbol_size(Importer *importer, const Input *inputs, int count, const char *symbol) {
-    int64_t size = 0;
+    int64_t size = UNKNOWN_SIZE;
     for (int i = 0; i < count; i++)
         for (int j = 0; j < inputs[i].rank && inputs[i].option; j++) {
             if (!inputs[i].symbols[j] || strcmp(inputs[i].symbols[j], symbol))
                 continue;
-            if (size && size != inputs[i].dims[j]) {
+            if (size >= 0 && size != inputs[i].dims[j]) {
                 import_error(importer,
                      "--shape gives dimension '%s' two sizes: %lld, and %lld in input '%s'", symbol,
                      (long long)size, (long long)inputs[i].dims[j], inputs[i].name);
-                return -1;
+                return TWO_SIZES;
             }
             size = inputs[i].dims[j];
         }
@@ -246,11 +245,11 @@ static bool fix_dims(Importer *importer, Input *inputs, int count) {
                         input->name, input->name);
         for (int j = 0; j < input->rank; j++) {
             const char *symbol = input->symbols[j];
-            int64_t size = symbol ? symbol_size(importer, inputs, count, symbol) : 0;
-            if (size < 0)
+            int64_t size = symbol ? symbol_size(importer, inputs, count, symbol) : UNKNOWN_SIZE;
+            if (size == TWO_SIZES)
                 return false;
-            if (!input->dims[j])
-                input->dims[j] = size ? size : 1;
+            if (input->dims[j] < 0)
+                input->dims[j] = size >= 0 ? size : 1;
         }
         if (dims_count(input->rank, input->dims) < 0)
             return import_error(importer, "input '%s' would have more than 2^31 elements", input->name);

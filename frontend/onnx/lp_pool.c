@@ -1,18 +1,24 @@
-// LpPool and GlobalLpPool: the p-th root of the sum of |x|^p over windows, p 1 or 2. The sum is a
+// LpPool and GlobalLpPool: the p-th root of the sum of |x|^p over windows. The sum is a
 // convolution with ones, one channel at a time.
 #include "frontend/onnx/window.h"
 
 static bool read_p(const Node *node, int64_t *p) {
     *p = node_int(node, "p", 2);
-    return *p == 1 || *p == 2 || node_error(node, "p is %lld, expected 1 or 2", (long long)*p);
+    return *p >= 1 || node_error(node, "p is %lld, expected at least 1", (long long)*p);
 }
 
 static Value *emit_power(const Node *node, Value *value, int64_t p) {
-    return p == 2 ? emit_binary(node, OP_mul, value, value) : emit_unary(node, OP_abs, value, NULL);
+    if (p == 2)
+        return emit_binary(node, OP_mul, value, value);
+    Value *magnitude = emit_unary(node, OP_abs, value, NULL);
+    return p == 1 || !magnitude ? magnitude : emit_binary(node, OP_pow, magnitude, emit_scalar(node, (double)p));
 }
 
 static Value *emit_root(const Node *node, Value *value, int64_t p) {
-    return value && p == 2 ? emit_unary(node, OP_sqrt, value, NULL) : value;
+    if (!value || p == 1)
+        return value;
+    return p == 2 ? emit_unary(node, OP_sqrt, value, NULL)
+                  : emit_binary(node, OP_pow, value, emit_scalar(node, 1.0 / (double)p));
 }
 
 // With ceil_mode one more window may start inside the padded input: zeros are added behind.

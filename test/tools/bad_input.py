@@ -59,7 +59,7 @@ CASES = [
     (INPUT, r"digits\.onnx: error: .*image", "info", model, "--shape", "image:1,3,8,8"),
     (INPUT, r"error: .*'imag'", "info", model, "--shape", "imag:1,1,8,8"),
     (USAGE, r"--shape: expected", "info", model, "--shape", "image:1,one,8,8"),
-    (USAGE, r"--shape: expected", "info", model, "--shape", "image:0,1,8,8"),
+    (USAGE, r"--shape: expected", "info", model, "--shape", "image:-1,1,8,8"),
     # data
     (INPUT, r"nowhere: error: can't be read: No such file", "calibrate", *run, "--data", "nowhere", "-o", "out"),
     (INPUT, r"no_images: error: the folder holds no ", "calibrate", *run, "--data", "no_images", "-o", "out"),
@@ -123,7 +123,7 @@ CASES = [
     (USAGE, r"--threads: expected 1 or more", "calibrate", *run, "--data", images, "--threads", "0"),
     (USAGE, r"--data is given twice", "calibrate", *run, "--data", images, "--data", images),
     (USAGE, r"--data DATA is missing", "calibrate", *run),
-    (USAGE, r"--input FILE is missing", "run", model),
+    (INPUT, r"input 'image' is missing: give --input image=FILE", "run", model),
     (USAGE, r"--cc has no effect without --via", "run", model, "-i", "random", "--cc", "gcc"),
     (USAGE, r"--dump-all needs -o", "run", model, "-i", "random", "--dump-all"),
 ]

@@ -161,10 +161,8 @@ static bool array_fits(const Array *array, const Type *type) {
 static bool is_one_sample(const Array *array, const Type *type) {
     if (type->rank == 0)
         return array->rank == 0;
-    if (array_fits(array, type))
-        return array->shape[0] == type->shape[0];
-    if (type->rank == 0)
-        return array->rank == 0;
+    if (array->rank == type->rank)
+        return memcmp(array->shape, type->shape, (size_t)type->rank * sizeof *type->shape) == 0;
     return type->shape[0] == 1 && array->rank == type->rank - 1 &&
            memcmp(array->shape, type->shape + 1, (size_t)array->rank * sizeof *type->shape) == 0;
 }

@@ -98,6 +98,7 @@ void arena_release(void *arena, void *memory);
 
 bool elem_from_onnx(int data_type, Elem *elem);
 const char *onnx_type_name(int data_type);
+int onnx_type_of_name(const char *name); // 0 if there is none
 // The elements of `proto`; they may point into it. NULL after a message that starts with `what`.
 const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto, const char *what);
 // Product of dims as an element count, or -1 when one is negative or the product is beyond
@@ -204,6 +205,15 @@ bool node_bind_dense(const Node *node, int index, const Dense *dense);
 // The last op of a node and what of it is the named tensor: `inner` is the op that computes,
 // `outer` the same data in ONNX's layout, bound to output 0.
 bool node_bind_layout(const Node *node, Value *inner, Value *outer);
+
+// ---- opsets 1 to 6 (old.c)
+
+// The right operand of a function of two tensors, in a shape that broadcasts to `left`.
+Value *node_right(const Node *node, const Value *left);
+// The slope of PRelu, likewise.
+Value *node_slope(const Node *node, const Value *input);
+bool old_tile_repeats(const Node *node, const Type *type, Ints *repeats);
+bool old_batch_normalization(Node *node);
 
 // ---- emitting (node.c)
 

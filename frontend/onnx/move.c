@@ -39,7 +39,8 @@ static bool bind_cast(Node *node, const Type *type, Elem elem) {
 
 bool convert_cast(Node *node) {
     Elem elem;
-    int64_t to = node_int(node, "to", 0);
+    const char *name = node_string(node, "to", NULL); // before opset 6
+    int64_t to = name ? onnx_type_of_name(name) : node_int(node, "to", 0);
     const Type *type = node_input_type(node, 0);
     if (!type)
         return node_input(node, 0) && false;
@@ -262,9 +263,12 @@ bool convert_expand(Node *node) {
 bool convert_tile(Node *node) {
     Value *input = node_input(node, 0);
     Ints ints;
-    if (!input || !node_ints_or_input(node, "repeats", 1, &ints))
+    if (!input)
         return false;
     const Type *type = input->type;
+    if (!(node->importer->opset < 6 ? old_tile_repeats(node, type, &ints)
+                                    : node_ints_or_input(node, "repeats", 1, &ints)))
+        return false;
     if (ints.count != type->rank)
         return node_error(node, "it has %d repeats for %d dimensions", ints.count, type->rank);
     int64_t split[2 * MAX_RANK], wide[2 * MAX_RANK], joined[MAX_RANK];
@@ -516,7 +520,8 @@ bool convert_pad(Node *node) {
     bool repeats = !strcmp(mode, "reflect") || !strcmp(mode, "edge") || !strcmp(mode, "wrap");
     if (!repeats && strcmp(mode, "constant"))
         return node_error(node, "mode '%s' is not one of ONNX", mode);
-    if (!node_ints_or_input(node, "pads", 1, &pads) || !node_scalar(node, 2, value, &value) ||
+    const char *list = node->importer->opset < 2 ? "paddings" : "pads";
+    if (!node_ints_or_input(node, list, 1, &pads) || !node_scalar(node, 2, value, &value) ||
         !node_ints_or_input(node, "axes", 3, &named) || !node_axes(node, named, rank, axes))
         return false;
     int count = named.present ? named.count : rank;

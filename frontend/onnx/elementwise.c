@@ -239,7 +239,7 @@ bool convert_mean(Node *node) {
                      count > 1 ? emit_binary(node, OP_div, sum, emit_like(node, sum, count)) : sum);
 }
 
-static Value *emit_cast(const Node *node, Value *input, Elem elem) {
+Value *emit_cast(const Node *node, Value *input, Elem elem) {
     Arena *arena = node->importer->arena;
     if (!input || input->type->elem == elem)
         return input;

@@ -198,6 +198,9 @@ bool node_ints_or_input(const Node *node, const char *name, int index, Ints *int
 // be allowed).
 bool node_axis(const Node *node, int64_t axis, int rank, int *out);
 bool node_axes(const Node *node, Ints axes, int rank, int *out);
+// Constant indices, taken `depth` at a time, lie within sizes[0 .. depth - 1] counted from either
+// end; others are only known when the network runs (indexing.c).
+bool node_check_indices(const Node *node, int index, int64_t depth, const int64_t *sizes);
 
 // Binds output `index`; an output that is not named is dropped.
 bool node_bind(const Node *node, int index, Value *value);
@@ -227,6 +230,16 @@ Value *emit_reshape(const Node *node, Value *input, int rank,
 Value *emit_transpose(const Node *node, Value *input, const int *perm);
 Value *emit_scalar(const Node *node, double value); // f32, rank 0
 Value *emit_ints(const Node *node, int count, const int64_t *values);
+// 0 .. count - 1 in i64 along dimension `dim` of `rank`, the others of 1 (indexing.c).
+Value *emit_iota(const Node *node, int rank, int dim, int64_t count);
+Value *emit_cast(const Node *node, Value *input, Elem elem); // none if it has that type
+// Of the input's rank, as nn.slice; none if it takes all.
+Value *emit_slice(const Node *node, Value *input, const int64_t *starts, const int64_t *ends,
+                  const int64_t *steps);
+Value *emit_broadcast(const Node *node, Value *input, int rank,
+                      const int64_t *dims); // none if it changes nothing
+Value *emit_concat(const Node *node, int count, Value *const *inputs, int axis);
+Value *emit_without_dim(const Node *node, Value *input, int axis); // a dimension of 1 dropped
 // Between ONNX's N C spatial and nn's channels last, for rank 3 to 5 (rank 3 gets a height of 1).
 Value *emit_to_nhwc(const Node *node, Value *input);
 Value *emit_from_nhwc(const Node *node, Value *input, int rank);

@@ -200,6 +200,25 @@ def moves():
     model("gather", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[ints("i", 0, 3, -1)])
     model("gather_even", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[ints("i", 3, 1)])
     model("gather_one", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[tensor("i", -1, np.int64)])
+    model("gather_elements", [node("GatherElements", "x,i", axis=1)], x=(2, 5), constants=[tensor("i", [[0, -1], [4, 2]], np.int64)])
+    model("gather_elements_range", [node("GatherElements", "x,i", axis=1)], x=(2, 5),
+          constants=[tensor("i", [[0, 5]], np.int64)])
+    model("gather_nd", [node("GatherND", "x,i", batch_dims=1)], x=(2, 5, 3), constants=[tensor("i", [[4], [-5]], np.int64)])
+    model("gather_nd_range", [node("GatherND", "x,i")], x=(2, 5, 3), constants=[tensor("i", [[1, 2], [0, -6]], np.int64)])
+    model("scatter", [node("Scatter", "x,i,u", axis=1)], x=(2, 5), constants=[tensor("i", [[3]], np.int64), ramp("u", 1, 1)], opset=9)
+    model("scatter_elements", [node("ScatterElements", "x,i,u", axis=-1, reduction="add")], x=(2, 5),
+          constants=[tensor("i", [[3]], np.int64), ramp("u", 1, 1)], opset=18)
+    model("scatter_nd", [node("ScatterND", "x,i,u")], x=(2, 5), constants=[tensor("i", [[1]], np.int64), ramp("u", 1, 5)], opset=18)
+    model("tensor_scatter", [node("TensorScatter", "x,u,at", mode="circular")], opset=24,
+          inputs=[info("x", (2, 3, 8, 4)), info("u", (2, 3, 1, 4)), info("at", (2,), TensorProto.INT64)])
+    model("tensor_scatter_prefix", [node("TensorScatter", "x,u", axis=1)], opset=24,
+          inputs=[info("x", (2, 8, 4)), info("u", (2, 3, 4))])
+    model("one_hot", [node("OneHot", "x,depth,values", axis=0)], inputs=[info("x", (2,), TensorProto.INT64)],
+          constants=[tensor("depth", 3, np.int64), ramp("values", 2)])
+    model("eye_like", [node("EyeLike", "x", "e", k=1), node("Add", "x,e")], x=(2, 3))
+    model("trilu", [node("Trilu", "x,k", upper=0)], x=(2, 2, 3), constants=[tensor("k", -1, np.int64)])
+    model("reverse_sequence", [node("ReverseSequence", "x,n", batch_axis=0, time_axis=1)],
+          inputs=[info("x", (2, 4, 3)), info("n", (2,), TensorProto.INT64)])
     model("expand", [node("Expand", "x,shape")], x=(3, 1), constants=[ints("shape", 2, 1, 4)])
     model("tile", [node("Tile", "x,repeats")], x=(1, 3), constants=[ints("repeats", 2, 2)])
     model("identity", [node("Identity", "x", "a"), node("Relu", "a", "b"), node("Identity", "b")])

@@ -43,6 +43,8 @@ static bool interface_type(Elem elem, InterfaceTensor *tensor) {
     case ELEM_U32: tensor->type = QN_U32, tensor->ctype = "uint32_t"; return true;
     case ELEM_U64: tensor->type = QN_U64, tensor->ctype = "uint64_t"; return true;
     case ELEM_F64: tensor->type = QN_F64, tensor->ctype = "double"; return true;
+    case ELEM_F16: tensor->type = QN_F16, tensor->ctype = "uint16_t"; return true;
+    case ELEM_BF16: tensor->type = QN_BF16, tensor->ctype = "uint16_t"; return true;
     default: return false;
     }
 }
@@ -57,7 +59,7 @@ static bool describe(Arena *arena, const Value *buffer, InterfaceTensor *list, i
     tensor->bytes = type_elem_count(type) * ((elem_bits(type->elem) + 7) / 8);
     if (!interface_type(type->elem, tensor))
         return diag_error(diag, (Loc){.file = NULL, .name = tensor->name},
-                          "an %s of type %s has no form in C; f32, f64, i1 and integers of 8 to 64 bits have", kind, elem_name(type->elem));
+                          "an %s of type %s has no form in C; floats of 16 to 64 bits, i1 and integers of 8 to 64 bits have", kind, elem_name(type->elem));
     if (type->quant && type->quant->axis < 0) {
         tensor->scale = type->quant->scale[0];
         tensor->zero_point = type->quant->zero_point[0];

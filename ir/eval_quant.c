@@ -59,6 +59,16 @@ bool eval_fake_quant(Diag *diag, const Op *op, const Tensor *const *operands, Te
     return true;
 }
 
+// An integer to a float, rounded once. A double holds 53 bits; of what lies beyond, only whether it is 0 matters to
+// narrower floats.
+static void set_rounded(Tensor *tensor, int64_t index, int64_t value, bool is_unsigned) {
+    bool negative = !is_unsigned && value < 0, wide = tensor->type->elem == ELEM_F64;
+    uint64_t size = negative ? 0 - (uint64_t)value : (uint64_t)value;
+    if (size >> 53 && !wide) size = (size >> 11 | ((size & 2047) != 0)) << 11;
+    double real = (double)size;
+    tensor_set_f64(tensor, index, negative ? -real : real);
+}
+
 bool eval_cast(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
     (void)diag, (void)op;
     bool from_float = elem_is_float(operands[0]->type->elem), to_float = elem_is_float(results[0]->type->elem);
@@ -66,7 +76,8 @@ bool eval_cast(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *
     int64_t count = type_elem_count(operands[0]->type);
     for (int64_t i = 0; i < count; i++) {
         double x = from_float ? tensor_f64(operands[0], i) : 0;
-        if (!from_float) tensor_set_i64(results[0], i, tensor_i64(operands[0], i));
+        if (!from_float && to_float) set_rounded(results[0], i, tensor_i64(operands[0], i), operands[0]->type->elem == ELEM_U64);
+        else if (!from_float) tensor_set_i64(results[0], i, tensor_i64(operands[0], i));
         else if (to_bool) tensor_set_i64(results[0], i, x != 0);
         else tensor_set_f64(results[0], i, to_float ? x : trunc(x));
     }

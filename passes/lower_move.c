@@ -136,10 +136,15 @@ static int cast_elem(Elem elem) {
     switch (elem) {
     case ELEM_F32: return QN_E_F32;
     case ELEM_F64: return QN_E_F64;
+    case ELEM_F16: return QN_E_F16;
+    case ELEM_BF16: return QN_E_BF16;
     case ELEM_I64: return QN_E_I64;
     case ELEM_I32: return QN_E_I32;
     case ELEM_I16: return QN_E_I16;
     case ELEM_I8: return QN_E_I8;
+    case ELEM_U64: return QN_E_U64;
+    case ELEM_U32: return QN_E_U32;
+    case ELEM_U16: return QN_E_U16;
     case ELEM_U8: return QN_E_U8;
     case ELEM_I1: return QN_E_I1;
     default: return -1;

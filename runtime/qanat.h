@@ -36,7 +36,8 @@ struct qn_options {
 
 enum {
     QN_F32 = 1, QN_I8 = 2, QN_U8 = 3, QN_I32 = 4, QN_I64 = 5, QN_I16 = 6, QN_U16 = 7, QN_U32 = 8, QN_U64 = 9, QN_F64 = 10,
-    QN_BOOL = 11 // a byte, 0 or 1
+    QN_BOOL = 11,              // a byte, 0 or 1
+    QN_F16 = 12, QN_BF16 = 13, // their bits, in uint16_t
 };
 
 // An input or output of a model. Shapes are as the model had them; scale is 0 for tensors that are not quantized.

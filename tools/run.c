@@ -141,6 +141,8 @@ static Elem elem_of_abi(int32_t type) {
     case QN_U64: return ELEM_U64;
     case QN_F64: return ELEM_F64;
     case QN_BOOL: return ELEM_I1;
+    case QN_F16: return ELEM_F16;
+    case QN_BF16: return ELEM_BF16;
     default: return ELEM_F32;
     }
 }

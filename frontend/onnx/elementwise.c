@@ -1,4 +1,4 @@
-// Activations, arithmetic with broadcasting, softmax and reductions.
+// Activations, arithmetic with broadcasting (opset 7 on), softmax and reductions.
 #include <math.h>
 #include <string.h>
 
@@ -69,9 +69,8 @@ bool convert_thresholded_relu(Node *node) {
 
 bool convert_selu(Node *node) {
     Arena *arena = node->importer->arena;
-    bool old = node->importer->opset < 6;
-    double alpha = node_float(node, "alpha", old ? 1.6732 : 1.67326319217681884765625),
-           gamma = node_float(node, "gamma", old ? 1.0507 : 1.05070102214813232421875);
+    double alpha = node_float(node, "alpha", 1.67326319217681884765625),
+           gamma = node_float(node, "gamma", 1.05070102214813232421875);
     return convert_unary(node, OP_selu,
                          attr_float(arena, attr_float(arena, NULL, "gamma", gamma), "alpha", alpha));
 }
@@ -157,7 +156,7 @@ bool convert_prelu(Node *node) {
         Attr *attrs = attr_float(node->importer->arena, NULL, "alpha", dense_f64(slope, 0));
         return node_bind(node, 0, emit_unary(node, OP_leaky_relu, input, attrs));
     }
-    return node_bind(node, 0, emit_binary(node, OP_prelu, input, node_slope(node, input)));
+    return node_bind(node, 0, emit_binary(node, OP_prelu, input, node_input(node, 1)));
 }
 
 // ---- arithmetic
@@ -178,7 +177,7 @@ bool convert_binary(Node *node) {
         {"Or", OP_or, false},             {"Sub", OP_sub, false},
         {"Xor", OP_xor, false},
     };
-    Value *a = node_input(node, 0), *b = node_right(node, a);
+    Value *a = node_input(node, 0), *b = node_input(node, 1);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         if (strcmp(functions[i].name, node->proto->op_type))
             continue;
@@ -239,14 +238,6 @@ bool convert_mean(Node *node) {
                      count > 1 ? emit_binary(node, OP_div, sum, emit_like(node, sum, count)) : sum);
 }
 
-Value *emit_cast(const Node *node, Value *input, Elem elem) {
-    Arena *arena = node->importer->arena;
-    if (!input || input->type->elem == elem)
-        return input;
-    return emit_unary(node, OP_cast, input,
-                      attr_type(arena, NULL, "to", type_tensor(arena, elem, 0, NULL)));
-}
-
 // Small constant exponents as products and roots; NULL: not one of those.
 static Value *emit_simple_power(const Node *node, Value *input, const Dense *dense) {
     bool single = dense && dense_count(dense) == 1 && dense->type->rank <= input->type->rank;
@@ -262,7 +253,7 @@ static Value *emit_simple_power(const Node *node, Value *input, const Dense *den
 
 // The result has the type of the base; between an integer and a float the power is taken in f32.
 bool convert_pow(Node *node) {
-    Value *base = node_input(node, 0), *exponent = node_right(node, base);
+    Value *base = node_input(node, 0), *exponent = node_input(node, 1);
     if (!base || !exponent)
         return false;
     Value *simple = emit_simple_power(node, base, node_dense(node, 1));

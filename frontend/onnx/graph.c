@@ -93,20 +93,20 @@ static bool is_supported(const Importer *importer, const Onnx__NodeProto *proto)
     if (find_function(importer, proto))
         return true;
     const OnnxOp *op = onnx_op_find(proto->op_type ? proto->op_type : "");
-    // Rows of the first opsets say 7.
-    return op && is_onnx_domain(proto->domain) && (importer->opset >= op->first_opset || op->first_opset == 7);
+    return op && is_onnx_domain(proto->domain) && importer->opset >= op->first_opset;
 }
 
 static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {
     const char *name = node_name(proto);
-    Node node = {importer, proto,
-                 arena_printf(importer->scratch, "node '%s' (%s)",
-                              printable(importer->scratch, name),
-                              printable(importer->scratch, proto->op_type ? proto->op_type : ""))};
+    const char *op = printable(importer->scratch, proto->op_type ? proto->op_type : "");
+    Node node = {.importer = importer, .proto = proto};
+    node.label = arena_printf(importer->scratch, "node '%s' (%s)", printable(importer->scratch, name), op);
     importer->builder.loc =
         (Loc){.file = importer->module->file, .name = arena_strdup(importer->arena, name)};
     const Onnx__FunctionProto *function = find_function(importer, proto);
-    bool done = is_supported(importer, proto) && inputs_ready(&node) &&
+    bool ready = is_supported(importer, proto) && inputs_ready(&node);
+    node.computes_f32 = ready && !function && node_computes_f32(&node);
+    bool done = ready &&
                 (function ? convert_call(&node, function)
                           : onnx_op_find(proto->op_type)->convert(&node));
     if (!done)

@@ -4,7 +4,7 @@
 
 #include "frontend/onnx/importer.h"
 
-enum { FIRST_OPSET = 1, NEWEST_OPSET = 28 };
+enum { FIRST_OPSET = 7, NEWEST_OPSET = 28 };
 
 static const OnnxOp ops[] = {
 #define ONNX(name, first_opset, function) {name, first_opset, function},
@@ -30,8 +30,6 @@ static bool read_opset(Importer *importer, const Onnx__ModelProto *model) {
     for (size_t i = 0; i < model->n_opset_import; i++)
         if (is_onnx_domain(model->opset_import[i]->domain))
             importer->opset = model->opset_import[i]->version;
-    if (importer->opset == 0 && model->ir_version > 0 && model->ir_version < 3)
-        importer->opset = 1; // as the format has it
     if (importer->opset == 0 && model->ir_version >= 3)
         return import_error(
             importer,
@@ -42,8 +40,10 @@ static bool read_opset(Importer *importer, const Onnx__ModelProto *model) {
                      "the model does not name its opset; 9 is assumed");
     }
     if (importer->opset < FIRST_OPSET)
-        return import_error(importer, "opset %lld is not one of ONNX: the model may be damaged",
-                            (long long)importer->opset);
+        return import_error(importer,
+                    "opset %lld is older than %d, the oldest that is read: convert the model with "
+                    "onnx.version_converter",
+                    (long long)importer->opset, FIRST_OPSET);
     if (importer->opset > NEWEST_OPSET)
         diag_warning(importer->diag, loc_file(importer->path),
                      "opset %lld is newer than %d, the newest that is known; "
@@ -300,17 +300,21 @@ Value *stand_in(Importer *importer, const Symbol *symbol) {
     if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ||
         !read_type(type->tensor_type, &input))
         return NULL;
-    bool fixed = input.elem == ELEM_F32 && input.rank > 0 && dims_count(input.rank, input.dims) > 0;
+    bool fixed = elem_is_float(input.elem) && input.rank > 0 && dims_count(input.rank, input.dims) > 0;
     if (!fixed)
         return NULL;
-    const Type *tensor = type_tensor(importer->arena, input.elem, input.rank, input.dims);
+    const Type *tensor = type_tensor(importer->arena, ELEM_F32, input.rank, input.dims);
     return op_result(op_new(&importer->builder, OP_requantize, 0, NULL, 1, &tensor, NULL), 0);
 }
 
 // The value to return under the name of a graph's output: a copy where the value has another name
-// to keep.
-static Value *output_value(Importer *importer, Symbol *symbol) {
+// to keep, a cast where it is to be another float.
+static Value *output_value(Importer *importer, Symbol *symbol, const Onnx__ValueInfoProto *info) {
+    Elem stated;
     Value *value = symbol_value(importer, symbol);
+    if (value && info->type && info->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && info->type->tensor_type &&
+        elem_from_onnx(info->type->tensor_type->elem_type, &stated))
+        value = output_of_type(importer, value, stated, symbol->name);
     if (!value || (value->name && !strcmp(value->name, symbol->name)))
         return value;
     const Type *type = value->type;
@@ -326,7 +330,7 @@ static bool emit_return(Importer *importer, const Onnx__GraphProto *graph) {
     importer->builder.loc = loc_file(importer->module->file);
     for (size_t i = 0; i < graph->n_output; i++) {
         Symbol *symbol = symbol_find(importer, graph->output[i]->name);
-        values[i] = output_value(importer, symbol);
+        values[i] = output_value(importer, symbol, graph->output[i]);
         if (!values[i])
             return import_error(importer, "the graph's output '%s' is computed by no node", symbol->name);
     }

@@ -30,8 +30,8 @@ bool node_has_input(const Node *node, int index) {
 }
 
 static Symbol *input_symbol(const Node *node, int index) {
-    return node_has_input(node, index) ? symbol_find(node->importer, node->proto->input[index])
-                                       : NULL;
+    Symbol *symbol = node_has_input(node, index) ? symbol_find(node->importer, node->proto->input[index]) : NULL;
+    return symbol && node->computes_f32 ? symbol_as_f32(node, symbol) : symbol;
 }
 
 Value *node_input_or_null(const Node *node, int index) {
@@ -399,6 +399,14 @@ Value *emit_transpose(const Node *node, Value *input, const int *perm) {
         return emit_constant(importer, dense_transpose(importer->arena, dense, perm), true, NULL);
     return emit_unary(node, OP_transpose, input,
                       attr_ints(importer->arena, NULL, "perm", rank, wide));
+}
+
+Value *emit_cast(const Node *node, Value *input, Elem elem) {
+    Arena *arena = node->importer->arena;
+    if (!input || input->type->elem == elem)
+        return input;
+    return emit_unary(node, OP_cast, input,
+                      attr_type(arena, NULL, "to", type_tensor(arena, elem, 0, NULL)));
 }
 
 Value *emit_scalar(const Node *node, double value) {

@@ -19,7 +19,8 @@ static const struct {
     {13, "UINT64", ELEM_U64},    {14, "COMPLEX64", -1},      {15, "COMPLEX128", -1},
     {16, "BFLOAT16", ELEM_BF16}, {17, "FLOAT8E4M3FN", -1},   {18, "FLOAT8E4M3FNUZ", -1},
     {19, "FLOAT8E5M2", -1},      {20, "FLOAT8E5M2FNUZ", -1}, {21, "UINT4", ELEM_U4},
-    {22, "INT4", ELEM_I4},       {23, "FLOAT4E2M1", -1},
+    {22, "INT4", ELEM_I4},       {23, "FLOAT4E2M1", -1},  {24, "FLOAT8E8M0", -1},
+    {25, "UINT2", -1},           {26, "INT2", -1},
 };
 
 bool elem_from_onnx(int data_type, Elem *elem) {
@@ -27,13 +28,6 @@ bool elem_from_onnx(int data_type, Elem *elem) {
         if (types[i].onnx == data_type && types[i].elem >= 0)
             return *elem = (Elem)types[i].elem, true;
     return false;
-}
-
-int onnx_type_of_name(const char *name) {
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (!strcmp(types[i].name, name))
-            return types[i].onnx;
-    return 0;
 }
 
 const char *onnx_type_name(int data_type) {

@@ -89,18 +89,45 @@ void case_gather(Test *test) {
 
 // ---- cast
 
-static const int elem_bytes[] = {[QN_E_F32] = 4, [QN_E_F64] = 8, [QN_E_I64] = 8, [QN_E_I32] = 4,
-                                 [QN_E_I16] = 2, [QN_E_I8] = 1, [QN_E_U8] = 1, [QN_E_I1] = 1};
+static const int elem_bytes[] = {[QN_E_F32] = 4, [QN_E_F64] = 8, [QN_E_F16] = 2, [QN_E_BF16] = 2, [QN_E_I64] = 8,
+                                 [QN_E_I32] = 4, [QN_E_I16] = 2, [QN_E_I8] = 1, [QN_E_U64] = 8, [QN_E_U32] = 4,
+                                 [QN_E_U16] = 2, [QN_E_U8] = 1, [QN_E_I1] = 1};
+
+// A float of 16 bits, by arithmetic on its fields.
+static long double small_load(uint16_t bits, int fraction_bits) {
+    const int fields = bits & 0x7FFF, largest = 0x7FFF >> fraction_bits, exponent = fields >> fraction_bits;
+    const int fraction = fields & ((1 << fraction_bits) - 1), bias = largest / 2;
+    long double size = exponent ? ldexpl((1 << fraction_bits) + fraction, exponent - bias - fraction_bits)
+                                : ldexpl(fraction, 1 - bias - fraction_bits);
+    if (exponent == largest) size = fraction ? NAN : INFINITY;
+    return bits & 0x8000 ? -size : size;
+}
+// The nearest of them: rounded in steps of the last place, which below the normal floats no longer shrink.
+static uint16_t small_store(long double x, int fraction_bits) {
+    const int largest = 0x7FFF >> fraction_bits, bias = largest / 2;
+    const uint16_t sign = signbit(x) ? 0x8000 : 0;
+    if (isnan(x)) return (uint16_t)(sign | largest << fraction_bits | 1 << (fraction_bits - 1));
+    int exponent = x == 0 || isinf(x) ? 1 - bias : ilogbl(x);
+    exponent = exponent < 1 - bias ? 1 - bias : exponent;
+    const long double steps = rintl(ldexpl(fabsl(x), fraction_bits - exponent)) + ldexpl(exponent + bias - 1, fraction_bits);
+    const long double infinity = ldexpl(largest, fraction_bits);
+    return (uint16_t)(sign | (uint16_t)(steps < infinity ? steps : infinity));
+}
 
 // One element as a long double, which holds every value of every type.
 static long double cast_load(int type, const void *p) {
     switch (type) {
     case QN_E_F32: return *(const float *)p;
     case QN_E_F64: return *(const double *)p;
+    case QN_E_F16: return small_load(*(const uint16_t *)p, 10);
+    case QN_E_BF16: return small_load(*(const uint16_t *)p, 7);
     case QN_E_I64: return *(const int64_t *)p;
     case QN_E_I32: return *(const int32_t *)p;
     case QN_E_I16: return *(const int16_t *)p;
     case QN_E_I8: return *(const int8_t *)p;
+    case QN_E_U64: return *(const uint64_t *)p;
+    case QN_E_U32: return *(const uint32_t *)p;
+    case QN_E_U16: return *(const uint16_t *)p;
     }
     return *(const uint8_t *)p;
 }
@@ -112,10 +139,15 @@ static void cast_store(int type, void *p, long double x) {
     switch (type) {
     case QN_E_F32: *(float *)p = (float)x; break;
     case QN_E_F64: *(double *)p = (double)x; break;
+    case QN_E_F16: *(uint16_t *)p = small_store(x, 10); break;
+    case QN_E_BF16: *(uint16_t *)p = small_store(x, 7); break;
     case QN_E_I64: *(int64_t *)p = cast_saturate(x, INT64_MIN, INT64_MAX); break;
     case QN_E_I32: *(int32_t *)p = (int32_t)cast_saturate(x, INT32_MIN, INT32_MAX); break;
     case QN_E_I16: *(int16_t *)p = (int16_t)cast_saturate(x, INT16_MIN, INT16_MAX); break;
     case QN_E_I8: *(int8_t *)p = (int8_t)cast_saturate(x, INT8_MIN, INT8_MAX); break;
+    case QN_E_U64: *(uint64_t *)p = isnan(x) || x < 0 ? 0 : x >= 0x1p64L ? UINT64_MAX : (uint64_t)x; break;
+    case QN_E_U32: *(uint32_t *)p = (uint32_t)cast_saturate(x, 0, UINT32_MAX); break;
+    case QN_E_U16: *(uint16_t *)p = (uint16_t)cast_saturate(x, 0, UINT16_MAX); break;
     case QN_E_U8: *(uint8_t *)p = (uint8_t)cast_saturate(x, 0, UINT8_MAX); break;
     case QN_E_I1: *(uint8_t *)p = x != 0; break;
     }
@@ -126,7 +158,7 @@ static void cast_wrap(int type, void *p, int64_t x) { memcpy(p, &x, (size_t)elem
 
 static void cast_one(int from, int to, void *out, const void *in) {
     long double x = cast_load(from, in);
-    if (from > QN_E_F64 && to > QN_E_F64 && to != QN_E_I1) cast_wrap(to, out, (int64_t)x);
+    if (from > QN_E_BF16 && to > QN_E_BF16 && to != QN_E_I1) cast_wrap(to, out, x < 0 ? (int64_t)x : (int64_t)(uint64_t)x);
     else cast_store(to, out, x);
 }
 
@@ -136,7 +168,7 @@ static void cast_fill(Test *test, int type, uint8_t *bytes, int count) {
         const int exponent = random_chance(test, 50) ? random_int(test, 0, 10) : random_int(test, 0, 70);
         long double x = ldexpl(random_float(test, -1, 1), exponent);
         if (type == QN_E_I1) x = random_chance(test, 50);
-        if (type <= QN_E_F64 && random_chance(test, 5)) x = random_chance(test, 50) ? NAN : -INFINITY;
+        if (type <= QN_E_BF16 && random_chance(test, 5)) x = random_chance(test, 50) ? NAN : -INFINITY;
         cast_store(type, p, x);
     }
 }

@@ -420,12 +420,13 @@ static void load_random(const Dataset *dataset, int sample, void *const *inputs)
         int64_t count = type_elem_count(type);
         for (int64_t j = 0; j < count; j++) {
             double value = next_normal(&state);
-            if (type->elem == ELEM_F32)
-                ((float *)inputs[i])[j] = (float)value;
+            if (elem_is_float(type->elem))
+                array_convert(&(Array){.elem = ELEM_F64, .data = &value}, 0, 1, type->elem,
+                              (char *)inputs[i] + j * elem_bits(type->elem) / 8);
             else if (type->elem == ELEM_U8 || type->elem == ELEM_I8)
                 ((uint8_t *)inputs[i])[j] = (uint8_t)(int)(value * 32);
         }
-        if (type->elem != ELEM_F32 && type->elem != ELEM_U8 && type->elem != ELEM_I8)
+        if (!elem_is_float(type->elem) && type->elem != ELEM_U8 && type->elem != ELEM_I8)
             memset(inputs[i], 0, type_bytes(type)); // indices and the like: 0 is always one
     }
 }

@@ -5,16 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/small_float.h"
 #include "tools/data/npz.h"
 
 static const struct {
-    char kind; // numpy's: f, i, u, b
+    char kind; // numpy's: f, i, u, b; V is what it calls bf16, of which it knows the size only
     int bytes;
     Elem elem;
 } numpy_types[] = {
     {'f', 4, ELEM_F32}, {'f', 8, ELEM_F64}, {'f', 2, ELEM_F16}, {'i', 1, ELEM_I8},  {'i', 2, ELEM_I16},
     {'i', 4, ELEM_I32}, {'i', 8, ELEM_I64}, {'u', 1, ELEM_U8},  {'u', 2, ELEM_U16}, {'u', 4, ELEM_U32},
-    {'u', 8, ELEM_U64}, {'b', 1, ELEM_I1},
+    {'u', 8, ELEM_U64}, {'b', 1, ELEM_I1},  {'V', 2, ELEM_BF16},
 };
 enum { NUMPY_TYPE_COUNT = sizeof numpy_types / sizeof *numpy_types };
 
@@ -158,6 +159,12 @@ const Array *array_file_find(const ArrayFile *file, const char *name) {
         return (double)value;                                                                                          \
     }
 
+static uint16_t load_u16(const uint8_t *at) {
+    uint16_t bits;
+    memcpy(&bits, at, sizeof bits);
+    return bits;
+}
+
 static double load_f64(Elem elem, const uint8_t *at) {
     switch (elem) {
     case ELEM_F32: LOAD(float)
@@ -171,6 +178,8 @@ static double load_f64(Elem elem, const uint8_t *at) {
     case ELEM_U16: LOAD(uint16_t)
     case ELEM_U8:
     case ELEM_I1: LOAD(uint8_t)
+    case ELEM_F16: return (double)qn_f32_of_f16(load_u16(at));
+    case ELEM_BF16: return (double)qn_f32_of_bf16(load_u16(at));
     default: return NAN;
     }
 }
@@ -187,6 +196,9 @@ static void store_f64(Elem elem, uint8_t *at, double value) {
     } else if (elem == ELEM_F32) {
         float single = (float)value;
         memcpy(at, &single, 4);
+    } else if (elem == ELEM_F16 || elem == ELEM_BF16) {
+        uint16_t bits = elem == ELEM_F16 ? qn_f16_of_f64(value) : qn_bf16_of_f64(value);
+        memcpy(at, &bits, 2);
     } else {
         int64_t min = INT64_MIN, max = INT64_MAX;
         if (elem == ELEM_I1)
@@ -199,7 +211,7 @@ static void store_f64(Elem elem, uint8_t *at, double value) {
 }
 
 static bool has_numbers(Elem elem) {
-    return elem != ELEM_F16 && elem != ELEM_BF16 && elem_bits(elem) >= 8;
+    return elem_bits(elem) >= 8;
 }
 
 bool array_convert(const Array *array, int64_t first, int64_t count, Elem elem, void *target) {

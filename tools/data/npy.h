@@ -33,7 +33,7 @@ void array_file_close(ArrayFile *file);
 const Array *array_file_find(const ArrayFile *file, const char *name); // NULL if there is none
 
 // Elements [first, first + count) as another element type. Numbers that do not fit saturate; false for types without
-// such a conversion (f16, bf16, 4 bits).
+// such a conversion (4 bits).
 bool array_convert(const Array *array, int64_t first, int64_t count, Elem elem, void *target);
 
 // "f32[1,3,224,224]"

@@ -162,8 +162,8 @@ bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *inp
     if (preprocess->color_given && (preprocess->color == COLOR_GRAY) != (channels == 1))
         return fault_set(fault, "color=%s gives %d channels, the input is %s", channels == 1 ? "rgb or bgr" : "gray",
                          channels == 1 ? 3 : 1, text);
-    if (type->elem != ELEM_F32 && type->elem != ELEM_U8)
-        return fault_set(fault, "images need an input of type f32 or u8; this one is %s", text);
+    if (!elem_is_float(type->elem) && type->elem != ELEM_U8)
+        return fault_set(fault, "images need an input of floats or u8; this one is %s", text);
     *input = (ImageInput){(int)height, (int)width, (int)channels, layout};
     return true;
 }
@@ -206,26 +206,29 @@ static bool fit(Image *image, const Preprocess *preprocess, const ImageInput *in
     return true;
 }
 
-static void fill_table(const Preprocess *preprocess, int channel, float table[256]) {
-    for (int i = 0; i < 256; i++)
-        table[i] = (float)((i * preprocess->scale - preprocess->mean[channel]) / preprocess->std[channel]);
+// What each value of a pixel becomes, as elements of the input.
+static void fill_table(const Preprocess *preprocess, int channel, Elem elem, uint64_t table[256]) {
+    for (int i = 0; i < 256; i++) {
+        float value = (float)((i * preprocess->scale - preprocess->mean[channel]) / preprocess->std[channel]);
+        Array one = {.elem = ELEM_F32, .data = &value};
+        table[i] = (uint64_t)i;
+        if (elem != ELEM_U8)
+            array_convert(&one, 0, 1, elem, &table[i]);
+    }
 }
 
 static void lay_out(const Image *image, const Preprocess *preprocess, const ImageInput *input, Elem elem,
                     void *target) {
     size_t pixels = (size_t)image->width * (size_t)image->height, channels = (size_t)image->channels;
+    size_t bytes = (size_t)elem_bits(elem) / 8;
     for (size_t c = 0; c < channels; c++) {
-        float table[256];
-        fill_table(preprocess, (int)c, table);
+        uint64_t table[256];
+        fill_table(preprocess, (int)c, elem, table);
         const uint8_t *from = image->pixels + (preprocess->color == COLOR_BGR ? channels - 1 - c : c);
         size_t first = input->layout == LAYOUT_NCHW ? c * pixels : c;
         size_t step = input->layout == LAYOUT_NCHW ? 1 : channels;
-        for (size_t i = 0; i < pixels; i++) {
-            if (elem == ELEM_U8)
-                ((uint8_t *)target)[first + i * step] = from[i * channels];
-            else
-                ((float *)target)[first + i * step] = table[from[i * channels]];
-        }
+        for (size_t i = 0; i < pixels; i++)
+            memcpy((char *)target + (first + i * step) * bytes, &table[from[i * channels]], bytes);
     }
 }
 

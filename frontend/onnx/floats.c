@@ -1,0 +1,118 @@
+// Floats other than f32. Networks compute in f32: what a node computes on is made f32 where it is read, results stay f32,
+// and the graph's inputs and outputs keep the types of the model. Nodes that only move data, and casts, take elements as
+// they are.
+#include <string.h>
+
+#include "frontend/onnx/importer.h"
+
+static bool moves_data(const char *op) {
+    static const char *const movers[] = {
+        "BitCast", "Cast", "CastLike", "CenterCropPad", "Compress", "Concat", "Constant", "ConstantOfShape",
+        "DepthToSpace", "Dropout", "Expand", "EyeLike", "Flatten", "Gather", "GatherElements", "GatherND", "Identity",
+        "If", "Loop", "OneHot", "Pad", "Range", "Reshape", "ReverseSequence", "Scan", "Scatter", "ScatterElements",
+        "ScatterND", "Shape", "Size", "Slice", "SpaceToDepth", "Split", "Squeeze", "TensorScatter", "Tile", "Transpose",
+        "Trilu", "Unsqueeze", "Where",
+    };
+    for (size_t i = 0; i < sizeof movers / sizeof *movers; i++)
+        if (!strcmp(movers[i], op))
+            return true;
+    return false;
+}
+
+static const Type *symbol_type(Importer *importer, Symbol *symbol) {
+    const Dense *dense = symbol_dense(importer, symbol);
+    return dense ? dense->type : symbol->value ? symbol->value->type : NULL;
+}
+
+// Whether all inputs are small constants, which the import computes in their own type.
+static bool is_folded(const Node *node) {
+    for (int i = 0; i < node_input_count(node); i++) {
+        const Dense *dense = node_dense(node, i);
+        if (node_has_input(node, i) && (!dense || dense_count(dense) > MAX_FOLD_ELEMS))
+            return false;
+    }
+    return true;
+}
+
+// The one float type of its inputs; f32 if there are none, or several.
+static Elem common_float(const Node *node) {
+    Elem common = ELEM_F32;
+    bool found = false;
+    for (int i = 0; i < node_input_count(node); i++) {
+        const Type *type = node_input_type(node, i);
+        if (!type || !elem_is_float(type->elem))
+            continue;
+        if (found && type->elem != common)
+            return ELEM_F32;
+        common = type->elem;
+        found = true;
+    }
+    return common;
+}
+
+bool node_computes_f32(const Node *node) {
+    const char *op = node->proto->op_type;
+    Elem elem = common_float(node);
+    if (!strcmp(op, "Cast") || !strcmp(op, "CastLike") || !strcmp(op, "BitCast"))
+        return false;
+    if (!strcmp(op, "CumSum") && elem == ELEM_F64)
+        return false;
+    bool moves = moves_data(op) && !strcmp(node_string(node, "reduction", "none"), "none");
+    return elem == ELEM_F32 || !(moves || is_folded(node));
+}
+
+const Dense *dense_to_f32(Arena *arena, const Dense *dense) {
+    const Type *type = type_tensor(arena, ELEM_F32, dense->type->rank, dense->type->shape);
+    if (dense->splat)
+        return dense_splat(arena, type, dense_f64(dense, 0));
+    Dense *single = dense_alloc(arena, type);
+    int64_t count = dense_count(dense);
+    for (int64_t i = 0; i < count; i++)
+        ((float *)single->data)[i] = (float)dense_f64(dense, i);
+    return single;
+}
+
+static void warn_of_f64(const Node *node) {
+    Importer *importer = node->importer;
+    if (!importer->warned_of_f64)
+        diag_warning(importer->diag, loc_file(importer->path), "%s computes in f64: such nodes compute in f32 here",
+                     node->label);
+    importer->warned_of_f64 = true;
+}
+
+Symbol *symbol_as_f32(const Node *node, Symbol *symbol) {
+    Importer *importer = node->importer;
+    const Type *type = symbol_type(importer, symbol);
+    if (!type || type->elem == ELEM_F32 || !elem_is_float(type->elem))
+        return symbol;
+    if (symbol->as_f32)
+        return symbol->as_f32;
+    if (type->elem == ELEM_F64)
+        warn_of_f64(node);
+    Symbol *single = ARENA_NEW(importer->scratch, Symbol);
+    *single = (Symbol){.name = symbol->name, .defined = true};
+    const Dense *dense = symbol_dense(importer, symbol);
+    if (dense)
+        single->dense = dense_to_f32(importer->scratch, dense);
+    else
+        single->value = emit_cast(node, symbol->value, ELEM_F32);
+    single->broken = !single->dense && !single->value;
+    if (single->value)
+        name_value(importer, single->value, arena_printf(importer->scratch, "%s_f32", symbol->name));
+    return symbol->as_f32 = single;
+}
+
+Value *output_of_type(Importer *importer, Value *value, Elem elem, const char *name) {
+    if (!value || value->type->elem == elem || !elem_is_float(value->type->elem) || !elem_is_float(elem))
+        return value;
+    if (value->def && value->name && !strcmp(value->name, name)) { // the name is the output's
+        *map_get(importer->names, name) = NULL;
+        value->name = NULL;
+        name_value(importer, value, arena_printf(importer->scratch, "%s_f32", name));
+    }
+    Attr *attrs = attr_type(importer->arena, NULL, "to", type_tensor(importer->arena, elem, 0, NULL));
+    Value *cast = op_infer(&importer->builder, importer->quiet, OP_cast, 1, &value, attrs);
+    if (cast && !map_find(importer->names, name))
+        name_value(importer, cast, name);
+    return cast;
+}

@@ -53,6 +53,8 @@ static double row_ns(const Step *step) {
         return arg(step, "size_r", 0) * arg(step, "size_s", 0) * arg(step, "inner", 0) / 4;
     if (is_family(step, "softmax")) return arg(step, "size", 0) * 5;
     if (is_family(step, "gather")) return arg(step, "inner_bytes", 0) / 8;
+    if (is_family(step, "gather_nd"))
+        return arg(step, "shape", 2) * arg(step, "shape", 3) * arg(step, "shape", 4) * (2 + arg(step, "inner", 0) * arg(step, "elem_bytes", 0) / 8);
     if (is_family(step, "halo")) return arg(step, "h", 0) * arg(step, "c", 0) / 4;
     if (is_family(step, "cast")) return 1;
     return arg(step, "shape", 2) * arg(step, "shape", 3) * arg(step, "shape", 4) / (generic ? 2 : 16);

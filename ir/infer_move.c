@@ -169,6 +169,8 @@ bool infer_gather(Diag *diag, const Op *op, Arena *arena, const Type **results) 
     if (!infer_axis(diag, op, arena, "axis", gather.axis, input->rank)) return false;
     if (indices->quant || (indices->elem != ELEM_I32 && indices->elem != ELEM_I64))
         return infer_fail(diag, op, arena, "indices are %s, expected i32 or i64", type_text(arena, indices));
+    if (type_elem_count(indices) && !input->shape[gather.axis])
+        return infer_fail(diag, op, arena, "dimension %lld of the input has no elements to index", (long long)gather.axis);
     int rank = 0, axis = -1, quant_axis = input->quant ? input->quant->axis : -1;
     int64_t shape[2 * MAX_RANK];
     for (int i = 0; i < input->rank; i++) {

@@ -82,3 +82,98 @@ void lower_normalize(Lower *lower, Op *op) {
     emit_kernel(lower, "f32", "f32", &args, 2, buffers);
     dense_result_done(lower, normalize.output, result);
 }
+
+// ---- gather and scatter by tuples of indices
+
+// A gather or scatter for its family's arguments: the walk over tuples, and what each of their indices counts.
+typedef struct {
+    Walk walk; // strides of the indexed tensor
+    int depth;
+    int64_t dims[MAX_RANK], strides[MAX_RANK], inner;
+} Tuples;
+
+// One index an element, along `axis`; in the other dimensions elements stay where they are.
+static Tuples tuples_along(const Type *type, const Type *indices, int64_t axis) {
+    Tuples tuples = {.walk = {.rank = type->rank, .count = 1}, .depth = 1, .inner = 1};
+    buffer_strides(type, tuples.walk.strides[0]);
+    memcpy(tuples.walk.shape, indices->shape, sizeof(int64_t) * (size_t)type->rank);
+    tuples.dims[0] = type->shape[axis];
+    tuples.strides[0] = tuples.walk.strides[0][axis];
+    tuples.walk.strides[0][axis] = 0;
+    return tuples;
+}
+
+// The last dimension of the indices holds as many indices as dimensions are looked up, after `batch` that go together.
+static Tuples tuples_of(const Type *type, const Type *indices, int64_t batch) {
+    int rank = indices->rank - 1;
+    Tuples tuples = {.walk = {.rank = rank ? rank : 1, .count = 1, .shape = {1}}, .depth = (int)indices->shape[rank], .inner = 1};
+    int64_t strides[MAX_RANK];
+    buffer_strides(type, strides);
+    for (int i = 0; i < rank; i++) {
+        tuples.walk.shape[i] = indices->shape[i];
+        tuples.walk.strides[0][i] = i < batch ? strides[i] : 0;
+    }
+    for (int i = 0; i < tuples.depth; i++) {
+        tuples.dims[i] = type->shape[batch + i];
+        tuples.strides[i] = strides[batch + i];
+    }
+    for (int64_t i = batch + tuples.depth; i < type->rank; i++) tuples.inner *= type->shape[i];
+    return tuples;
+}
+
+static bool tuples_args(Lower *lower, const Op *op, const Tuples *tuples, const Type *type, KernelArgs *args, const char *strides) {
+    if (!walk_args(&tuples->walk, args, &strides)) {
+        lower->failed = true;
+        return diag_error(lower->context->diag, op->loc, "%s over more than 5 dimensions that can't be joined has no kernel",
+                          op_info(op->kind)->full_name);
+    }
+    args_int(args, "depth", tuples->depth);
+    args_ints(args, "dims", MAX_RANK, tuples->dims);
+    args_ints(args, "strides", MAX_RANK, tuples->strides);
+    args_int(args, "inner", tuples->inner);
+    args_int(args, "elem_bytes", elem_bits(type->elem) / 8);
+    args_int(args, "index_bytes", elem_bits(op_operand(op, 1)->type->elem) / 8);
+    return true;
+}
+
+void lower_gather_nd(Lower *lower, Op *op) { // gather_elements, gather_nd
+    Value *in = operand_dense(lower, op_operand(op, 0)), *indices = operand_dense(lower, op_operand(op, 1));
+    Tuples tuples = op->kind == OP_gather_nd ? tuples_of(in->type, indices->type, as_gather_nd(op).batch_dims)
+                                             : tuples_along(in->type, indices->type, as_gather_elements(op).axis);
+    KernelArgs args;
+    args_begin(&args, "gather_nd");
+    if (!tuples_args(lower, op, &tuples, in->type, &args, "in")) return;
+    Value *result = dense_result(lower, &op->results[0]), *buffers[] = {in, indices, result};
+    emit_kernel(lower, "any", "any", &args, 3, buffers);
+    dense_result_done(lower, &op->results[0], result);
+}
+
+static int scatter_code(const char *reduction) {
+    static const char *const names[] = {[QN_SCATTER_SET] = "none", [QN_SCATTER_ADD] = "add", [QN_SCATTER_MUL] = "mul",
+                                        [QN_SCATTER_MIN] = "min", [QN_SCATTER_MAX] = "max"};
+    int code = QN_SCATTER_SET;
+    while (strcmp(names[code], reduction)) code++; // shape inference has made sure that it is one of them
+    return code;
+}
+
+void lower_scatter_nd(Lower *lower, Op *op) { // scatter_elements, scatter_nd
+    Value *indices = operand_dense(lower, op_operand(op, 1)), *updates = operand_dense(lower, op_operand(op, 2));
+    Value *in = operand_any(lower, op_operand(op, 0)), *result = dense_result(lower, &op->results[0]);
+    const Type *type = op->results[0].type, *copied[] = {in->type, result->type};
+    Walk whole = walk_new(type, 2, copied);
+    emit_copy(lower, &whole, elem_bytes(result), 0, in, result);
+    int code = scatter_code(op_string(op, "reduction"));
+    const char *elem = code == QN_SCATTER_SET ? "any" : kernel_elem(type);
+    Tuples tuples = op->kind == OP_scatter_nd ? tuples_of(result->type, indices->type, 0)
+                                              : tuples_along(result->type, indices->type, as_scatter_elements(op).axis);
+    KernelArgs args;
+    args_begin(&args, "scatter_nd");
+    if (type_elem_count(indices->type) && tuples_args(lower, op, &tuples, result->type, &args, "out")) {
+        args_int(&args, "rows", 1);
+        args_int(&args, "op", code);
+        Value *buffers[] = {indices, updates, result};
+        if (elem && has_kernel(lower, elem, elem, &args)) emit_kernel(lower, elem, elem, &args, 3, buffers);
+        else no_kernel(lower, op, type);
+    }
+    dense_result_done(lower, &op->results[0], result);
+}

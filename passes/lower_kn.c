@@ -29,6 +29,8 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_concat: return lower_concat;
     case OP_broadcast_to: return lower_broadcast_to;
     case OP_gather: return lower_gather;
+    case OP_gather_elements: case OP_gather_nd: return lower_gather_nd;
+    case OP_scatter_elements: case OP_scatter_nd: return lower_scatter_nd;
     case OP_cast: return lower_cast;
     case OP_resample: return lower_resample;
     case OP_normalize: return lower_normalize;

@@ -14,7 +14,8 @@ static bool is_moved(const Type *type) { return elem_bits(type->elem) % 8 == 0; 
 static bool has_rows(const Op *op) {
     switch (op->kind) {
     case OP_reduce_sum: case OP_reduce_prod: case OP_reduce_l1: case OP_reduce_l2: case OP_reduce_sum_square:
-    case OP_reduce_log_sum: case OP_reduce_log_sum_exp: case OP_arg_max: case OP_arg_min: case OP_cum_sum: return true;
+    case OP_reduce_log_sum: case OP_reduce_log_sum_exp: case OP_arg_max: case OP_arg_min: case OP_cum_sum:
+    case OP_scatter_elements: case OP_scatter_nd: return true;
     default: return op_has(op, ELEMENTWISE);
     }
 }

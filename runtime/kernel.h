@@ -39,7 +39,7 @@
 #undef F
 #undef IV
 
-// Operations of the families binary, unary, reduce, arg and softmax, modes of pool2d, and element types of cast.
+// Operations of the families binary, unary, reduce, arg, softmax and scatter_nd, modes of pool2d, and element types of cast.
 enum {
     QN_ADD, QN_SUB, QN_MUL, QN_DIV, QN_MIN, QN_MAX, QN_POW, QN_MOD, QN_FMOD, QN_PRELU, QN_AND, QN_OR, QN_XOR,
     QN_SHIFT_LEFT, QN_SHIFT_RIGHT, QN_EQUAL, QN_LESS, QN_LESS_EQUAL
@@ -57,6 +57,7 @@ enum {
 };
 enum { QN_ARG_MAX, QN_ARG_MIN };
 enum { QN_SOFTMAX, QN_LOG_SOFTMAX, QN_HARDMAX };
+enum { QN_SCATTER_SET, QN_SCATTER_ADD, QN_SCATTER_MUL, QN_SCATTER_MIN, QN_SCATTER_MAX };
 enum { QN_POOL_MAX, QN_POOL_AVERAGE };
 enum {
     QN_E_F32, QN_E_F64, QN_E_F16, QN_E_BF16, QN_E_I64, QN_E_I32, QN_E_I16, QN_E_I8, QN_E_U64, QN_E_U32, QN_E_U16, QN_E_U8,

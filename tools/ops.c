@@ -65,8 +65,8 @@ static void print_markdown(const OpInfo *info) {
 
 static void print_onnx(bool markdown) {
     int opset;
-    printf(markdown ? "\n# ONNX\n\nOperators of domain `ai.onnx` that are imported, opsets 7 to the newest:\n\n"
-                    : "\noperators of ONNX (domain ai.onnx) that are imported, opsets 7 to the newest:\n    ");
+    printf(markdown ? "\n# ONNX\n\nOperators of domain `ai.onnx` that are imported, opsets 1 to the newest:\n\n"
+                    : "\noperators of ONNX (domain ai.onnx) that are imported, opsets 1 to the newest:\n    ");
     const char *name;
     for (int i = 0; (name = onnx_operator(i, &opset)); i++)
         printf(markdown ? "%s`%s`" : "%s%s", i == 0 ? "" : i % 8 ? ", " : markdown ? ",\n" : ",\n    ", name);

@@ -1,4 +1,4 @@
-// Activations, arithmetic with broadcasting (opset 7 on), softmax and reductions.
+// Activations, arithmetic with broadcasting, softmax and reductions.
 #include <math.h>
 #include <string.h>
 
@@ -69,8 +69,9 @@ bool convert_thresholded_relu(Node *node) {
 
 bool convert_selu(Node *node) {
     Arena *arena = node->importer->arena;
-    double alpha = node_float(node, "alpha", 1.67326319217681884765625),
-           gamma = node_float(node, "gamma", 1.05070102214813232421875);
+    bool old = node->importer->opset < 6;
+    double alpha = node_float(node, "alpha", old ? 1.6732 : 1.67326319217681884765625),
+           gamma = node_float(node, "gamma", old ? 1.0507 : 1.05070102214813232421875);
     return convert_unary(node, OP_selu,
                          attr_float(arena, attr_float(arena, NULL, "gamma", gamma), "alpha", alpha));
 }
@@ -156,7 +157,7 @@ bool convert_prelu(Node *node) {
         Attr *attrs = attr_float(node->importer->arena, NULL, "alpha", dense_f64(slope, 0));
         return node_bind(node, 0, emit_unary(node, OP_leaky_relu, input, attrs));
     }
-    return node_bind(node, 0, emit_binary(node, OP_prelu, input, node_input(node, 1)));
+    return node_bind(node, 0, emit_binary(node, OP_prelu, input, node_slope(node, input)));
 }
 
 // ---- arithmetic
@@ -177,7 +178,7 @@ bool convert_binary(Node *node) {
         {"Or", OP_or, false},             {"Sub", OP_sub, false},
         {"Xor", OP_xor, false},
     };
-    Value *a = node_input(node, 0), *b = node_input(node, 1);
+    Value *a = node_input(node, 0), *b = node_right(node, a);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         if (strcmp(functions[i].name, node->proto->op_type))
             continue;
@@ -253,7 +254,7 @@ static Value *emit_simple_power(const Node *node, Value *input, const Dense *den
 
 // The result has the type of the base; between an integer and a float the power is taken in f32.
 bool convert_pow(Node *node) {
-    Value *base = node_input(node, 0), *exponent = node_input(node, 1);
+    Value *base = node_input(node, 0), *exponent = node_right(node, base);
     if (!base || !exponent)
         return false;
     Value *simple = emit_simple_power(node, base, node_dense(node, 1));

@@ -93,7 +93,8 @@ static bool is_supported(const Importer *importer, const Onnx__NodeProto *proto)
     if (find_function(importer, proto))
         return true;
     const OnnxOp *op = onnx_op_find(proto->op_type ? proto->op_type : "");
-    return op && is_onnx_domain(proto->domain) && importer->opset >= op->first_opset;
+    // Rows of the first opsets say 7.
+    return op && is_onnx_domain(proto->domain) && (importer->opset >= op->first_opset || op->first_opset == 7);
 }
 
 static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {

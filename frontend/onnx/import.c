@@ -4,7 +4,7 @@
 
 #include "frontend/onnx/importer.h"
 
-enum { FIRST_OPSET = 7, NEWEST_OPSET = 28 };
+enum { FIRST_OPSET = 1, NEWEST_OPSET = 28 };
 
 static const OnnxOp ops[] = {
 #define ONNX(name, first_opset, function) {name, first_opset, function},
@@ -30,6 +30,8 @@ static bool read_opset(Importer *importer, const Onnx__ModelProto *model) {
     for (size_t i = 0; i < model->n_opset_import; i++)
         if (is_onnx_domain(model->opset_import[i]->domain))
             importer->opset = model->opset_import[i]->version;
+    if (importer->opset == 0 && model->ir_version > 0 && model->ir_version < 3)
+        importer->opset = 1; // as the format has it
     if (importer->opset == 0 && model->ir_version >= 3)
         return import_error(
             importer,
@@ -40,10 +42,8 @@ static bool read_opset(Importer *importer, const Onnx__ModelProto *model) {
                      "the model does not name its opset; 9 is assumed");
     }
     if (importer->opset < FIRST_OPSET)
-        return import_error(importer,
-                    "opset %lld is older than %d, the oldest that is read: convert the model with "
-                    "onnx.version_converter",
-                    (long long)importer->opset, FIRST_OPSET);
+        return import_error(importer, "opset %lld is not one of ONNX: the model may be damaged",
+                            (long long)importer->opset);
     if (importer->opset > NEWEST_OPSET)
         diag_warning(importer->diag, loc_file(importer->path),
                      "opset %lld is newer than %d, the newest that is known; "

@@ -101,6 +101,7 @@ void arena_release(void *arena, void *memory);
 
 bool elem_from_onnx(int data_type, Elem *elem);
 const char *onnx_type_name(int data_type);
+int onnx_type_of_name(const char *name); // 0 if there is none
 // The elements of `proto`; they may point into it. NULL after a message that starts with `what`.
 const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto, const char *what);
 // Product of dims as an element count, or -1 when one is negative or the product is beyond
@@ -209,6 +210,9 @@ bool node_ints_or_input(const Node *node, const char *name, int index, Ints *int
 // be allowed).
 bool node_axis(const Node *node, int64_t axis, int rank, int *out);
 bool node_axes(const Node *node, Ints axes, int rank, int *out);
+// Constant indices, taken `depth` at a time, lie within sizes[0 .. depth - 1] counted from either
+// end; others are only known when the network runs (indexing.c).
+bool node_check_indices(const Node *node, int index, int64_t depth, const int64_t *sizes);
 
 // Binds output `index`; an output that is not named is dropped.
 bool node_bind(const Node *node, int index, Value *value);
@@ -216,6 +220,15 @@ bool node_bind_dense(const Node *node, int index, const Dense *dense);
 // The last op of a node and what of it is the named tensor: `inner` is the op that computes,
 // `outer` the same data in ONNX's layout, bound to output 0.
 bool node_bind_layout(const Node *node, Value *inner, Value *outer);
+
+// ---- opsets 1 to 6 (old.c)
+
+// The right operand of a function of two tensors, in a shape that broadcasts to `left`.
+Value *node_right(const Node *node, const Value *left);
+// The slope of PRelu, likewise.
+Value *node_slope(const Node *node, const Value *input);
+bool old_tile_repeats(const Node *node, const Type *type, Ints *repeats);
+bool old_batch_normalization(Node *node);
 
 // ---- emitting (node.c)
 
@@ -230,6 +243,15 @@ Value *emit_transpose(const Node *node, Value *input, const int *perm);
 Value *emit_cast(const Node *node, Value *input, Elem elem); // none if it changes nothing
 Value *emit_scalar(const Node *node, double value); // f32, rank 0
 Value *emit_ints(const Node *node, int count, const int64_t *values);
+// 0 .. count - 1 in i64 along dimension `dim` of `rank`, the others of 1 (indexing.c).
+Value *emit_iota(const Node *node, int rank, int dim, int64_t count);
+// Of the input's rank, as nn.slice; none if it takes all.
+Value *emit_slice(const Node *node, Value *input, const int64_t *starts, const int64_t *ends,
+                  const int64_t *steps);
+Value *emit_broadcast(const Node *node, Value *input, int rank,
+                      const int64_t *dims); // none if it changes nothing
+Value *emit_concat(const Node *node, int count, Value *const *inputs, int axis);
+Value *emit_without_dim(const Node *node, Value *input, int axis); // a dimension of 1 dropped
 // Between ONNX's N C spatial and nn's channels last, for rank 3 to 5 (rank 3 gets a height of 1).
 Value *emit_to_nhwc(const Node *node, Value *input);
 Value *emit_from_nhwc(const Node *node, Value *input, int rank);

@@ -1,9 +1,11 @@
 // LpPool and GlobalLpPool: the p-th root of the sum of |x|^p over windows. The sum is a
 // convolution with ones, one channel at a time.
+#include <math.h>
+
 #include "frontend/onnx/window.h"
 
 static bool read_p(const Node *node, int64_t *p) {
-    *p = node_int(node, "p", 2);
+    *p = node->importer->opset < 2 ? (int64_t)fmin(fmax(node_float(node, "p", 2), 0), 1e6) : node_int(node, "p", 2);
     return *p >= 1 || node_error(node, "p is %lld, expected at least 1", (long long)*p);
 }
 

@@ -40,7 +40,8 @@ static bool bind_cast(Node *node, const Type *type, Elem elem) {
 
 bool convert_cast(Node *node) {
     Elem elem;
-    int64_t to = node_int(node, "to", 0);
+    const char *name = node_string(node, "to", NULL); // before opset 6
+    int64_t to = name ? onnx_type_of_name(name) : node_int(node, "to", 0);
     const Type *type = node_input_type(node, 0);
     if (!type)
         return node_input(node, 0) && false;
@@ -210,6 +211,10 @@ bool convert_space_to_depth(Node *node) {
 
 // ---- joining and repeating
 
+Value *emit_concat(const Node *node, int count, Value *const *inputs, int axis) {
+    return emit(node, OP_concat, count, inputs, attr_int(node->importer->arena, NULL, "axis", axis));
+}
+
 bool convert_concat(Node *node) {
     int count = node_input_count(node), axis;
     Value **inputs = ARENA_ARRAY(node->importer->scratch, Value *, count + 1);
@@ -222,11 +227,12 @@ bool convert_concat(Node *node) {
         return false;
     if (count == 1)
         return bind_same(node);
-    Attr *attrs = attr_int(node->importer->arena, NULL, "axis", axis);
-    return node_bind(node, 0, emit(node, OP_concat, count, inputs, attrs));
+    return node_bind(node, 0, emit_concat(node, count, inputs, axis));
 }
 
-static Value *emit_broadcast(const Node *node, Value *input, int rank, const int64_t *dims) {
+Value *emit_broadcast(const Node *node, Value *input, int rank, const int64_t *dims) {
+    if (!input)
+        return NULL;
     const Type *type = input->type;
     if (type->rank == rank && !memcmp(type->shape, dims, sizeof *dims * (size_t)rank))
         return input;
@@ -263,9 +269,12 @@ bool convert_expand(Node *node) {
 bool convert_tile(Node *node) {
     Value *input = node_input(node, 0);
     Ints ints;
-    if (!input || !node_ints_or_input(node, "repeats", 1, &ints))
+    if (!input)
         return false;
     const Type *type = input->type;
+    if (!(node->importer->opset < 6 ? old_tile_repeats(node, type, &ints)
+                                    : node_ints_or_input(node, "repeats", 1, &ints)))
+        return false;
     if (ints.count != type->rank)
         return node_error(node, "it has %d repeats for %d dimensions", ints.count, type->rank);
     int64_t split[2 * MAX_RANK], wide[2 * MAX_RANK], joined[MAX_RANK];
@@ -292,8 +301,8 @@ bool convert_tile(Node *node) {
 
 // ---- cutting
 
-static Value *emit_slice(const Node *node, Value *input, const int64_t *starts, const int64_t *ends,
-                         const int64_t *steps) {
+Value *emit_slice(const Node *node, Value *input, const int64_t *starts, const int64_t *ends,
+                  const int64_t *steps) {
     Arena *arena = node->importer->arena;
     int rank = input->type->rank;
     bool whole = true;
@@ -438,7 +447,7 @@ static Value *emit_even_gather(const Node *node, Value *input, const Dense *indi
     return emit_slice(node, input, starts, ends, steps);
 }
 
-static Value *drop_dim(const Node *node, Value *input, int axis) {
+Value *emit_without_dim(const Node *node, Value *input, int axis) {
     int64_t dims[MAX_RANK];
     int rank = 0;
     for (int i = 0; input && i < input->type->rank; i++)
@@ -447,30 +456,17 @@ static Value *drop_dim(const Node *node, Value *input, int axis) {
     return emit_reshape(node, input, rank, dims);
 }
 
-static bool check_indices(const Node *node, const Dense *indices, int64_t size) {
-    if (elem_is_float(indices->type->elem))
-        return node_error(node, "its indices are not integers");
-    int64_t count = indices->splat ? dense_count(indices) > 0 : dense_count(indices);
-    for (int64_t i = 0; i < count; i++) {
-        int64_t index = dense_i64(indices, i);
-        if (index < -size || index >= size)
-            return node_error(node, "index %lld is out of range for %lld elements",
-                              (long long)index, (long long)size);
-    }
-    return true;
-}
-
 bool convert_gather(Node *node) {
     Value *input = node_input(node, 0);
     const Dense *indices = node_dense(node, 1);
     int axis;
     if (!input || !node_axis(node, node_int(node, "axis", 0), input->type->rank, &axis))
         return false;
-    if (indices && !check_indices(node, indices, input->type->shape[axis]))
+    if (!node_check_indices(node, 1, 1, &input->type->shape[axis]))
         return false;
     Value *even = indices ? emit_even_gather(node, input, indices, axis) : NULL;
     if (even)
-        return node_bind(node, 0, indices->type->rank ? even : drop_dim(node, even, axis));
+        return node_bind(node, 0, indices->type->rank ? even : emit_without_dim(node, even, axis));
     Attr *attrs = attr_int(node->importer->arena, NULL, "axis", axis);
     return node_bind(node, 0,
                      emit(node, OP_gather, 2, (Value *[]){input, node_input(node, 1)}, attrs));
@@ -517,7 +513,8 @@ bool convert_pad(Node *node) {
     bool repeats = !strcmp(mode, "reflect") || !strcmp(mode, "edge") || !strcmp(mode, "wrap");
     if (!repeats && strcmp(mode, "constant"))
         return node_error(node, "mode '%s' is not one of ONNX", mode);
-    if (!node_ints_or_input(node, "pads", 1, &pads) || !node_scalar(node, 2, value, &value) ||
+    const char *list = node->importer->opset < 2 ? "paddings" : "pads";
+    if (!node_ints_or_input(node, list, 1, &pads) || !node_scalar(node, 2, value, &value) ||
         !node_ints_or_input(node, "axes", 3, &named) || !node_axes(node, named, rank, axes))
         return false;
     int count = named.present ? named.count : rank;

@@ -287,9 +287,21 @@ static bool set_sizes(const Node *node, const Type *input, const int *axes, int 
     return true;
 }
 
+// Upsample of opset 1 names the scales of an image's height and width.
+static bool read_scales(const Node *node, int count, int index, double *scales) {
+    if (!node_attr(node, "height_scale") && !node_attr(node, "width_scale"))
+        return read_numbers(node, index, "scales", count, scales);
+    if (count != 4)
+        return node_error(node, "its input has %d dimensions, expected 4", count);
+    scales[0] = scales[1] = 1;
+    scales[2] = node_float(node, "height_scale", 1);
+    scales[3] = node_float(node, "width_scale", 1);
+    return true;
+}
+
 static bool set_scales(const Node *node, const Type *input, const int *axes, int count, int index, Resize *r) {
     double scales[MAX_RANK];
-    if (!read_numbers(node, index, "scales", count, scales))
+    if (!read_scales(node, count, index, scales))
         return false;
     for (int i = 0; i < count; i++) {
         float scale = (float)scales[i], size = scale * (float)input->shape[axes[i]];

@@ -30,6 +30,13 @@ bool elem_from_onnx(int data_type, Elem *elem) {
     return false;
 }
 
+int onnx_type_of_name(const char *name) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (!strcmp(types[i].name, name))
+            return types[i].onnx;
+    return 0;
+}
+
 const char *onnx_type_name(int data_type) {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].onnx == data_type)

@@ -265,7 +265,7 @@ bool convert_batch_normalization(Node *node) {
     if (node->importer->opset >= 14 && node_int(node, "training_mode", 0))
         return node_error(node, "training_mode is not supported: export the model for inference");
     if (node->importer->opset < 9 && !node_int(node, "spatial", 1))
-        return node_error(node, "spatial = 0 is not supported");
+        return old_batch_normalization(node);
     Value *operands[5];
     for (int i = 0; i < 5; i++)
         if (!(operands[i] = node_input(node, i)))

@@ -200,6 +200,25 @@ def moves():
     model("gather", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[ints("i", 0, 3, -1)])
     model("gather_even", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[ints("i", 3, 1)])
     model("gather_one", [node("Gather", "x,i", axis=1)], x=(2, 5), constants=[tensor("i", -1, np.int64)])
+    model("gather_elements", [node("GatherElements", "x,i", axis=1)], x=(2, 5), constants=[tensor("i", [[0, -1], [4, 2]], np.int64)])
+    model("gather_elements_range", [node("GatherElements", "x,i", axis=1)], x=(2, 5),
+          constants=[tensor("i", [[0, 5]], np.int64)])
+    model("gather_nd", [node("GatherND", "x,i", batch_dims=1)], x=(2, 5, 3), constants=[tensor("i", [[4], [-5]], np.int64)])
+    model("gather_nd_range", [node("GatherND", "x,i")], x=(2, 5, 3), constants=[tensor("i", [[1, 2], [0, -6]], np.int64)])
+    model("scatter", [node("Scatter", "x,i,u", axis=1)], x=(2, 5), constants=[tensor("i", [[3]], np.int64), ramp("u", 1, 1)], opset=9)
+    model("scatter_elements", [node("ScatterElements", "x,i,u", axis=-1, reduction="add")], x=(2, 5),
+          constants=[tensor("i", [[3]], np.int64), ramp("u", 1, 1)], opset=18)
+    model("scatter_nd", [node("ScatterND", "x,i,u")], x=(2, 5), constants=[tensor("i", [[1]], np.int64), ramp("u", 1, 5)], opset=18)
+    model("tensor_scatter", [node("TensorScatter", "x,u,at", mode="circular")], opset=24,
+          inputs=[info("x", (2, 3, 8, 4)), info("u", (2, 3, 1, 4)), info("at", (2,), TensorProto.INT64)])
+    model("tensor_scatter_prefix", [node("TensorScatter", "x,u", axis=1)], opset=24,
+          inputs=[info("x", (2, 8, 4)), info("u", (2, 3, 4))])
+    model("one_hot", [node("OneHot", "x,depth,values", axis=0)], inputs=[info("x", (2,), TensorProto.INT64)],
+          constants=[tensor("depth", 3, np.int64), ramp("values", 2)])
+    model("eye_like", [node("EyeLike", "x", "e", k=1), node("Add", "x,e")], x=(2, 3))
+    model("trilu", [node("Trilu", "x,k", upper=0)], x=(2, 2, 3), constants=[tensor("k", -1, np.int64)])
+    model("reverse_sequence", [node("ReverseSequence", "x,n", batch_axis=0, time_axis=1)],
+          inputs=[info("x", (2, 4, 3)), info("n", (2,), TensorProto.INT64)])
     model("expand", [node("Expand", "x,shape")], x=(3, 1), constants=[ints("shape", 2, 1, 4)])
     model("tile", [node("Tile", "x,repeats")], x=(1, 3), constants=[ints("repeats", 2, 2)])
     model("identity", [node("Identity", "x", "a"), node("Relu", "a", "b"), node("Identity", "b")])
@@ -299,6 +318,31 @@ def constants():
                    ints("four", 4)])
 
 
+def old_opsets():
+    """Operators as opsets 1 to 6 had them."""
+    model("old_broadcast", [node("Add", "x,channel", "a", broadcast=1, axis=1), node("Mul", "a,last", "b", broadcast=1),
+                            node("Sub", "b,pair", "c", broadcast=1, axis=-4), node("PRelu", "c,slope", "y")],
+          x=(1, 2, 3, 4), opset=6,
+          constants=[tensor("channel", [1, 2]), tensor("last", [1, 2, 3, 4]), ramp("pair", 1, 2), tensor("slope", [1, 2])])
+    model("old_broadcast_wide", [node("Add", "x,c", name="sum", broadcast=1, axis=3)], x=(1, 2, 3, 4), opset=6,
+          constants=[ramp("c", 3, 4)])
+    model("old_attributes", [
+        node("Cast", "x", "i", to="INT32"), node("Cast", "i", "f", to="FLOAT"), node("Reshape", "f", "r", shape=[1, 1, 4, 2]),
+        node("Upsample", "r", "u", height_scale=2.0, width_scale=3.0), node("Tile", "u,tiles,axis", "t"),
+        node("Pad", "t", "p", paddings=[0, 0, 0, 0, 0, 0, 1, 2], value=0.5), node("Split", "p,parts", "s,rest", axis=1),
+        node("Selu", "s", "e"), node("Concat", "e,rest", "y")],
+          x=(2, 4), opset=1, constants=[tensor("tiles", 3, np.int64), tensor("axis", 1, np.int64), ints("parts", 1, 2)])
+    statistics = [tensor(name, values) for name, values in
+                  (("scale", [[2, 4]]), ("bias", [[1, -1]]), ("mean", [[3, 5]]), ("variance", [[0.25, 4]]))]
+    model("old_batch_normalization", [node("BatchNormalization", "x,scale,bias,mean,variance", spatial=0, is_test=1,
+                                           epsilon=0.0)], x=(3, 1, 2), opset=6, constants=statistics)
+    model("experimental", [
+        node("ImageScaler", "x", "a", scale=0.5, bias=[1.0, -1.0]), node("Crop", "a", "b", border=[1, 0, 0, 2]),
+        node("Affine", "b", "c", alpha=2.0, beta=1.0), node("ScaledTanh", "c", "d", alpha=3.0, beta=0.5),
+        node("ParametricSoftplus", "d", "e", alpha=0.25, beta=4.0), node("Scale", "e", "y", scale=8.0)],
+          x=(1, 2, 4, 3), opset=1)
+
+
 def shapes_and_errors():
     relu = [node("Relu", "x")]
     model("symbolic", [node("Add", "x,z")], inputs=[info("x", ["n", 3]), info("z", ["n", 3])])
@@ -313,7 +357,7 @@ def shapes_and_errors():
                           node("Fancy", "b", domain="com.example", name="fourth")],
           constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)], domains=("com.example",),
           stated=[info("b", [1, 2, 4, 4])])
-    model("opset_6", relu, opset=6)
+    model("opset_0", relu, opset=0)
     model("newer_op", [node("HardSwish", "x", name="swish")], opset=13)
     model("undefined_name", [node("Add", "x,later", name="early"), node("Relu", "x", "later")])
     model("twice", [node("Relu", "x"), node("Tanh", "x")])
@@ -336,5 +380,5 @@ def shapes_and_errors():
 
 
 os.makedirs(FOLDER, exist_ok=True)
-for make in (convolutions, products, pools, normalizations, activations, arithmetic, functions, moves, float_types, controls, recurrences, constants, shapes_and_errors):
+for make in (convolutions, products, pools, normalizations, activations, arithmetic, functions, moves, float_types, controls, recurrences, constants, old_opsets, shapes_and_errors):
     make()

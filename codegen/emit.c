@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "codegen/output.h"
 #include "codegen/unfinished.h"
 #include "runtime/entry.h"
 
@@ -28,18 +27,46 @@ char *step_rows_name(Arena *arena, const Steps *steps, const Step *step) {
     return arena_printf(arena, "%s__rows_x%d", step->name, step->like_count);
 }
 
+// ---- pieces
+
+void code_add_piece(Arena *arena, Code *code, Piece piece) {
+    if (code->count == code->capacity) {
+        Piece *old = code->pieces;
+        code->capacity = code->capacity ? 2 * code->capacity : 16;
+        code->pieces = ARENA_ARRAY(arena, Piece, code->capacity);
+        if (code->count) memcpy(code->pieces, old, sizeof *old * (size_t)code->count);
+    }
+    code->pieces[code->count++] = piece;
+    code->bytes += piece.bytes;
+}
+
+void code_add(Arena *arena, Code *code, const void *data, size_t bytes) {
+    if (bytes) code_add_piece(arena, code, (Piece){.data = data, .bytes = bytes});
+}
+
+void code_add_weights(Arena *arena, Code *code, const Steps *steps) {
+    static const char zeros[256];
+    size_t at = 0;
+    for (int i = 0; i <= steps->weight_count; i++) {
+        const WeightBlob *blob = i < steps->weight_count ? &steps->weights[i] : NULL;
+        size_t next = (size_t)(blob ? blob->offset : steps->weights_bytes);
+        BUG_UNLESS(next >= at && next - at <= sizeof zeros, "weights are not in order");
+        code_add(arena, code, zeros, next - at);
+        if (!blob) break;
+        size_t bytes = type_bytes(blob->data->type), piece = blob->data->splat ? blob->data->bytes : bytes;
+        char *copies = piece < bytes ? arena_alloc(arena, bytes) : NULL;
+        for (size_t k = 0; copies && k < bytes; k += piece) memcpy(copies + k, blob->data->data, piece);
+        code_add(arena, code, copies ? copies : blob->data->data, bytes);
+        at = next + bytes;
+    }
+}
+
 // Replaces the object in `code` by a library of it.
 static void make_archive(Arena *arena, const char *name, Code *code) {
     static const char *const suffixes[] = {"arena_bytes", "info", "init", "reset", "run"};
     const char *symbols[5];
     for (int i = 0; i < 5; i++) symbols[i] = arena_printf(arena, "%s_%s", name, suffixes[i]);
-    Code archive = {.code_bytes = code->code_bytes};
-    FILE *out = open_memstream(&archive.data, &archive.bytes);
-    BUG_UNLESS(out, "out of memory");
-    archive_write(out, "model.o", code->data, code->bytes, 5, symbols);
-    fclose(out);
-    free(code->data);
-    *code = archive;
+    *code = archive_of(arena, "model.o", code, 5, symbols);
 }
 
 // Links the object in `code`, from a temporary beside the output.
@@ -47,9 +74,9 @@ static bool write_shared(Arena *arena, Output *output, const EmitOptions *option
     Output object;
     char message[1024];
     if (!strcmp(options->path, "-")) return diag_error(diag, loc_file("<stdout>"), "a shared object needs a file: give -o");
-    if (!output_write(output, arena, options->path, "", 0, diag)) return false;
+    if (!output_write(output, arena, options->path, 0, NULL, diag)) return false;
     if (!output->temporary) return diag_error(diag, loc_file(options->path), "a shared object needs a plain file");
-    if (!output_write(&object, arena, options->path, code->data, code->bytes, diag)) return false;
+    if (!output_write(&object, arena, options->path, code->count, code->pieces, diag)) return false;
     bool ok = link_shared(object.temporary, output->temporary, message, sizeof message);
     output_abandon(&object);
     if (!ok) return diag_error(diag, loc_file(options->path), "cannot link: %s", message);
@@ -60,7 +87,7 @@ static bool write_outputs(Arena *arena, const Steps *steps, const Interface *int
                           const Code *code, Diag *diag) {
     Output output = {0}, header = {0};
     bool ok = options->kind == EMIT_SHARED ? write_shared(arena, &output, options, code, diag)
-                                           : output_write(&output, arena, options->path, code->data, code->bytes, diag);
+                                           : output_write(&output, arena, options->path, code->count, code->pieces, diag);
     if (ok && options->header_path) {
         char *text;
         size_t bytes;
@@ -68,7 +95,7 @@ static bool write_outputs(Arena *arena, const Steps *steps, const Interface *int
         BUG_UNLESS(out, "out of memory");
         interface_print(out, interface, steps);
         fclose(out);
-        ok = output_write(&header, arena, options->header_path, text, bytes, diag);
+        ok = output_write(&header, arena, options->header_path, 1, &(Piece){.data = text, .bytes = bytes}, diag);
         free(text);
     }
     unfinished_hold(); // both or none
@@ -92,7 +119,6 @@ bool emit_program(const Module *kn, const EmitOptions *options, Diag *diag, Prog
         *facts = program_facts(kn);
         facts->code_bytes = code.code_bytes;
     }
-    free(code.data);
     arena_free(arena);
     return ok;
 }

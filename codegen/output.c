@@ -13,8 +13,13 @@ static bool write_error(Diag *diag, const char *path, int error) {
     return diag_error(diag, loc_file(path), "cannot write: %s", strerror(error));
 }
 
-static bool write_all(FILE *file, const void *data, size_t bytes, bool close) {
-    bool ok = fwrite(data, 1, bytes, file) == bytes;
+static bool write_all(FILE *file, int count, const Piece *pieces, bool close) {
+    bool ok = true;
+    for (int i = 0; ok && i < count; i++) {
+        if (pieces[i].print) pieces[i].print(file, pieces[i].data);
+        else ok = fwrite(pieces[i].data, 1, pieces[i].bytes, file) == pieces[i].bytes;
+        ok = ok && !ferror(file);
+    }
     ok = fflush(file) == 0 && ok;
     int error = errno;
     if (close) ok = fclose(file) == 0 && ok;
@@ -22,20 +27,20 @@ static bool write_all(FILE *file, const void *data, size_t bytes, bool close) {
     return ok;
 }
 
-static bool write_directly(const char *path, const void *data, size_t bytes, Diag *diag) {
+static bool write_directly(const char *path, int count, const Piece *pieces, Diag *diag) {
     bool standard = !strcmp(path, "-");
     errno = 0;
     FILE *file = standard ? stdout : fopen(path, "wb");
-    if (!file || !write_all(file, data, bytes, !standard)) return write_error(diag, standard ? "<stdout>" : path, errno);
+    if (!file || !write_all(file, count, pieces, !standard)) return write_error(diag, standard ? "<stdout>" : path, errno);
     return true;
 }
 
-bool output_write(Output *output, Arena *arena, const char *path, const void *data, size_t bytes, Diag *diag) {
+bool output_write(Output *output, Arena *arena, const char *path, int count, const Piece *pieces, Diag *diag) {
     struct stat status;
     bool exists = stat(path, &status) == 0;
     *output = (Output){.path = path};
     if (exists && S_ISDIR(status.st_mode)) return write_error(diag, path, EISDIR);
-    if (!strcmp(path, "-") || (exists && !S_ISREG(status.st_mode))) return write_directly(path, data, bytes, diag);
+    if (!strcmp(path, "-") || (exists && !S_ISREG(status.st_mode))) return write_directly(path, count, pieces, diag);
     char *real = exists ? realpath(path, NULL) : NULL; // a link stays a link
     output->final_path = arena_strdup(arena, real ? real : path);
     free(real);
@@ -53,7 +58,7 @@ bool output_write(Output *output, Arena *arena, const char *path, const void *da
     fchmod(descriptor, 0666 & ~mask);
     errno = 0;
     FILE *file = fdopen(descriptor, "wb");
-    if (write_all(file, data, bytes, true)) return true;
+    if (write_all(file, count, pieces, true)) return true;
     int error = errno;
     output_abandon(output);
     return write_error(diag, path, error);

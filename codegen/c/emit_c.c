@@ -16,7 +16,15 @@ typedef struct {
     int seen_count;
     const char *system[64]; // #include <…> lines, moved to the top
     int system_count;
+    Code *code;        // the pieces before what `out` collects
+    char *text;        // that, after fclose
+    size_t text_bytes;
 } Printer;
+
+static void begin_piece(Printer *p) {
+    p->out = open_memstream(&p->text, &p->text_bytes);
+    BUG_UNLESS(p->out, "out of memory");
+}
 
 // ---- the project's own files, their includes resolved
 
@@ -88,22 +96,51 @@ static void print_kernels(Printer *p) {
 
 // ---- data
 
+// What was printed so far becomes a piece.
+static void end_piece(Printer *p) {
+    fclose(p->out);
+    code_add(p->arena, p->code, arena_copy(p->arena, p->text, p->text_bytes), p->text_bytes);
+    free(p->text);
+    begin_piece(p);
+}
+
+static void print_word64(FILE *out, size_t at, uint64_t word) {
+    fprintf(out, word < 10 ? "%s%llu," : "%s0x%llx,", at / 8 % 8 ? "" : "\n", (unsigned long long)word);
+}
+
+// Bytes from `at` on; those of one element stand for all of a splat.
+static void copy_elems(void *target, const Dense *dense, size_t at, size_t bytes) {
+    const char *data = dense->data;
+    if (!dense->splat) memcpy(target, data + at, bytes);
+    for (size_t i = 0; dense->splat && i < bytes; i++) ((char *)target)[i] = data[(at + i) % dense->bytes];
+}
+
+// The blob of the weights in words: printed when the file is written, as the text is some times as long.
+static void print_words(FILE *out, const void *data) {
+    const Steps *steps = data;
+    size_t at = 0;
+    for (int i = 0; i <= steps->weight_count; i++) {
+        const Dense *dense = i < steps->weight_count ? steps->weights[i].data : NULL;
+        size_t begin = (size_t)(dense ? steps->weights[i].offset : steps->weights_bytes);
+        size_t bytes = dense ? type_bytes(dense->type) : 0;
+        for (; at < begin; at += 8) print_word64(out, at, 0);
+        for (size_t done = 0; done < bytes; done += 8, at += 8) {
+            uint64_t word = 0;
+            copy_elems(&word, dense, done, bytes - done < 8 ? bytes - done : 8);
+            print_word64(out, at, word);
+        }
+    }
+}
+
 static void print_weights(Printer *p) {
     size_t bytes = (size_t)p->steps->weights_bytes;
     if (!bytes) return;
-    unsigned char *blob = malloc(bytes);
-    BUG_UNLESS(blob, "out of memory");
-    steps_write_weights(p->steps, blob);
     fprintf(p->out, "#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__\n"
                     "#error \"the weights are in little-endian order\"\n#endif\n");
     fprintf(p->out, "static const uint64_t %s_weights[%zu] __attribute__((aligned(64))) = {", p->options->name, bytes / 8);
-    for (size_t i = 0; i < bytes / 8; i++) {
-        uint64_t word;
-        memcpy(&word, blob + i * 8, 8);
-        fprintf(p->out, word < 10 ? "%s%llu," : "%s0x%llx,", i % 8 ? "" : "\n", (unsigned long long)word);
-    }
+    end_piece(p);
+    code_add_piece(p->arena, p->code, (Piece){.data = p->steps, .print = print_words});
     fprintf(p->out, "\n};\n\n");
-    free(blob);
 }
 
 static void print_word(FILE *out, const FieldInfo *field, int32_t word) {
@@ -303,22 +340,22 @@ static const char *const prologue =
     "#pragma GCC optimize(\"no-tree-coalesce-vars\", \"no-trapping-math\", \"no-strict-aliasing\", \"fp-contract=off\")\n#endif\n";
 
 bool emit_c(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options, Code *code) {
-    char *body;
-    size_t body_bytes;
-    Printer p = {.arena = arena, .steps = steps, .options = options, .out = open_memstream(&body, &body_bytes)};
-    BUG_UNLESS(p.out, "out of memory");
+    Code body = {0};
+    Printer p = {.arena = arena, .steps = steps, .options = options, .code = &body};
+    begin_piece(&p);
     print_body(&p, interface);
-    fclose(p.out);
-    FILE *out = open_memstream(&code->data, &code->bytes);
-    BUG_UNLESS(out, "out of memory");
+    end_piece(&p);
+    FILE *out = p.out; // the head, which needs to know what the body includes
+    p.code = code;
     fprintf(out, "// Compiled by Qanat: one self-contained C99 file for %s. Compile with -O2 or -O3.\n%s",
             options->target->name, prologue);
     for (int i = 0; i < p.system_count; i++) fprintf(out, "%s\n", p.system[i]);
     fputc('\n', out);
     interface_print(out, interface, steps);
     fputc('\n', out);
-    fwrite(body, 1, body_bytes, out);
-    fclose(out);
-    free(body);
+    end_piece(&p);
+    fclose(p.out);
+    free(p.text);
+    for (int i = 0; i < body.count; i++) code_add_piece(arena, code, body.pieces[i]);
     return true;
 }

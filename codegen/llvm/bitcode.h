@@ -5,6 +5,11 @@
 
 #include "codegen/emit.h"
 
+// The section of the weights: as LLVM emits it, without contents, and as it is called in the object. Of the same length,
+// and the first is the end of no other section's name, which would share its text.
+#define EMPTY_SECTION ".bss.weights_"
+#define WEIGHTS_SECTION ".rodata.qanat"
+
 typedef struct {
     Arena *arena;
     const Steps *steps;
@@ -19,6 +24,10 @@ typedef struct {
 // Links the bitcode of the entry and of the kernels that the steps call into the module: all of it internal, and set to
 // the target's instruction sets (the entry to the architecture's baseline).
 void bitcode_link(Emitter *e);
+// Whether the weights are written behind the object, instead of passing through LLVM as a constant.
+bool weights_are_apart(const Emitter *e);
+// The contents of the section of the weights stand `at` bytes from the object's start. False if it has no such section.
+bool elf_place_weights(char *object, size_t at);
 // Adds the weights, the functions of the layers, the tables and the public symbols.
 void build_program(Emitter *e);
 // Gives a new function the attributes that code must agree on with `model`, a function from bitcode.

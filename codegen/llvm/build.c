@@ -35,8 +35,22 @@ static LLVMValueRef text(Emitter *e, const char *string) {
     return global(e, "text", value, LLVMPrivateLinkage, 1);
 }
 
+bool weights_are_apart(const Emitter *e) {
+    return e->steps->weights_bytes && e->options->kind != EMIT_ASM && e->options->kind != EMIT_LLVM;
+}
+
+// Zeros that LLVM must not take for the contents.
+static LLVMValueRef empty_weights(Emitter *e) {
+    LLVMTypeRef type = LLVMArrayType2(e->i8, (uint64_t)e->steps->weights_bytes);
+    LLVMValueRef g = global(e, prefixed(e, "weights"), LLVMConstNull(type), LLVMInternalLinkage, 64);
+    LLVMSetExternallyInitialized(g, 1);
+    LLVMSetSection(g, EMPTY_SECTION);
+    return g;
+}
+
 static LLVMValueRef weights(Emitter *e) {
     size_t bytes = (size_t)e->steps->weights_bytes;
+    if (weights_are_apart(e)) return empty_weights(e);
     unsigned char *blob = calloc(bytes ? bytes : 1, 1);
     BUG_UNLESS(blob, "out of memory");
     steps_write_weights(e->steps, blob);

@@ -73,27 +73,25 @@ static int64_t text_bytes(LLVMMemoryBufferRef buffer) {
     return bytes;
 }
 
-static void take(Code *code, const char *data, size_t bytes) {
-    code->data = malloc(bytes ? bytes : 1);
-    BUG_UNLESS(code->data, "out of memory");
-    memcpy(code->data, data, bytes);
-    code->bytes = bytes;
-}
-
 static void write_code(Emitter *e, Code *code) {
     char *message = NULL;
     if (e->options->kind == EMIT_LLVM) {
         message = LLVMPrintModuleToString(e->module);
-        take(code, message, strlen(message));
+        code_add(e->arena, code, arena_strdup(e->arena, message), strlen(message));
         LLVMDisposeMessage(message);
         return;
     }
     LLVMCodeGenFileType type = e->options->kind == EMIT_ASM ? LLVMAssemblyFile : LLVMObjectFile;
     LLVMMemoryBufferRef buffer;
     if (LLVMTargetMachineEmitToMemoryBuffer(e->machine, e->module, type, &message, &buffer)) BUG("LLVM: %s", message);
-    take(code, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));
+    size_t bytes = LLVMGetBufferSize(buffer), start = (bytes + 63) / 64 * 64;
+    char *object = arena_alloc(e->arena, start);
+    memcpy(object, LLVMGetBufferStart(buffer), bytes);
     if (type == LLVMObjectFile) code->code_bytes = text_bytes(buffer);
     LLVMDisposeMemoryBuffer(buffer);
+    bool apart = weights_are_apart(e) && elf_place_weights(object, start);
+    code_add(e->arena, code, object, apart ? start : bytes);
+    if (apart) code_add_weights(e->arena, code, e->steps);
 }
 
 bool emit_llvm(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options, Diag *diag,

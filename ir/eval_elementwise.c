@@ -32,11 +32,12 @@ static double binary_f64(const Op *op, double a, double b) {
     }
 }
 
-static int64_t pow_i64(int64_t a, int64_t b) {
-    if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 ? -1 : 1) : 0;
+// `large`: b is an unsigned integer of 64 bits, and so never negative.
+static int64_t pow_i64(int64_t a, int64_t b, bool large) {
+    if (b < 0 && !large) return a == 1 ? 1 : a == -1 ? (b % 2 ? -1 : 1) : 0;
     uint64_t power = (uint64_t)a, result = 1;
-    for (; b; b >>= 1, power *= power)
-        if (b & 1) result *= power;
+    for (uint64_t rest = (uint64_t)b; rest; rest >>= 1, power *= power)
+        if (rest & 1) result *= power;
     return (int64_t)result;
 }
 
@@ -65,7 +66,7 @@ static int64_t binary_i64(const Op *op, int64_t a, int64_t b, Elem elem) {
     case OP_div: return large ? (int64_t)(ua / ub) : b == -1 ? (int64_t)(0 - ua) : a / b;
     case OP_min: return less ? a : b;
     case OP_max: return less ? b : a;
-    case OP_pow: return pow_i64(a, b);
+    case OP_pow: return pow_i64(a, b, large);
     case OP_mod: return large ? (int64_t)(ua % ub) : mod_i64(op, a, b);
     case OP_equal: return a == b;
     case OP_less: return less;

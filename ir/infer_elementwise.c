@@ -47,6 +47,12 @@ bool infer_broadcast(Diag *diag, const Op *op, Arena *arena, const Type **result
     return infer_computed(diag, op, arena, a, rank, shape, results);
 }
 
+// shift_left, shift_right: of integers, which booleans are not.
+bool infer_shift(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_broadcast(diag, op, arena, results)) return false;
+    return results[0]->elem != ELEM_I1 || infer_fail(diag, op, arena, "operands are of i1, expected integers");
+}
+
 // equal, less, less_equal: of plain tensors, to i1.
 bool infer_compare(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_broadcast(diag, op, arena, results)) return false;

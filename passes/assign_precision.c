@@ -299,9 +299,10 @@ static bool quantize_input(State *state, Value *arg) {
     return true;
 }
 
-// The model's output keeps its name in the type that the user sees; the integers it is made of get another.
+// The model's output keeps its name in the type that the user sees; the integers it is made of get another, unless they are
+// the model's input.
 static void keep_output_name(State *state, Value *output, Value *quant) {
-    if (!quant || !quant->name || !value_def(output, OP_dequantize) || op_operand(output->def, 0) != quant) return;
+    if (!quant || !quant->def || !quant->name || !value_def(output, OP_dequantize) || op_operand(output->def, 0) != quant) return;
     const char *name = quant->name;
     value_set_name(quant, arena_printf(state->arena, "%s_i8", name));
     value_set_name(output, name);

@@ -214,14 +214,23 @@ const KernelInfo *kernel_find(const char *symbol) {
     return NULL;
 }
 
-const KernelInfo *kernel_choose(const Target *target, const char *only_isa, const char *operands, const char *result,
+static bool row_is_allowed(const KernelInfo *row, const char *only) {
+    if (!only) return true;
+    if (*only != '-') return !strcmp(row->isa, only) || !strcmp(row->isa, "generic");
+    size_t length = strlen(row->symbol);
+    for (const char *at = only; (at = strstr(at, row->symbol)); at += length)
+        if (at[-1] == '-' && (!at[length] || at[length] == ',')) return false;
+    return true;
+}
+
+const KernelInfo *kernel_choose(const Target *target, const char *only, const char *operands, const char *result,
                                 const KernelArgs *args) {
     for (int i = 0; i < kernel_count(); i++) {
         const KernelInfo *row = &kernels[i];
         if (strcmp(row->family, args->family->name)) continue;
         if (strcmp(row->operands, operands) || strcmp(row->result, result)) continue;
         if (!target_has_isa(target, row->isa)) continue;
-        if (only_isa && strcmp(row->isa, only_isa) && strcmp(row->isa, "generic")) continue;
+        if (!row_is_allowed(row, only)) continue;
         if (row->guard(args->words)) return row;
     }
     return NULL;

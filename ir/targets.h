@@ -46,7 +46,7 @@ typedef struct KernelInfo {
 int kernel_count(void);
 const KernelInfo *kernel_at(int index);
 const KernelInfo *kernel_find(const char *symbol);
-// The first row of the family that the target can run and whose guard holds; NULL if none. `only_isa`: NULL, or the
-// one instruction-set family to take rows from (generic always remains).
-const KernelInfo *kernel_choose(const Target *target, const char *only_isa, const char *operands, const char *result,
+// The first row of the family that the target can run and whose guard holds; NULL if none. `only`: NULL for all rows, or
+// the one instruction-set family to take rows from (generic always remains), or "-symbol,-symbol": all rows but those.
+const KernelInfo *kernel_choose(const Target *target, const char *only, const char *operands, const char *result,
                                 const KernelArgs *args);

@@ -6,7 +6,7 @@
 
 typedef struct {
     const Target *target;
-    const char *only_isa;                // --isa: use this kernel family and generic only; NULL for all
+    const char *only_isa;                // --isa: which rows of kernels.def may be taken, see kernel_choose; NULL for all
     const CalibrationTable *calibration; // NULL: none
     const Qtable *qtable;                // NULL: none
     Elem precision;                      // default of assign_precision: ELEM_F32 or ELEM_I8

@@ -27,10 +27,26 @@ static int check_target(Model *model) {
     return usage_error("unknown target '%s'; `qanat targets` lists them", options->target);
 }
 
+// "-symbol,-symbol", each one of kernels.def.
+static bool leaves_out_rows(const char *isa) {
+    while (*isa == '-') {
+        size_t length = strcspn(++isa, ",");
+        char symbol[128];
+        snprintf(symbol, sizeof symbol, "%.*s", (int)length, isa);
+        if (!kernel_find(symbol))
+            return false;
+        isa += length;
+        if (!*isa)
+            return true;
+        isa++;
+    }
+    return false;
+}
+
 static int check_isa(Model *model) {
     const char *isa = model->options->isa;
     model->context.only_isa = isa;
-    if (!isa || target_has_isa(model->context.target, isa))
+    if (!isa || leaves_out_rows(isa) || target_has_isa(model->context.target, isa))
         return STATUS_DONE;
     return usage_error("target '%s' has no kernels of '%s'; it has: %s", model->context.target->name, isa,
                        model->context.target->isas);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ir/verify.h"
+#include "passes/pass.h"
 
 uint32_t random_bits(Graph *graph) {
     graph->random += 0x9E3779B97F4A7C15u; // splitmix64
@@ -56,18 +57,31 @@ static void fill_i8(Graph *graph, const Type *type, int8_t *data, int64_t count)
     }
 }
 
+// Integers: near 0, some hundreds, the ends of the type and their neighbours, any bits.
+static void fill_integers(Graph *graph, const Type *type, void *data) {
+    Tensor tensor = {type, data};
+    size_t bytes = (size_t)elem_bits(type->elem) / 8;
+    int kind = random_int(graph, 0, 4);
+    int64_t count = type_elem_count(type);
+    for (int64_t i = 0; i < count; i++) {
+        double value = kind == 0 ? random_int(graph, -3, 3) : kind < 3 ? random_int(graph, -1000, 1000) : random_int(graph, -1, 1) * 0x1p70;
+        if (type->elem == ELEM_I1) value = random_chance(graph, 50);
+        tensor_set_f64(&tensor, i, value); // saturates
+        if (kind != 4 || type->elem == ELEM_I1) continue;
+        uint64_t bits = (uint64_t)random_bits(graph) << 32 | random_bits(graph);
+        memcpy((char *)data + (size_t)i * bytes, &bits, bytes);
+    }
+}
+
 void random_fill(Graph *graph, const Type *type, void *data) {
     int64_t count = type_elem_count(type);
     int kind = random_int(graph, 0, 3);
-    switch (type->elem) {
-    case ELEM_F32:
-        if (!graph->module && random_chance(graph, 4)) kind = 4; // arguments; what an infinite weight makes of padding is nobody's business
-        for (int64_t i = 0; i < count; i++) ((float *)data)[i] = random_float(graph, kind);
-        break;
-    case ELEM_I32: for (int64_t i = 0; i < count; i++) ((int32_t *)data)[i] = random_int(graph, -1000, 1000); break;
-    case ELEM_I64: for (int64_t i = 0; i < count; i++) ((int64_t *)data)[i] = random_int(graph, -1000, 1000); break;
-    default: fill_i8(graph, type, data, count);
-    }
+    // Arguments may be NaN or infinite; what an infinite weight makes of padding is nobody's business.
+    if (elem_is_float(type->elem) && !graph->module && random_chance(graph, 4)) kind = 4;
+    if (type->quant) fill_i8(graph, type, data, count);
+    else if (!elem_is_float(type->elem)) fill_integers(graph, type, data);
+    else
+        for (int64_t i = 0; i < count; i++) tensor_set_f64(&(Tensor){type, data}, i, (double)random_float(graph, kind));
 }
 
 Value *random_constant(Graph *graph, const Type *type) {
@@ -84,17 +98,85 @@ Value *random_constant(Graph *graph, const Type *type) {
 
 // ---- building
 
+// The op alone, with arguments for its operands, by generic kernels, after the passes of `pipelines`.
+static bool can_be_lowered(const Op *op, const char *pipelines) {
+    Arena *arena = arena_new();
+    const Type *types[16];
+    Value *operands[16];
+    Module *module = module_new(arena, "one");
+    int args = 0;
+    for (int i = 0; i < op->operand_count; i++)
+        if (op_operand(op, i) && !value_constant(op_operand(op, i))) types[args++] = op_operand(op, i)->type;
+    Func *main = func_new(module, "main", args, types, NULL);
+    Builder builder = builder_end(main);
+    for (int i = 0, arg = 0; i < op->operand_count; i++) {
+        const Value *operand = op_operand(op, i);
+        const Dense *dense = operand ? value_constant(operand) : NULL;
+        operands[i] = operand && !dense ? &main->args[arg++] : NULL;
+        if (dense)
+            operands[i] = &op_new(&builder, OP_constant, 0, NULL, 1, &operand->type, attr_dense(arena, NULL, "value", dense))->results[0];
+    }
+    for (int i = 0; i < op->result_count; i++) types[i] = op->results[i].type;
+    Op *copy = op_new(&builder, op->kind, op->operand_count, operands, op->result_count, types, op->attrs);
+    for (int i = 0; i < op->result_count; i++) operands[i] = &copy->results[i];
+    op_new(&builder, OP_return, op->result_count, operands, 0, NULL, NULL);
+    PassContext context = {.target = target_find("x86-64"), .diag = diag_new(arena, NULL), .scratch = arena};
+    bool good = run_passes(module, &context, pipelines, NULL, NULL);
+    arena_free(arena);
+    return good;
+}
+
+static bool has_kernels(Graph *graph, const Op *op) {
+    if (can_be_lowered(op, "lower")) return true;
+    bool imported = op_operand(op, 0) && !op_operand(op, 0)->type->quant && can_be_lowered(op, "import,lower");
+    graph->imported |= imported;
+    graph->refused += !imported;
+    return imported;
+}
+
+static bool infer_results(Graph *graph, Op *op) {
+    const OpInfo *info = op_info(op->kind);
+    const Type *types[MAX_RANK] = {0};
+    if (!info->infer(graph->quiet, op, graph->arena, types)) return false;
+    int64_t elems = 0;
+    for (int i = 0; i < op->result_count; i++) {
+        op->results[i].type = types[i];
+        elems += type_elem_count(types[i]);
+    }
+    return elems <= 40000;
+}
+
+static void quantize_results(Graph *graph, Op *op, double natural) {
+    if (!op_operand(op, 0) || !op_operand(op, 0)->type->quant || op->kind == OP_dequantize) return;
+    for (int i = 0; i < op->result_count; i++) {
+        const Type *type = op->results[i].type;
+        if (type->quant || type->elem != ELEM_F32) continue;
+        op->results[i].type = random_quantized(graph, natural > 0 ? natural : sampled_scale(graph, op, i), type->rank, type->shape);
+    }
+}
+
 Value *graph_op(Graph *graph, OpKind kind, int count, Value *const *operands, Attr *attrs, double natural) {
-    Value *value = op_infer(&graph->builder, graph->quiet, kind, count, operands, attrs);
-    if (!value) return NULL;
-    if (operands[0]->type->quant && !value->type->quant && kind != OP_dequantize)
-        value->type = random_quantized(graph, natural, value->type->rank, value->type->shape);
-    if (type_elem_count(value->type) > 40000) {
-        op_erase(value->def);
+    const OpInfo *info = op_info(kind);
+    const Type *unknown[MAX_RANK] = {0};
+    if (graph->whole && (!(info->traits & INT8) || kind == OP_dequantize)) return NULL;
+    Op *op = op_new(&graph->builder, kind, count, operands, info->result_count, unknown, attrs);
+    bool good = infer_results(graph, op);
+    if (good) quantize_results(graph, op, natural);
+    if (!good || !op_verify_row(op, graph->quiet) || !op_verify_quantized(op, graph->quiet) || !has_kernels(graph, op)) {
+        op_erase(op);
         return NULL;
     }
-    value_set_name(value, op_info(kind)->name);
-    return value;
+    for (int i = 0; i < op->result_count; i++) value_set_name(&op->results[i], info->name);
+    return &op->results[0];
+}
+
+Value *graph_add_results(Graph *graph, Value *first) {
+    if (!first) return NULL;
+    const Op *op = first->def;
+    bool exact = float_stays_exact(op);
+    for (int i = 0; i < op->operand_count; i++) exact = exact && (!op_operand(op, i) || graph_is_exact(graph, op_operand(op, i)));
+    for (int i = 0; i < op->result_count; i++) graph_add(graph, &op->results[i], exact);
+    return first;
 }
 
 Value *graph_add(Graph *graph, Value *value, bool exact) {
@@ -125,33 +207,89 @@ static int random_channels(Graph *graph) {
     return random_chance(graph, 50) ? random_int(graph, 1, 8) : RANDOM_OF(graph, 3, 15, 16, 17, 24, 31, 32, 33, 48, 64, 65, 80);
 }
 
-static const Type *random_argument(Graph *graph) {
+bool class_takes(const char *class, const Type *type) {
+    bool real = elem_is_float(type->elem);
+    if (type->quant) return type->quant->axis < 0 && (!strcmp(class, "QUANT") || !strcmp(class, "FLOAT") || !strcmp(class, "NUMBER") || !strcmp(class, "ANY"));
+    if (!strcmp(class, "F32") || !strcmp(class, "FLOAT")) return type->elem == ELEM_F32;
+    if (!strcmp(class, "INTEGER")) return type->elem == ELEM_I32 || type->elem == ELEM_I64;
+    if (!strcmp(class, "BOOL")) return type->elem == ELEM_I1;
+    if (!strcmp(class, "BITS")) return !real;
+    return !strcmp(class, "ANY") || (!strcmp(class, "NUMBER") && type->elem != ELEM_I1);
+}
+
+const Type *random_type_of(Graph *graph, const char *class) {
+    static const Elem elems[] = {ELEM_F32, ELEM_F32, ELEM_F32, ELEM_F32, ELEM_F32, ELEM_F64, ELEM_I64, ELEM_I32, ELEM_I16, ELEM_I8,
+                                 ELEM_U64, ELEM_U32, ELEM_U16, ELEM_U8,  ELEM_I1,  ELEM_F16, ELEM_BF16};
+    const Type *shape = random_argument(graph);
+    bool can = class_takes(class, type_tensor(graph->arena, ELEM_F32, 0, NULL));
+    if (!strcmp(class, "QUANT") || (can && graph->quantized && strcmp(class, "F32")))
+        return random_quantized(graph, exp2(random_int(graph, -8, 2)), shape->rank, shape->shape);
+    for (;;) {
+        Elem elem = elems[random_int(graph, 0, (int)(sizeof elems / sizeof *elems) - 1)];
+        const Type *type = type_tensor(graph->arena, elem, shape->rank, shape->shape);
+        if (class_takes(class, type)) return type;
+    }
+}
+
+const Type *random_argument(Graph *graph) {
     int64_t shape[MAX_RANK];
-    int rank = random_chance(graph, 60) ? 4 : random_int(graph, 1, 6);
+    int rank = random_chance(graph, 60) ? 4 : random_int(graph, random_chance(graph, 20) ? 0 : 1, 6);
     for (int i = 0; i < rank; i++) shape[i] = random_int(graph, 1, 5);
     if (rank == 4) {
         shape[0] = random_int(graph, 1, 3);
         shape[1] = random_chance(graph, 15) ? 1 : random_int(graph, 1, 11);
         shape[2] = random_chance(graph, 15) ? shape[1] : random_int(graph, 1, 11);
         shape[3] = random_channels(graph);
+        if (random_chance(graph, 6)) shape[1] = 3, shape[3] = random_int(graph, 1, 40); // planes of an image
     }
     if (rank && random_chance(graph, 2)) shape[random_int(graph, 0, rank - 1)] = 0;
-    if (random_chance(graph, 55)) return random_quantized(graph, exp2(random_int(graph, -8, 2)), rank, shape);
-    return type_tensor(graph->arena, random_chance(graph, 4) ? ELEM_I32 : ELEM_F32, rank, shape);
+    if (!graph->whole && random_chance(graph, 55)) return random_quantized(graph, exp2(random_int(graph, -8, 2)), rank, shape);
+    return type_tensor(graph->arena, !graph->whole && random_chance(graph, 4) ? ELEM_I32 : ELEM_F32, rank, shape);
 }
 
 static const struct { MakeOp *make; int weight; } makers[] = {
-    {make_conv2d, 30}, {make_linear, 8}, {make_matmul, 8},    {make_pool2d, 8},       {make_reduce_mean, 8}, {make_binary, 14},
-    {make_unary, 8},   {make_softmax, 3}, {make_reshape, 8},  {make_transpose, 8},    {make_slice, 6},       {make_pad, 6},
-    {make_concat, 8},  {make_gather, 4},  {make_broadcast_to, 4}, {make_cast, 3},     {make_precision, 12},
+    {make_conv2d, 30}, {make_linear, 8},  {make_matmul, 8}, {make_pool2d, 8},       {make_reshape, 8}, {make_transpose, 8}, {make_slice, 6},
+    {make_pad, 6},     {make_concat, 8},  {make_gather, 4}, {make_broadcast_to, 4}, {make_cast, 3},    {make_precision, 12}, {make_planes, 4},
+};
+enum { ANY_WEIGHT = 60 };
+
+// What the row alone says too little of.
+static const struct { OpKind kind; MakeOp *make; } own_makers[] = {
+    {OP_conv2d, make_conv2d},       {OP_linear, make_linear},         {OP_matmul, make_matmul},       {OP_max_pool2d, make_pool2d},
+    {OP_avg_pool2d, make_pool2d},   {OP_reshape, make_reshape},       {OP_transpose, make_transpose}, {OP_slice, make_slice},
+    {OP_pad, make_pad},             {OP_broadcast_to, make_broadcast_to}, {OP_gather, make_gather},   {OP_quantize, make_precision},
+    {OP_dequantize, make_precision}, {OP_requantize, make_precision}, {OP_fake_quant, make_precision}, {OP_concat, make_concat},
 };
 
-static MakeOp *random_maker(Graph *graph) {
-    int total = 0;
+static MakeOp *own_maker(OpKind kind) {
+    for (size_t i = 0; i < sizeof own_makers / sizeof *own_makers; i++)
+        if (own_makers[i].kind == kind) return own_makers[i].make;
+    return NULL;
+}
+
+int nn_op_count(void) {
+    int count = 0;
+    for (int kind = 0; kind < OP_COUNT; kind++) count += !strcmp(op_info((OpKind)kind)->dialect, "nn");
+    return count;
+}
+
+OpKind nn_op_at(int index) {
+    for (int kind = 0;; kind++)
+        if (!strcmp(op_info((OpKind)kind)->dialect, "nn") && !index--) return (OpKind)kind;
+}
+
+static Value *make_random(Graph *graph) {
+    int total = ANY_WEIGHT;
     for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) total += makers[i].weight;
-    int at = random_int(graph, 0, total - 1);
+    int at = random_int(graph, 0, total - 1) - ANY_WEIGHT;
+    graph->quantized = !graph->whole && random_chance(graph, 50);
+    if (at < 0) {
+        OpKind kind = nn_op_at(random_int(graph, 0, nn_op_count() - 1));
+        MakeOp *own = own_maker(kind);
+        return own ? own(graph) : make_any(graph, kind);
+    }
     for (size_t i = 0;; i++)
-        if ((at -= makers[i].weight) < 0) return makers[i].make;
+        if ((at -= makers[i].weight) < 0) return makers[i].make(graph);
 }
 
 // The last value, and some others: intermediates, arguments, constants, one of them twice.
@@ -165,17 +303,52 @@ static void return_some(Graph *graph) {
     op_new(&graph->builder, OP_return, count, returned, 0, NULL, NULL);
 }
 
-Module *graph_new(Arena *arena, uint64_t seed) {
-    Graph graph = {.random = seed * 0xD1342543DE82EF95u, .arena = arena, .quiet = diag_new(arena, NULL)};
+void graph_begin(Graph *graph, int args, const Type *const *types) {
+    static const char *const names[] = {"a", "b", "d", "e", "f", "g", "h", "i", "j"};
+    graph->module = module_new(graph->arena, "random");
+    Func *main = func_new(graph->module, "main", args, types, names);
+    graph->builder = builder_end(main);
+    graph->value_count = 0;
+    for (int i = 0; i < args; i++) graph_add(graph, &main->args[i], true);
+}
+
+// One of the network's ops is there already: `kind`. False: it can't be drawn.
+static bool begin_with(Graph *graph, OpKind kind) {
+    MakeOp *own = own_maker(kind);
+    for (int attempts = 0; attempts < 60; attempts++) {
+        const Type *type = random_type_of(graph, op_info(kind)->operands[0].type);
+        if (!own) {
+            if (make_first(graph, kind)) return true;
+            continue;
+        }
+        graph_begin(graph, 1, &type);
+        Value *made = own(graph);
+        if (made && made->def->kind == kind) return true;
+    }
+    return false;
+}
+
+static void begin_anyhow(Graph *graph) {
     const Type *types[3];
-    int args = random_chance(&graph, 70) ? 1 : random_int(&graph, 2, 3);
-    for (int i = 0; i < args; i++) types[i] = random_argument(&graph);
-    graph.module = module_new(arena, "random");
-    Func *main = func_new(graph.module, "main", args, types, (const char *const[]){"a", "b", "d"});
-    graph.builder = builder_end(main);
-    for (int i = 0; i < args; i++) graph_add(&graph, &main->args[i], true);
-    int ops = random_chance(&graph, 40) ? 1 : random_int(&graph, 1, 6);
-    for (int i = 0, attempts = 0; i < ops && attempts < 40; attempts++) i += random_maker(&graph)(&graph) != NULL;
+    int args = random_chance(graph, 70) ? 1 : random_int(graph, 2, 3);
+    for (int i = 0; i < args; i++) types[i] = random_argument(graph);
+    graph_begin(graph, args, types);
+}
+
+bool graph_is_whole(uint64_t seed) { return seed % 8 == 7; }
+
+Module *graph_new(Arena *arena, uint64_t seed, bool *imported) {
+    Graph graph = {.random = seed * 0xD1342543DE82EF95u, .arena = arena, .quiet = diag_new(arena, NULL)};
+    uint64_t turn = seed / 2;
+    int count = nn_op_count();
+    graph.quantized = turn / (uint64_t)count % 2;
+    graph.whole = graph_is_whole(seed);
+    if (seed % 2 == 0) {
+        if (!begin_with(&graph, nn_op_at((int)(turn % (uint64_t)count)))) return NULL;
+    } else begin_anyhow(&graph);
+    int ops = random_chance(&graph, 40) && !graph.whole ? 1 : random_int(&graph, 1, 6);
+    for (int i = seed % 2 == 0, attempts = 0; i < ops && attempts < 40; attempts++) i += make_random(&graph) != NULL;
     return_some(&graph);
+    *imported = graph.imported;
     return module_verify(graph.module, graph.quiet) ? graph.module : NULL;
 }

@@ -7,69 +7,6 @@
 static bool is_any(const Value *value) { return value != NULL; }
 static bool has_dims(const Value *value) { return value->type->rank >= 1; }
 
-// ---- elementwise
-
-// The same shape with some dimensions 1, and some leading ones left out.
-static const Type *broadcastable(Graph *graph, const Type *type) {
-    int64_t shape[MAX_RANK];
-    int skip = random_chance(graph, 30) && type->rank ? random_int(graph, 0, type->rank) : 0, rank = type->rank - skip;
-    for (int i = 0; i < rank; i++) shape[i] = random_chance(graph, 35) ? 1 : type->shape[skip + i];
-    if (type->quant) return random_quantized(graph, type->quant->scale[0], rank, shape);
-    return type_tensor(graph->arena, type->elem, rank, shape);
-}
-
-// A network's value of a shape that goes with a's; rarely found, so a constant stands in.
-static Value *second_operand(Graph *graph, Value *a) {
-    if (random_chance(graph, 10)) return a;
-    if (random_chance(graph, 45))
-        for (int tries = 0; tries < 6; tries++) {
-            Value *b = graph_pick(graph, is_real);
-            if (b && b != a && is_quantized(a) == is_quantized(b)) return b;
-        }
-    return random_constant(graph, broadcastable(graph, a->type));
-}
-
-Value *make_binary(Graph *graph) {
-    static const OpKind kinds[] = {OP_add, OP_sub, OP_mul, OP_div};
-    Value *a = graph_pick(graph, is_real);
-    if (!a) return NULL;
-    Value *operands[] = {a, second_operand(graph, a)};
-    bool exact = graph_is_exact(graph, a) && graph_is_exact(graph, operands[1]);
-    OpKind kind = kinds[random_int(graph, 0, is_f32(a) && exact ? 3 : 2)];
-    if (random_chance(graph, 30)) operands[0] = operands[1], operands[1] = a;
-    double natural = 2 * fmax(natural_scale(operands[0]), natural_scale(operands[1]));
-    if (kind == OP_mul) natural = 64 * natural_scale(operands[0]) * natural_scale(operands[1]);
-    static const char *const activations[] = {"none", "none", "relu", "relu6"};
-    Attr *attrs = kind == OP_div ? NULL : attr_string(graph->arena, NULL, "activation", activations[random_int(graph, 0, 3)]);
-    return graph_add(graph, graph_op(graph, kind, 2, operands, attrs, natural), exact);
-}
-
-Value *make_unary(Graph *graph) {
-    static const OpKind kinds[] = {OP_relu, OP_clip, OP_leaky_relu, OP_sigmoid, OP_hard_sigmoid, OP_hard_swish, OP_tanh, OP_exp, OP_sqrt};
-    Value *input = graph_pick(graph, is_real);
-    if (!input) return NULL;
-    bool exact = graph_is_exact(graph, input), quantized = is_quantized(input);
-    OpKind kind = kinds[random_int(graph, 0, exact || quantized ? 8 : 6)]; // exp and sqrt would blow errors up
-    Attr *attrs = NULL;
-    if (kind == OP_clip) {
-        double low = random_real(graph, -2, 1);
-        attrs = attr_float(graph->arena, attr_float(graph->arena, NULL, "min", (float)low), "max", (float)(low + random_real(graph, 0, 3)));
-    }
-    if (kind == OP_leaky_relu) attrs = attr_float(graph->arena, NULL, "alpha", (float)random_real(graph, 0, 1));
-    if (kind == OP_hard_sigmoid) attrs = attr_float(graph->arena, NULL, "alpha", (float)random_real(graph, 0, 1));
-    Value *value = graph_op(graph, kind, 1, &input, attrs, quantized ? fmax(natural_scale(input), 1.0 / 256) : 1);
-    return graph_add(graph, value, exact && (kind == OP_relu || kind == OP_clip || kind == OP_sqrt));
-}
-
-static bool is_f32_tensor(const Value *value) { return is_f32(value) && value->type->rank >= 1; }
-
-Value *make_softmax(Graph *graph) {
-    Value *input = graph_pick(graph, is_f32_tensor);
-    if (!input) return NULL;
-    int axis = random_int(graph, -1, input->type->rank - 1);
-    return graph_add(graph, graph_op(graph, OP_softmax, 1, &input, attr_int(graph->arena, NULL, "axis", axis), 1), false);
-}
-
 // ---- moves
 
 static Value *moved(Graph *graph, OpKind kind, int count, Value *const *operands, Attr *attrs) {
@@ -217,7 +154,7 @@ static Value *typed(Graph *graph, OpKind kind, Value *input, const Type *type) {
 // quantize, dequantize, requantize, fake_quant
 Value *make_precision(Graph *graph) {
     Value *input = graph_pick(graph, is_real);
-    if (!input || !graph_is_exact(graph, input)) return NULL;
+    if (!input || graph->whole || !graph_is_exact(graph, input)) return NULL;
     int rank = input->type->rank;
     const int64_t *shape = input->type->shape;
     double natural = is_quantized(input) ? natural_scale(input) : exp2(random_int(graph, -7, 0));
@@ -226,4 +163,15 @@ Value *make_precision(Graph *graph) {
     if (is_quantized(input)) return graph_add(graph, graph_op(graph, OP_dequantize, 1, &input, NULL, 1), true);
     if (random_chance(graph, 70)) return typed(graph, OP_quantize, input, type);
     return moved(graph, OP_fake_quant, 1, &input, attr_type(graph->arena, NULL, "as", type_quantized(graph->arena, type->quant, 0, NULL)));
+}
+
+static bool has_planes(const Value *value) { return is_f32(value) && value->type->rank == 4 && value->type->shape[1] == 3; }
+
+// An image of three planes, quantized side by side.
+Value *make_planes(Graph *graph) {
+    static const int64_t channels_last[] = {0, 2, 3, 1};
+    Value *input = graph_pick(graph, has_planes);
+    if (!input || graph->whole || !graph_is_exact(graph, input)) return NULL;
+    Value *turned = graph_op(graph, OP_transpose, 1, &input, attr_ints(graph->arena, NULL, "perm", 4, channels_last), 1);
+    return turned ? typed(graph, OP_quantize, turned, random_quantized(graph, 0.02, 4, turned->type->shape)) : NULL;
 }

@@ -121,18 +121,6 @@ Value *make_pool2d(Graph *graph) {
     return graph_add(graph, value, !average && graph_is_exact(graph, input));
 }
 
-Value *make_reduce_mean(Graph *graph) {
-    Value *input = graph_pick(graph, has_rank);
-    if (!input) return NULL;
-    int64_t axes[MAX_RANK];
-    int count = 0;
-    for (int i = 0; i < input->type->rank; i++)
-        if (random_chance(graph, 50)) axes[count++] = i;
-    Attr *attrs = attr_ints(graph->arena, NULL, "axes", count, axes);
-    attrs = attr_bool(graph->arena, attrs, "keep_dims", random_chance(graph, 50));
-    return graph_add(graph, graph_op(graph, OP_reduce_mean, 1, &input, attrs, natural_scale(input)), false);
-}
-
 // ---- products of matrices
 
 Value *make_linear(Graph *graph) {

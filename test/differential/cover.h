@@ -11,6 +11,6 @@ typedef struct {
 void cover_network(Cover *cover, const Func *main); // one that has run
 void cover_program(Cover *cover, const Func *kn);   // one that has been lowered and run
 void cover_print(const Cover *cover);
-// Prints each op of dialect nn that never ran, also in its quantized form where it has one, and each row that this machine
-// runs and never did; false if there is one.
-bool cover_is_complete(const Cover *cover);
+// How many are missing: ops of dialect nn that never ran, also in their quantized form where they have one, and rows that this
+// machine runs and never did. Printed, one a line, where `out` is given.
+int cover_missing(const Cover *cover, FILE *out);

@@ -217,18 +217,23 @@ bool class_takes(const char *class, const Type *type) {
     return !strcmp(class, "ANY") || (!strcmp(class, "NUMBER") && type->elem != ELEM_I1);
 }
 
+// Element types of plain tensors. The first one is the rule.
+static const Elem elems[] = {ELEM_F32, ELEM_F64, ELEM_I64, ELEM_I32, ELEM_I16, ELEM_I8,  ELEM_U64,
+                             ELEM_U32, ELEM_U16, ELEM_U8,  ELEM_I1,  ELEM_F16, ELEM_BF16};
+enum { ELEMS = sizeof elems / sizeof *elems };
+
+static bool class_takes_elem(Graph *graph, const char *class, Elem elem) {
+    return class_takes(class, type_tensor(graph->arena, elem, 0, NULL));
+}
+
 const Type *random_type_of(Graph *graph, const char *class) {
-    static const Elem elems[] = {ELEM_F32, ELEM_F32, ELEM_F32, ELEM_F32, ELEM_F32, ELEM_F64, ELEM_I64, ELEM_I32, ELEM_I16, ELEM_I8,
-                                 ELEM_U64, ELEM_U32, ELEM_U16, ELEM_U8,  ELEM_I1,  ELEM_F16, ELEM_BF16};
     const Type *shape = random_argument(graph);
-    bool can = class_takes(class, type_tensor(graph->arena, ELEM_F32, 0, NULL));
+    bool can = class_takes_elem(graph, class, ELEM_F32);
     if (!strcmp(class, "QUANT") || (can && graph->quantized && strcmp(class, "F32")))
         return random_quantized(graph, exp2(random_int(graph, -8, 2)), shape->rank, shape->shape);
-    for (;;) {
-        Elem elem = elems[random_int(graph, 0, (int)(sizeof elems / sizeof *elems) - 1)];
-        const Type *type = type_tensor(graph->arena, elem, shape->rank, shape->shape);
-        if (class_takes(class, type)) return type;
-    }
+    Elem elem = graph->elem;
+    while (!class_takes_elem(graph, class, elem)) elem = elems[random_int(graph, 0, ELEMS - 1)];
+    return type_tensor(graph->arena, elem, shape->rank, shape->shape);
 }
 
 const Type *random_argument(Graph *graph) {
@@ -283,6 +288,7 @@ static Value *make_random(Graph *graph) {
     for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) total += makers[i].weight;
     int at = random_int(graph, 0, total - 1) - ANY_WEIGHT;
     graph->quantized = !graph->whole && random_chance(graph, 50);
+    graph->elem = random_chance(graph, 40) || graph->whole ? ELEM_F32 : elems[random_int(graph, 0, ELEMS - 1)];
     if (at < 0) {
         OpKind kind = nn_op_at(random_int(graph, 0, nn_op_count() - 1));
         MakeOp *own = own_maker(kind);
@@ -335,16 +341,50 @@ static void begin_anyhow(Graph *graph) {
     graph_begin(graph, args, types);
 }
 
+// ---- turns: every op with every type of its first operand, those most in use more often
+
+enum { TURNS_FLOAT = 3, TURNS_QUANTIZED = 3 };
+
+// Takes the op's turns off *turn; true, with the graph's types set, when the turn is one of them.
+static bool op_has_turn(Graph *graph, OpKind kind, int64_t *turn) {
+    const OpInfo *info = op_info(kind);
+    const char *class = info->operand_count ? info->operands[0].type : "F32";
+    graph->elem = ELEM_F32;
+    graph->quantized = true;
+    if (info->traits & INT8 && class_takes_elem(graph, class, ELEM_F32) && strcmp(class, "F32") && (*turn -= TURNS_QUANTIZED) < 0) return true;
+    graph->quantized = false;
+    if ((*turn -= TURNS_FLOAT) < 0) return true;
+    for (int i = 1; i < ELEMS; i++) {
+        graph->elem = elems[i];
+        if (class_takes_elem(graph, class, elems[i]) && --*turn < 0) return true;
+    }
+    return false;
+}
+
+// The last op and all turns before it, when there are fewer.
+static OpKind op_of_turn(Graph *graph, int64_t turn, int64_t *turns) {
+    int count = nn_op_count();
+    int64_t left = turn;
+    for (int i = 0; i < count; i++)
+        if (op_has_turn(graph, nn_op_at(i), &left)) return nn_op_at(i);
+    *turns = turn - left;
+    return nn_op_at(count - 1);
+}
+
+// Neighbouring turns are of different ops.
+static OpKind begin_turn(Graph *graph, uint64_t turn) {
+    int64_t turns = 0;
+    op_of_turn(graph, INT32_MAX, &turns);
+    return op_of_turn(graph, (int64_t)(turn * 7919 % (uint64_t)turns), &turns);
+}
+
 bool graph_is_whole(uint64_t seed) { return seed % 8 == 7; }
 
 Module *graph_new(Arena *arena, uint64_t seed, bool *imported) {
     Graph graph = {.random = seed * 0xD1342543DE82EF95u, .arena = arena, .quiet = diag_new(arena, NULL)};
-    uint64_t turn = seed / 2;
-    int count = nn_op_count();
-    graph.quantized = turn / (uint64_t)count % 2;
     graph.whole = graph_is_whole(seed);
     if (seed % 2 == 0) {
-        if (!begin_with(&graph, nn_op_at((int)(turn % (uint64_t)count)))) return NULL;
+        if (!begin_with(&graph, begin_turn(&graph, seed / 2))) return NULL;
     } else begin_anyhow(&graph);
     int ops = random_chance(&graph, 40) && !graph.whole ? 1 : random_int(&graph, 1, 6);
     for (int i = seed % 2 == 0, attempts = 0; i < ops && attempts < 40; attempts++) i += make_random(&graph) != NULL;

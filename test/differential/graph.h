@@ -16,6 +16,7 @@ typedef struct {
     Value *values[MAX_VALUES]; // that later ops may take
     bool exact[MAX_VALUES];    // every route gives the same bits
     bool quantized;            // what is drawn next should be quantized, where its op has an integer form
+    Elem elem;                 // what plain tensors are drawn of, where a row allows it
     bool whole;                // all in floats, of ops that have an integer form
     bool imported;             // has ops that only the pipeline "import" makes something of that has kernels
     int refused;               // attempts that inference took and lowering did not
@@ -72,7 +73,7 @@ int nn_op_count(void);
 OpKind nn_op_at(int index);
 
 // A module with one function @main for a seed; NULL for the rare one that the verifier refuses. Every second seed takes its first
-// op from ops.def in turn, so that each op is drawn equally often. `imported`: see Graph.
+// op from ops.def in turn, and the type of its first operand from those that its row allows. `imported`: see Graph.
 Module *graph_new(Arena *arena, uint64_t seed, bool *imported);
 // Seeds whose networks are drawn in floats, to be quantized as a whole. graph_quantize does it; false where it can't be.
 bool graph_is_whole(uint64_t seed);

@@ -25,7 +25,8 @@ static const char usage[] =
     "  --compiled N   one network in N is also compiled by LLVM and each --cc (100; 0: none)\n"
     "  --cc COMMAND   a C compiler; may be given several times (cc)\n"
     "  --report       prints how often each op and each kernel row ran\n"
-    "  --complete     fails when an op, its quantized form, or a kernel row that this machine runs never ran\n";
+    "  --complete     fails when an op, its quantized form, or a kernel row that this machine runs never ran, not even in\n"
+    "                 as many networks more\n";
 
 enum { MAX_COMPILERS = 4, TIMEOUT_SECONDS = 120, SHRINK_TRIALS = 1500, SHRINK_COMPILED_TRIALS = 150 };
 
@@ -186,20 +187,32 @@ static int run_some(const Settings *settings, Range range, Shared *shared) {
     return waitpid(child, &status, 0) == child ? status : -1;
 }
 
-static bool run_all(const Settings *settings, Shared *shared) {
-    double deadline = settings->minutes > 0 ? seconds_now() + 60 * settings->minutes : 0;
-    Range range = {settings->seed, settings->seed + (uint64_t)settings->count, deadline};
+// How many failed.
+static int run_range(const Settings *settings, Range *range, Shared *shared) {
     int failures = 0;
-    while (!is_done(&range)) {
-        int status = run_some(settings, range, shared);
-        range.next = shared->seed;
+    while (!is_done(range)) {
+        int status = run_some(settings, *range, shared);
+        range->next = shared->seed;
         if (!status) break;
         failures++;
         report_failure(settings, shared, status);
-        range.next++;
+        range->next++;
+    }
+    return failures;
+}
+
+static bool run_all(const Settings *settings, Shared *shared) {
+    double deadline = settings->minutes > 0 ? seconds_now() + 60 * settings->minutes : 0;
+    Range range = {settings->seed, settings->seed + (uint64_t)settings->count, deadline};
+    int failures = run_range(settings, &range, shared);
+    // Rare rows may want some more networks.
+    Settings more = *settings;
+    for (more.compiled = 0; settings->complete && range.end < settings->seed + 2 * (uint64_t)settings->count && cover_missing(&shared->cover, NULL);) {
+        range.end += (uint64_t)settings->count / 4;
+        failures += run_range(&more, &range, shared);
     }
     if (settings->report) cover_print(&shared->cover);
-    bool complete = !settings->complete || cover_is_complete(&shared->cover);
+    bool complete = !settings->complete || !cover_missing(&shared->cover, stdout);
     printf("seeds %llu to %llu: %ld networks, %ld of them quantized as a whole, %d failed\n", (unsigned long long)settings->seed,
            (unsigned long long)range.next - 1, shared->made, shared->quantized, failures);
     return !failures && complete && shared->made >= (long)(range.next - settings->seed) / 2;

@@ -19,13 +19,20 @@ typedef struct {
 
 // ---- attributes
 
-// One of the words of the op's summary, which names what it knows; inference refuses the others.
+// One of the words that the op's summary puts between bars ("none | relu"), or any: inference refuses what it does not know.
 static const char *random_word(Graph *graph, const char *text) {
-    const char *words[128];
-    int count = 0;
-    char *copy = arena_strdup(graph->arena, text);
-    for (char *at = strtok(copy, " ,;:.()=|+-*/<>?"); at && count < 128; at = strtok(NULL, " ,;:.()=|+-*/<>?"))
-        if (isalpha((unsigned char)*at)) words[count++] = at;
+    const char *words[128], *barred[128];
+    int count = 0, barred_count = 0;
+    char *copy = arena_strdup(graph->arena, text), *last = copy + strlen(copy);
+    for (char *at = strtok(copy, " ,;:.()=+-*/<>?"); at && count < 128; at = strtok(NULL, " ,;:.()=+-*/<>?")) {
+        if (*at == '|') {
+            if (count && barred_count < 128) barred[barred_count++] = words[count - 1];
+        } else if (isalpha((unsigned char)*at)) words[count++] = at;
+        bool follows = last[0] == '|';
+        if (follows && barred_count < 128 && *at != '|') barred[barred_count++] = at;
+        last = at;
+    }
+    if (barred_count && random_chance(graph, 80)) return barred[random_int(graph, 0, barred_count - 1)];
     return count ? words[random_int(graph, 0, count - 1)] : "none";
 }
 
@@ -102,7 +109,7 @@ static Attr *random_attr(Graph *graph, const OpInfo *info, const AttrInfo *row, 
     }
 }
 
-// Left out every second time where it may be.
+// Often left out where it may be.
 static Attr *random_attrs(Graph *graph, const OpInfo *info, const Type *first) {
     Attr *list = NULL;
     for (int i = info->attr_count - 1; i >= 0; i--) {
@@ -153,21 +160,6 @@ static const char *hint_of(OpKind kind, int operand) {
     return NULL;
 }
 
-static int hinted_shape(Graph *graph, Plan *plan, int operand, const char *hint, int64_t *shape) {
-    int rank = 0;
-    char *copy = arena_strdup(graph->arena, hint);
-    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
-        bool positive = *word == 'p';
-        if (positive) plan->below[operand] = POSITIVE, word++;
-        if (*word == 'i') plan->below[operand] = hinted_dim(graph, plan, word + 1);
-        else if (*word == '=') {
-            const Type *like = plan->types[atoi(word + 1)];
-            for (int i = 0; like && i < like->rank; i++) shape[rank++] = like->shape[i];
-        } else shape[rank++] = hinted_dim(graph, plan, word);
-    }
-    return rank;
-}
-
 // The shape with some dimensions 1, and some leading ones left out.
 static int broadcastable(Graph *graph, const Type *type, int64_t *shape) {
     int skip = random_chance(graph, 30) && type->rank ? random_int(graph, 0, type->rank) : 0, rank = type->rank - skip;
@@ -187,6 +179,27 @@ static int related_shape(Graph *graph, const OpInfo *info, const Type *first, in
     if (way < 4) rank = random_int(graph, 1, 3);
     for (int i = 0; i < rank; i++) shape[i] = way < 4 || i >= first->rank ? random_int(graph, 1, 4) : first->shape[i];
     if (way >= 4 && way < 7 && rank) shape[random_int(graph, 0, rank - 1)] = random_int(graph, 1, 4);
+    return rank;
+}
+
+static int append_dims(const Type *like, int from, int64_t *shape, int rank) {
+    for (int i = from; like && i < like->rank; i++) shape[rank++] = like->shape[i];
+    return rank;
+}
+
+static int hinted_shape(Graph *graph, Plan *plan, int operand, const char *hint, int64_t *shape) {
+    int rank = 0;
+    char *copy = arena_strdup(graph->arena, hint);
+    if (random_chance(graph, 20)) return related_shape(graph, op_info(plan->kind), plan->types[0], shape);
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+        bool positive = *word == 'p';
+        if (positive) plan->below[operand] = POSITIVE, word++;
+        if (*word == 'i') plan->below[operand] = hinted_dim(graph, plan, word + 1);
+        else if (*word == '=') {
+            rank = append_dims(plan->types[atoi(word + 1)], 0, shape, rank);
+        } else if (strchr(word, ':')) rank = append_dims(plan->types[atoi(word)], atoi(strchr(word, '.') + 1), shape, rank);
+        else shape[rank++] = hinted_dim(graph, plan, word);
+    }
     return rank;
 }
 

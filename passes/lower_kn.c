@@ -33,6 +33,7 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_scatter_elements: case OP_scatter_nd: return lower_scatter_nd;
     case OP_cast: return lower_cast;
     case OP_resample: return lower_resample;
+    case OP_dft: return lower_dft;
     case OP_normalize: return lower_normalize;
     default: return op_has(op, TABLE) ? lower_unary : op_has(op, ELEMENTWISE) ? lower_binary : NULL;
     }

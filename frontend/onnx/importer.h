@@ -252,6 +252,7 @@ Value *emit_broadcast(const Node *node, Value *input, int rank,
                       const int64_t *dims); // none if it changes nothing
 Value *emit_concat(const Node *node, int count, Value *const *inputs, int axis);
 Value *emit_without_dim(const Node *node, Value *input, int axis); // a dimension of 1 dropped
+Value *emit_floats(const Node *node, int rank, const int64_t *shape, const float *values); // f32
 // Between ONNX's N C spatial and nn's channels last, for rank 3 to 5 (rank 3 gets a height of 1).
 Value *emit_to_nhwc(const Node *node, Value *input);
 Value *emit_from_nhwc(const Node *node, Value *input, int rank);

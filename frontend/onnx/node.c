@@ -420,6 +420,12 @@ Value *emit_ints(const Node *node, int count, const int64_t *values) {
                          false, NULL);
 }
 
+Value *emit_floats(const Node *node, int rank, const int64_t *shape, const float *values) {
+    Importer *importer = node->importer;
+    const Type *type = type_tensor(importer->scratch, ELEM_F32, rank, shape);
+    return emit_constant(importer, dense_new(importer->scratch, type, values, false), false, NULL);
+}
+
 // ---- layout
 
 Value *emit_to_nhwc(const Node *node, Value *input) {

@@ -47,9 +47,10 @@ typedef struct {
 void check(Test *test, const Call *call);
 
 typedef void CaseFn(Test *test);
-CaseFn case_conv2d, case_depthwise, case_linear, case_matmul, case_pool2d, case_binary, case_unary, case_table,
-    case_quantize, case_reduce_mean, case_softmax, case_where, case_reduce, case_arg, case_cum_sum, case_binary_integers, case_unary_integers, case_copy, case_fill, case_halo, case_gather, case_cast,
-    case_resample, case_normalize, case_gather_nd, case_scatter_nd;
+#define FAMILY(name, pointers, fields) CaseFn case_##name;
+#include "runtime/families.def"
+#undef FAMILY
+CaseFn case_binary_integers, case_unary_integers;
 
 // ---- random data
 

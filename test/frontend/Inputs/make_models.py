@@ -343,6 +343,29 @@ def old_opsets():
           x=(1, 2, 4, 3), opset=1)
 
 
+def signals():
+    one = ints("axis", 1)
+    model("dft", [node("DFT", "x,,axis", onesided=1)], x=(1, 4, 1), constants=[one], opset=20)
+    model("dft_axis", [node("DFT", "x,length", axis=0, inverse=1)], x=(3, 2), constants=[ints("length", 2)])
+    model("dft_long", [node("DFT", "x", axis=0)], x=(510, 2))
+    model("dft_prime", [node("DFT", "x", axis=0, name="prime")], x=(4099, 2))
+    model("stft", [node("STFT", "x,step,window")], x=(1, 6, 1), constants=[tensor("step", 2, np.int64), ramp("window", 3)])
+    for op in ("Hann", "Hamming", "Blackman"):
+        model(op.lower() + "_window", [node(op + "Window", "size")], inputs=[], constants=[tensor("size", 4, np.int64)])
+    model("mel_weight_matrix", [node("MelWeightMatrix", "bins,length,rate,low,high")], inputs=[],
+          constants=[tensor("bins", 2, np.int64), tensor("length", 8, np.int64), tensor("rate", 8000, np.int64),
+                     tensor("low", 0), tensor("high", 4000)])
+
+
+def images():
+    model("center_crop_pad", [node("CenterCropPad", "x,shape", axes=[-1, 1])], x=(1, 2, 3, 7),
+          constants=[ints("shape", 4, 5)], opset=18)
+    model("col2im", [node("Col2Im", "x,image,block", strides=[2, 1])], x=(1, 4, 6),
+          constants=[ints("image", 3, 4), ints("block", 1, 2)], opset=18)
+    model("affine_grid", [node("AffineGrid", "x,size", align_corners=1)], x=(1, 2, 3), constants=[ints("size", 1, 1, 2, 2)],
+          opset=20)
+
+
 def shapes_and_errors():
     relu = [node("Relu", "x")]
     model("symbolic", [node("Add", "x,z")], inputs=[info("x", ["n", 3]), info("z", ["n", 3])])
@@ -380,5 +403,15 @@ def shapes_and_errors():
 
 
 os.makedirs(FOLDER, exist_ok=True)
-for make in (convolutions, products, pools, normalizations, activations, arithmetic, functions, moves, float_types, controls, recurrences, constants, old_opsets, shapes_and_errors):
+for make in (
+    convolutions, products, pools, normalizations,
+    activations, arithmetic, functions,
+    moves,
+    signals, images,
+    float_types,
+    controls, recurrences,
+    constants,
+    old_opsets,
+    shapes_and_errors,
+):
     make()

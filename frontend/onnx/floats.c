@@ -34,7 +34,15 @@ static bool is_folded(const Node *node) {
     return true;
 }
 
-// The one float type of its inputs; f32 if there are none, or several.
+// What a cast of the network itself made narrower or wider; NULL if it is none of f32.
+static Value *before_cast(const Symbol *symbol) {
+    const Op *cast = symbol->value ? symbol->value->def : NULL;
+    Value *value = cast && cast->kind == OP_cast ? op_operand(cast, 0) : NULL;
+    return value && value->type->elem == ELEM_F32 ? value : NULL;
+}
+
+// The one float type of its inputs; f32 if there are none, or several. In a network of two precisions what was not rounded to
+// 16 bits is as good, and costs no cast.
 static Elem common_float(const Node *node) {
     Elem common = ELEM_F32;
     bool found = false;
@@ -42,9 +50,12 @@ static Elem common_float(const Node *node) {
         const Type *type = node_input_type(node, i);
         if (!type || !elem_is_float(type->elem))
             continue;
-        if (found && type->elem != common)
+        Elem elem = type->elem;
+        if (elem != ELEM_F64 && before_cast(symbol_find(node->importer, node->proto->input[i])))
+            elem = ELEM_F32;
+        if (found && elem != common)
             return ELEM_F32;
-        common = type->elem;
+        common = elem;
         found = true;
     }
     return common;
@@ -80,6 +91,12 @@ static void warn_of_f64(const Node *node) {
     importer->warned_of_f64 = true;
 }
 
+static Symbol *symbol_of_value(Importer *importer, const char *name, Value *value) {
+    Symbol *symbol = ARENA_NEW(importer->scratch, Symbol);
+    *symbol = (Symbol){.name = name, .defined = true, .value = value};
+    return symbol;
+}
+
 Symbol *symbol_as_f32(const Node *node, Symbol *symbol) {
     Importer *importer = node->importer;
     const Type *type = symbol_type(importer, symbol);
@@ -87,19 +104,18 @@ Symbol *symbol_as_f32(const Node *node, Symbol *symbol) {
         return symbol;
     if (symbol->as_f32)
         return symbol->as_f32;
+    const Dense *dense = symbol_dense(importer, symbol);
+    if (before_cast(symbol))
+        return symbol->as_f32 = symbol_of_value(importer, symbol->name, before_cast(symbol));
     if (type->elem == ELEM_F64)
         warn_of_f64(node);
-    Symbol *single = ARENA_NEW(importer->scratch, Symbol);
-    *single = (Symbol){.name = symbol->name, .defined = true};
-    const Dense *dense = symbol_dense(importer, symbol);
-    if (dense)
-        single->dense = dense_to_f32(importer->scratch, dense);
-    else
-        single->value = emit_cast(node, symbol->value, ELEM_F32);
-    single->broken = !single->dense && !single->value;
-    if (single->value)
-        name_value(importer, single->value, arena_printf(importer->scratch, "%s_f32", symbol->name));
-    return symbol->as_f32 = single;
+    Value *value = dense ? NULL : emit_cast(node, symbol->value, ELEM_F32);
+    if (value)
+        name_value(importer, value, arena_printf(importer->scratch, "%s_f32", symbol->name));
+    symbol->as_f32 = symbol_of_value(importer, symbol->name, value);
+    symbol->as_f32->dense = dense ? dense_to_f32(importer->scratch, dense) : NULL;
+    symbol->as_f32->broken = !dense && !value;
+    return symbol->as_f32;
 }
 
 Value *output_of_type(Importer *importer, Value *value, Elem elem, const char *name) {

@@ -89,12 +89,20 @@ static bool inputs_ready(const Node *node) {
     return true;
 }
 
+// Rows of other domains than ai.onnx carry theirs before the name.
+static const OnnxOp *find_op(const Importer *importer, const Onnx__NodeProto *proto) {
+    const char *name = text_of(proto->op_type);
+    if (is_onnx_domain(proto->domain))
+        return strchr(name, '.') ? NULL : onnx_op_find(name);
+    return onnx_op_find(arena_printf(importer->scratch, "%s.%s", proto->domain, name));
+}
+
 static bool is_supported(const Importer *importer, const Onnx__NodeProto *proto) {
     if (find_function(importer, proto))
         return true;
-    const OnnxOp *op = onnx_op_find(proto->op_type ? proto->op_type : "");
+    const OnnxOp *op = find_op(importer, proto);
     // Rows of the first opsets say 7.
-    return op && is_onnx_domain(proto->domain) && (importer->opset >= op->first_opset || op->first_opset == 7);
+    return op && (importer->opset >= op->first_opset || op->first_opset == 7);
 }
 
 static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {
@@ -109,7 +117,7 @@ static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {
     node.computes_f32 = ready && !function && node_computes_f32(&node);
     bool done = ready &&
                 (function ? convert_call(&node, function)
-                          : onnx_op_find(proto->op_type)->convert(&node));
+                          : find_op(importer, proto)->convert(&node));
     if (!done)
         mark_broken(importer, proto);
 }

@@ -32,6 +32,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 DEBIAN = "/usr/share/libonnx-testdata/data"
 FOLDERS = ("simple", "pytorch-converted", "pytorch-operator")
 LIMIT_S = 120
+BFLOAT16_RTOL = 2**-6 # as ONNX's runner has it: two of its last places
 FREEZES = 12 # inputs that are tried one after the other
 
 Case = collections.namedtuple("Case", "group name model data rtol atol") # data: [(inputs, outputs)]
@@ -192,9 +193,10 @@ def compare(case, actual, outputs):
             return f"output '{name}' is {got.dtype}, expected {want.dtype}"
         if got.shape != want.shape:
             return f"output '{name}' has shape {got.shape}, expected {want.shape}"
+        rtol = max(case.rtol, BFLOAT16_RTOL) if want.dtype.name == "bfloat16" else case.rtol
         if want.dtype.kind not in "iub":
             got, want = got.astype(np.float64), want.astype(np.float64)
-        if not np.allclose(got, want, rtol=case.rtol, atol=case.atol, equal_nan=True):
+        if not np.allclose(got, want, rtol=rtol, atol=case.atol, equal_nan=True):
             worst = np.nanmax(np.abs(got.astype(np.float64) - want.astype(np.float64)))
             return f"output '{name}' differs by up to {worst:.3g}"
     return None

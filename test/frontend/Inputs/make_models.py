@@ -237,6 +237,62 @@ def moves():
     model("upsample", [node("Upsample", "x,scales", mode="nearest")], constants=[scales], opset=9)
 
 
+def quantized():
+    u8, i8, i32 = TensorProto.UINT8, TensorProto.INT8, TensorProto.INT32
+    scale, half = tensor("s", [0.5, 2]), tensor("h", 0.5)
+    model("quantize_linear", [node("QuantizeLinear", "x,s,z", axis=0), node("QuantizeLinear", "x,h", "t", output_dtype=i8)],
+          x=(2, 4), opset=21, constants=[scale, half, tensor("z", [128, 3], np.uint8)], outputs=("y", "t"))
+    model("dequantize_linear", [node("DequantizeLinear", "x,s,z", axis=1, block_size=3)], opset=21,
+          inputs=[info("x", [2, 4], i8)], constants=[tensor("s", [[0.5, 2], [1, 4]]), tensor("z", [[0, 1], [-1, 2]], np.int8)])
+    model("dequantize_weight", [node("DequantizeLinear", "w,s", "v", axis=0), node("Conv", "x,v")], x=(1, 1, 1, 2),
+          constants=[tensor("w", [[[[2]]], [[[-3]]]], np.int8), scale])
+    model("dynamic_quantize_linear", [node("DynamicQuantizeLinear", "x", "y,s,z")], x=(4,), outputs=("y", "s", "z"))
+    names = "x,s,z,w,s,v,t,u"
+    factors = [half, tensor("s", 0.5), tensor("z", 10, np.uint8), tensor("t", 2), tensor("u", 100, np.uint8)]
+    model("qlinear_matmul", [node("QLinearMatMul", names)], inputs=[info("x", [2, 2], u8)],
+          constants=[*factors, tensor("w", [[1, 2], [3, -128]], np.int8), tensor("v", [0, 1], np.int8)])
+    model("qlinear_conv", [node("QLinearConv", names + ",b", pads=[0, 1, 0, 0])], inputs=[info("x", [1, 1, 1, 3], u8)],
+          constants=[*factors, tensor("w", [[[[1, -2]]]], np.int8), tensor("v", 0, np.int8), tensor("b", [4], np.int32)])
+    model("conv_integer", [node("ConvInteger", "x,w,,v")], inputs=[info("x", [1, 300, 1, 1], u8)],
+          constants=[tensor("w", np.full((2, 300, 1, 1), -128), np.int8), tensor("v", [127, -128], np.int8)])
+    model("matmul_integer", [node("MatMulInteger", "x,w")], inputs=[info("x", [1, 5000], u8), info("w", [5000, 1], u8)],
+          outputs=[info("y", [1, 1], i32)])
+    model("quantize_wide", [node("QuantizeLinear", "x,h,z", name="wide")], constants=[half, tensor("z", 0, np.int32)])
+
+
+def attentions():
+    heads = [info(name, [1, count, 2, 2]) for name, count in (("q", 2), ("k", 1), ("v", 1))]
+    past = [info(name, [1, 1, 1, 2]) for name in ("kp", "vp")]
+    model("attention", [node("Attention", "q,k,v", "y,,,w", is_causal=1, scale=1.0, qk_matmul_output_mode=3)], inputs=heads,
+          opset=23, outputs=("y", "w"))
+    model("attention_masked", [node("Attention", "q,k,v,m", softcap=0.5)], inputs=[*heads, info("m", [2, 2], TensorProto.BOOL)],
+          opset=23)
+    model("attention_past", [node("Attention", "q,k,v,,kp,vp", "y,kn,vn", left_window_size=1, right_window_size=0)],
+          inputs=[*heads, *past], opset=25, outputs=("y", "kn", "vn"))
+    model("attention_counted", [node("Attention", "q,k,v,m,,,n", is_causal=1)], opset=24,
+          inputs=[*heads, info("m", [2, 1]), info("n", [1], TensorProto.INT64)])
+    packed = [info(name, [1, 2, size]) for name, size in (("q", 4), ("k", 2), ("v", 2))]
+    model("attention_packed", [node("Attention", "q,k,v", q_num_heads=2, kv_num_heads=1)], inputs=packed, opset=23)
+    model("attention_odd", [node("Attention", "q,k,v", name="look", q_num_heads=3, kv_num_heads=1)], inputs=packed, opset=23)
+    twice = graph("twice", [node("Add", "p,p", "r")], ["p"], ["r"])
+    forget = graph("forget", [node("Mul", "s,zero", "r")], ["s"], ["r"], [tensor("zero", 0)])
+    model("flex_attention", [node("FlexAttention", "q,k,v", domain="ai.onnx.preview", score_mod=forget, prob_mod=twice)],
+          inputs=heads, domains=("ai.onnx.preview",), opset=26)
+
+
+def sequences():
+    model("swiglu", [node("SwiGLU", "x,b", alpha=2.0)], x=(2,), constants=[tensor("b", [3, 5])], opset=28)
+    caches = [tensor("c", [[1, 0], [0, -1]]), tensor("s", [[0, 1], [1, 0]])]
+    for name, flag in (("rotary_embedding", 0), ("rotary_interleaved", 1)):
+        model(name, [node("RotaryEmbedding", "x,c,s,i", interleaved=flag, num_heads=1, rotary_embedding_dim=4)], x=(1, 2, 5),
+              constants=[*caches, tensor("i", [[1, 0]], np.int64)], opset=23)
+    model("causal_conv_with_state", [node("CausalConvWithState", "x,w,b,p", "y,n")], opset=27, outputs=("y", "n"),
+          inputs=[info("x", [1, 2, 3]), info("p", [1, 2, 1])], constants=[tensor("w", [[[1, 10]], [[2, 3]]]), tensor("b", [0, 100])])
+    tokens = [info("q", [1, 2, 2]), info("k", [1, 2, 1]), info("v", [1, 2, 1]), info("g", [1, 2, 1]), info("b", [1, 2, 1])]
+    model("linear_attention", [node("LinearAttention", "q,k,v,,g,b", "y,n", q_num_heads=2, kv_num_heads=1, scale=2.0)],
+          inputs=tokens, outputs=("y", "n"), opset=27)
+
+
 def float_types():
     # Moved as they are (t), computed in f32 (y), rounded by the model itself (i).
     nodes = [node("Transpose", "x", "t"), node("Mul", "x,w", "m"), node("Sub", "m,w"), node("Cast", "x", "i", to=TensorProto.INT8)]
@@ -408,7 +464,8 @@ for make in (
     activations, arithmetic, functions,
     moves,
     signals, images,
-    float_types,
+    float_types, quantized,
+    attentions, sequences,
     controls, recurrences,
     constants,
     old_opsets,

@@ -39,6 +39,14 @@ Module *parse_qir(Arena *arena, Diag *diag, const char *path, const char *text, 
 
 // Reads a whole file into the arena (mapped when large); NULL with a message. A NUL byte follows the data.
 const char *read_file(Arena *arena, Diag *diag, const char *path, size_t *bytes);
+typedef struct {
+    const char *data;
+    size_t bytes;
+    bool mapped;
+} FileBytes;
+// The same. file_forget lets a mapped file go from memory until something reads it again.
+bool file_map(Arena *arena, Diag *diag, const char *path, FileBytes *file);
+void file_forget(const FileBytes *file);
 
 bool parse_calibration_table(Arena *arena, Diag *diag, const char *path, CalibrationTable *table);
 bool parse_qtable(Arena *arena, Diag *diag, const char *path, Qtable *table);

@@ -1,6 +1,7 @@
 // Reading files, and model files by what they begin with.
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,7 +13,7 @@
 enum { MAP_FROM_BYTES = 1 << 20 };
 
 // Mapped files stay mapped: they live as long as the process, as does what points into them.
-static const char *map_file(int file, size_t bytes) {
+static const char *map_whole(int file, size_t bytes) {
     long page = sysconf(_SC_PAGESIZE);
     if (bytes % (size_t)page == 0) return NULL; // no room for the final NUL
     void *data = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file, 0);
@@ -39,23 +40,34 @@ static const char *read_all(Arena *arena, int file, size_t expected, size_t *byt
     return data;
 }
 
-const char *read_file(Arena *arena, Diag *diag, const char *path, size_t *bytes) {
+bool file_map(Arena *arena, Diag *diag, const char *path, FileBytes *loaded) {
     bool standard_input = !strcmp(path, "-");
     int file = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
-    const char *data = NULL;
+    *loaded = (FileBytes){0};
     if (file >= 0 && fstat(file, &status) == 0) {
         bool regular = S_ISREG(status.st_mode);
         if (regular && status.st_size >= MAP_FROM_BYTES) {
-            *bytes = (size_t)status.st_size;
-            data = map_file(file, *bytes);
+            loaded->bytes = (size_t)status.st_size;
+            loaded->data = map_whole(file, loaded->bytes);
+            loaded->mapped = loaded->data != NULL;
         }
-        if (!data) data = read_all(arena, file, regular ? (size_t)status.st_size : 0, bytes);
+        if (!loaded->data) loaded->data = read_all(arena, file, regular ? (size_t)status.st_size : 0, &loaded->bytes);
     }
     int cause = errno;
     if (file >= 0 && !standard_input) close(file);
-    if (!data) diag_error(diag, loc_file(path), "cannot be read: %s", strerror(cause));
-    return data;
+    return loaded->data || diag_error(diag, loc_file(path), "cannot be read: %s", strerror(cause));
+}
+
+const char *read_file(Arena *arena, Diag *diag, const char *path, size_t *bytes) {
+    FileBytes file;
+    if (!file_map(arena, diag, path, &file)) return NULL;
+    *bytes = file.bytes;
+    return file.data;
+}
+
+void file_forget(const FileBytes *file) {
+    if (file->mapped) madvise((void *)(uintptr_t)file->data, file->bytes, MADV_DONTNEED);
 }
 
 static bool ends_in(const char *path, const char *end) {
@@ -75,10 +87,8 @@ bool is_qir(const char *path, const char *data, size_t bytes) {
     return false;
 }
 
-Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options) {
-    size_t bytes;
-    const char *data = read_file(arena, diag, path, &bytes);
-    if (!data) return NULL;
+static Module *import_data(Arena *arena, Diag *diag, const char *path, const char *data, size_t bytes,
+                           const ImportOptions *options) {
     if (!bytes) {
         diag_error(diag, loc_file(path), "the file is empty");
         return NULL;
@@ -90,4 +100,12 @@ Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOpt
     }
     Module *module = parse_qir(arena, diag, path, data, bytes);
     return module && module_verify(module, diag) ? module : NULL;
+}
+
+Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options) {
+    FileBytes file;
+    if (!file_map(arena, diag, path, &file)) return NULL;
+    Module *module = import_data(arena, diag, path, file.data, file.bytes, options);
+    file_forget(&file); // the module may refer to it: what it does is read again
+    return module;
 }

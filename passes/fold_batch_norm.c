@@ -72,11 +72,12 @@ static void absorb_affine(Op *op, const Affine *affine, Arena *scratch) {
     const float *w = constant_f32(scratch, weight), *b = bias ? constant_f32(scratch, bias) : NULL;
     int64_t channels = weight->type->shape[0], count = type_elem_count(weight->type), each = channels ? count / channels : 0;
     BUG_UNLESS(channels == affine->channels, "affine of %lld channels on %lld", (long long)affine->channels, (long long)channels);
-    float *new_w = ARENA_ARRAY(scratch, float, count), *new_b = ARENA_ARRAY(scratch, float, channels);
+    Arena *arena = op->func->module->arena;
     bool scaled = false;
+    for (int64_t c = 0; c < channels; c++) scaled = scaled || affine->gain[c] != 1;
+    float *new_w = ARENA_ARRAY(arena, float, scaled ? count : 0), *new_b = ARENA_ARRAY(arena, float, channels);
     for (int64_t c = 0; c < channels; c++) {
-        scaled = scaled || affine->gain[c] != 1;
-        for (int64_t i = 0; i < each; i++) new_w[c * each + i] = (float)(affine->gain[c] * w[c * each + i]);
+        for (int64_t i = 0; scaled && i < each; i++) new_w[c * each + i] = (float)(affine->gain[c] * w[c * each + i]);
         new_b[c] = (float)(affine->gain[c] * (b ? b[c] : 0) + affine->offset[c]);
     }
     if (scaled) op_set_operand(op, 1, new_constant_f32(op, weight->type->rank, weight->type->shape, new_w, weight->name));
@@ -88,21 +89,21 @@ static int64_t batch_norm_axis(const Op *op) {
     return axis < 0 ? axis + op->results[0].type->rank : axis;
 }
 
-static Value *affine_constant(Op *op, const double *values, int64_t channels, int64_t axis, Arena *scratch) {
+static Value *affine_constant(Op *op, const double *values, int64_t channels, int64_t axis) {
     int rank = op->results[0].type->rank;
     int64_t shape[MAX_RANK];
     for (int i = 0; i < rank; i++) shape[i] = i == axis ? channels : 1;
-    float *data = ARENA_ARRAY(scratch, float, channels);
+    float *data = ARENA_ARRAY(op->func->module->arena, float, channels);
     for (int64_t c = 0; c < channels; c++) data[c] = (float)values[c];
     return new_constant_f32(op, rank, shape, data, NULL);
 }
 
-static void expand_batch_norm(Op *op, const Affine *affine, Arena *scratch) {
+static void expand_batch_norm(Op *op, const Affine *affine) {
     int64_t axis = batch_norm_axis(op);
     Builder builder = builder_before(op);
-    Value *scaled[] = {op_operand(op, 0), affine_constant(op, affine->gain, affine->channels, axis, scratch)};
+    Value *scaled[] = {op_operand(op, 0), affine_constant(op, affine->gain, affine->channels, axis)};
     Op *product = op_new(&builder, OP_mul, 2, scaled, 1, NULL, NULL);
-    Value *terms[] = {&product->results[0], affine_constant(op, affine->offset, affine->channels, axis, scratch)};
+    Value *terms[] = {&product->results[0], affine_constant(op, affine->offset, affine->channels, axis)};
     Op *sum = op_new(&builder, OP_add, 2, terms, 1, NULL, NULL);
     absorb(op, &sum->results[0]);
 }
@@ -127,7 +128,9 @@ static void compute_batch_norm(Op *op) {
     Builder builder = builder_before(op);
     batch_norm_view bn = as_batch_norm(op);
     Arena *arena = op->func->module->arena;
-    Value *epsilon = new_constant_f32(op, 0, NULL, &(float){(float)bn.epsilon}, NULL);
+    float *number = ARENA_NEW(arena, float);
+    *number = (float)bn.epsilon;
+    Value *epsilon = new_constant_f32(op, 0, NULL, number, NULL);
     Value *variance = new_binary(&builder, OP_add, (Value *)bn.variance, epsilon);
     Value *deviation = &op_new(&builder, OP_sqrt, 1, &variance, 1, NULL, NULL)->results[0];
     Value *gain = new_binary(&builder, OP_div, (Value *)bn.scale, deviation);
@@ -149,7 +152,7 @@ bool fold_batch_norm(Module *module, const PassContext *context) {
                 }
                 bool last = batch_norm_axis(op) == op->results[0].type->rank - 1;
                 if (!last || !absorber(op_operand(op, 0), scratch)) {
-                    expand_batch_norm(op, &affine, scratch);
+                    expand_batch_norm(op, &affine);
                     continue;
                 }
             } else if (!affine_of_binary(op, scratch, &affine, &operand)) continue;

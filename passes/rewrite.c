@@ -15,7 +15,7 @@ Value *new_constant_f32(Op *op, int rank, const int64_t *shape, const float *dat
     Builder builder = builder_before(op);
     Arena *arena = op->func->module->arena;
     const Type *type = type_tensor(arena, ELEM_F32, rank, shape);
-    return op_constant(&builder, type, arena_copy(arena, data, type_bytes(type)), name);
+    return op_constant(&builder, type, data, name);
 }
 
 void absorb(Op *op, Value *value) {

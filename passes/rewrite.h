@@ -10,7 +10,7 @@ static inline Op *value_def(const Value *value, OpKind kind) {
 
 // The f32 elements of a constant, or NULL when it is none or of another type.
 const float *constant_f32(Arena *arena, const Value *value);
-// A new f32 constant before `op`, named after `like`.
+// A new f32 constant before `op`. `data` lives as long as the module: weights are not copied.
 Value *new_constant_f32(Op *op, int rank, const int64_t *shape, const float *data, const char *name);
 // `op` computed something that its operand `value` computes from now on (fusion): the value takes the op's uses and
 // name; its own old name becomes an alias.

@@ -188,15 +188,21 @@ void model_close(Model *model) {
 
 // ---- import
 
-// FNV-1a of the bytes: says whether a table was made for this file.
-static bool hash_file(Model *model) {
-    size_t bytes;
-    const char *data = read_file(model->arena, model->diag, model->path, &bytes);
+// FNV-1a of the bytes: says whether a table was made for this file. Read piece by piece, and only when asked for: models
+// are large.
+static const char *model_hash(Model *model) {
+    enum { PIECE = 1 << 16 };
+    unsigned char piece[PIECE];
     uint64_t hash = 0xCBF29CE484222325u;
-    for (size_t i = 0; data && i < bytes; i++)
-        hash = (hash ^ (unsigned char)data[i]) * 0x100000001B3u;
+    FILE *file = *model->hash ? NULL : fopen(model->path, "rb");
+    if (!file)
+        return model->hash;
+    for (size_t bytes; (bytes = fread(piece, 1, PIECE, file)) > 0;)
+        for (size_t i = 0; i < bytes; i++)
+            hash = (hash ^ piece[i]) * 0x100000001B3u;
+    fclose(file);
     snprintf(model->hash, sizeof model->hash, "%016llx", (unsigned long long)hash);
-    return data != NULL;
+    return model->hash;
 }
 
 static bool read_tables(Model *model) {
@@ -212,15 +218,13 @@ static bool read_tables(Model *model) {
         return false;
     model->context.calibration = &model->calibration;
     const char *hash = model->calibration.model_hash;
-    if (hash && strcmp(hash, model->hash) != 0)
+    if (hash && *model_hash(model) && strcmp(hash, model->hash) != 0)
         diag_warning(model->diag, loc_file(options->calibration), "was made for another model file than '%s'",
                      model->path);
     return true;
 }
 
 bool model_import(Model *model) {
-    if (!hash_file(model))
-        return false;
     model->imported = import_model(model->arena, model->diag, model->path, &model->import);
     if (!model->imported)
         return false;
@@ -290,7 +294,7 @@ bool model_calibrate(Model *model) {
                           model->threads, &model->calibration);
     progress_end(progress);
     dataset_close(dataset);
-    model->calibration.model_hash = model->hash;
+    model->calibration.model_hash = *model_hash(model) ? model->hash : NULL;
     if (done)
         model->context.calibration = &model->calibration;
     return done;

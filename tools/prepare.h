@@ -14,7 +14,7 @@ typedef struct {
     const Options *options;
     const char *path;
     ImportOptions import;     // --shape, --constant
-    char hash[17];            // of the model file's bytes
+    char hash[17];            // of the model file's bytes; empty until something asks for it
     Module *imported;         // after pipeline "import"; NULL before
     PassContext context;      // target, tables and options; precision f32
     CalibrationTable calibration;

@@ -39,8 +39,8 @@ bool convert_constant(Node *node) {
                                    dense_from_int_list(arena, false, attr->n_ints, attr->ints));
         if (!strncmp(name, "value_string", 12))
             return node_error(node, "strings are not supported");
-        if (!strcmp(name, "sparse_value"))
-            return node_error(node, "sparse constants are not supported");
+        if (!strcmp(name, "sparse_value") && attr->sparse_tensor)
+            return node_bind_dense(node, 0, dense_from_sparse(importer, attr->sparse_tensor, node->label));
     }
     return node_error(node, "it has no value");
 }

@@ -265,6 +265,13 @@ static bool fill_scope(const Node *node, const Onnx__GraphProto *graph, int inpu
         symbol->initializer = graph->initializer[i];
         symbol->defined = true;
     }
+    for (size_t i = 0; i < graph->n_sparse_initializer; i++) {
+        Symbol *symbol;
+        if (!declare_name(node, sparse_name(graph->sparse_initializer[i]), &symbol))
+            return false;
+        symbol->sparse = graph->sparse_initializer[i];
+        symbol->defined = true;
+    }
     return declare_results(node, graph->n_node, graph->node);
 }
 

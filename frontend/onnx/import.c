@@ -61,8 +61,6 @@ static bool declare(Importer *importer, const char *name, const char *what) {
 }
 
 static bool declare_initializers(Importer *importer, const Onnx__GraphProto *graph) {
-    if (graph->n_sparse_initializer)
-        return import_error(importer, "sparse initializers are not supported: make them dense");
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const Onnx__TensorProto *proto = graph->initializer[i];
         if (!proto->name || !*proto->name)
@@ -71,6 +69,16 @@ static bool declare_initializers(Importer *importer, const Onnx__GraphProto *gra
             return false;
         Symbol *symbol = symbol_find(importer, proto->name);
         symbol->initializer = proto;
+        symbol->defined = true;
+    }
+    for (size_t i = 0; i < graph->n_sparse_initializer; i++) {
+        const char *name = sparse_name(graph->sparse_initializer[i]);
+        if (!*name)
+            return import_error(importer, "sparse initializer %zu has no name", i);
+        if (!declare(importer, name, "initializer"))
+            return false;
+        Symbol *symbol = symbol_find(importer, name);
+        symbol->sparse = graph->sparse_initializer[i];
         symbol->defined = true;
     }
     return true;
@@ -264,7 +272,7 @@ static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
     for (size_t i = 0; i < graph->n_input; i++) {
         const char *name = graph->input[i]->name;
         const Symbol *symbol = name ? symbol_find(importer, name) : NULL;
-        if (symbol && (symbol->initializer || symbol->dense))
+        if (symbol && (symbol->initializer || symbol->sparse || symbol->dense))
             continue; // as IR 3 has it, or --constant
         if (!read_input(importer, graph->input[i], &inputs[count]))
             return false;
@@ -403,6 +411,7 @@ Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data
         importer.module->file = arena_strdup(arena, path);
         done = import_graph(&importer, model->graph, options);
     }
+    forget_externals(&importer);
     arena_free(scratch);
     return done ? importer.module : NULL;
 }

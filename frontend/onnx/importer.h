@@ -22,6 +22,7 @@ enum { MAX_RESOURCE_INLINE = 64 };          // larger constants become resources
 typedef struct Symbol {
     const char *name;
     const Onnx__TensorProto *initializer; // decoded on first use
+    const Onnx__SparseTensorProto *sparse; // the same, of a sparse one
     const Onnx__ValueInfoProto *info;     // the type that the model states
     const Dense *dense;
     Value *value;
@@ -47,6 +48,13 @@ typedef struct Call {
     const struct Call *outer;
 } Call;
 
+// A file of external data.
+typedef struct External {
+    const char *path;
+    FileBytes file;
+    struct External *next;
+} External;
+
 typedef struct {
     Module *module;
     Func *func;
@@ -63,6 +71,7 @@ typedef struct {
     const Onnx__ModelProto *model;
     const Call *call;      // NULL in the model's own graph
     bool warned_of_f64;
+    External *externals;   // files of external data that are open
     int64_t inlined_nodes; // converted for bodies of loops, branches and functions
 } Importer;
 
@@ -89,7 +98,7 @@ const OnnxOp *onnx_op_find(const char *name);
 
 // ---- reading the file (message.c)
 
-// NULL after a message. The result lives in `scratch`.
+// NULL after a message. The result lives in `scratch`; raw data of tensors stays in `data`, at any alignment.
 Onnx__ModelProto *onnx_unpack(Arena *scratch, Diag *diag, const char *path, const void *data,
                               size_t bytes);
 
@@ -104,6 +113,11 @@ const char *onnx_type_name(int data_type);
 int onnx_type_of_name(const char *name); // 0 if there is none
 // The elements of `proto`; they may point into it. NULL after a message that starts with `what`.
 const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto, const char *what);
+const char *sparse_name(const Onnx__SparseTensorProto *proto); // of an initializer; "" if it has none
+const Dense *dense_from_sparse(Importer *importer, const Onnx__SparseTensorProto *proto, const char *what);
+// So many bytes of a tensor in another file (external.c); NULL after a message.
+const void *external_data(Importer *importer, const Onnx__TensorProto *proto, size_t bytes, const char *what);
+void forget_externals(const Importer *importer);
 // Product of dims as an element count, or -1 when one is negative or the product is beyond
 // MAX_IMPORT_ELEMS.
 int64_t dims_count(int rank, const int64_t *dims);

@@ -12,7 +12,7 @@ static const Dense *scaled(Importer *importer, const Dense *dense, double factor
                             arena_alloc(importer->arena, dense->bytes + 16), dense->splat);
     int64_t count = dense->splat ? 1 : dense_count(dense);
     for (int64_t i = 0; i < count; i++)
-        ((float *)copy->data)[i] = (float)((double)((const float *)dense->data)[i] * factor);
+        ((float *)copy->data)[i] = (float)(dense_f64(dense, i) * factor);
     return copy;
 }
 

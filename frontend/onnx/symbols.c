@@ -52,9 +52,10 @@ const Dense *symbol_dense(Importer *importer, Symbol *symbol) {
         return NULL;
     if (symbol->value)
         return value_constant(symbol->value);
-    if (!symbol->dense && symbol->initializer) {
+    if (!symbol->dense && (symbol->initializer || symbol->sparse)) {
         const char *what = arena_printf(importer->scratch, "initializer '%s'", symbol->name);
-        symbol->dense = dense_from_proto(importer, symbol->initializer, what);
+        symbol->dense = symbol->sparse ? dense_from_sparse(importer, symbol->sparse, what)
+                                       : dense_from_proto(importer, symbol->initializer, what);
         symbol->broken = !symbol->dense;
     }
     return symbol->dense;

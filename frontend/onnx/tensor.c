@@ -195,14 +195,6 @@ const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto
     Elem elem;
     Diag *diag = importer->diag;
     Loc loc = loc_file(importer->path);
-    if (proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL ||
-        proto->n_external_data) {
-        diag_error(
-            diag, loc,
-            "%s: its data is in another file, which is not supported: save the model as one file",
-            what);
-        return NULL;
-    }
     if (!elem_from_onnx(proto->data_type, &elem)) {
         diag_error(diag, loc, "%s: elements of type %s (%d) are not supported", what,
                    onnx_type_name(proto->data_type), proto->data_type);
@@ -217,7 +209,9 @@ const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto
         return NULL;
     }
     const Type *type = type_tensor(importer->scratch, elem, (int)proto->n_dims, proto->dims);
-    const void *data = proto->has_raw_data ? raw_data(importer, proto, type, what)
-                                           : list_data(importer, proto, type, what);
+    bool external = proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    const void *data = external              ? external_data(importer, proto, type_bytes(type), what)
+                       : proto->has_raw_data ? raw_data(importer, proto, type, what)
+                                             : list_data(importer, proto, type, what);
     return data ? dense_new(importer->scratch, type, data, false) : NULL;
 }

@@ -1,11 +1,12 @@
-"""An ONNX network of that many megabytes of random f32 weights: convolutions, then Gemms of both orientations.
+"""An ONNX network of that many megabytes of random f32 weights: convolutions with batch normalization, then Gemms of both
+orientations.
 usage: large_model.py MEGABYTES FILE [--external]    (--external: the weights in FILE.data)"""
 import os
 import sys
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 
 def shapes(megabytes):
@@ -37,10 +38,14 @@ def write(megabytes, path, external):
             last = "flat"
         if name.startswith("conv"):
             stride = 1 if name == "conv0" else 2
-            node = helper.make_node("Conv", [last, tensor.name], [name], strides=[stride] * 2, pads=[1] * 4)
+            nodes.append(helper.make_node("Conv", [last, tensor.name], [name + ".conv"], strides=[stride] * 2, pads=[1] * 4))
+            statistics = [f"{name}.{what}" for what in ("scale", "bias", "mean", "variance")]
+            initializers += [numpy_helper.from_array(random.uniform(0.5, 1.5, shape[0]).astype(np.float32), statistic)
+                             for statistic in statistics]
+            nodes.append(helper.make_node("BatchNormalization", [name + ".conv", *statistics], [name]))
         else:
-            node = helper.make_node("Gemm", [last, tensor.name], [name], transB=int(name == "fc0"))
-        nodes += [node, helper.make_node("Relu", [name], [name + ".relu"])]
+            nodes.append(helper.make_node("Gemm", [last, tensor.name], [name], transB=int(name == "fc0")))
+        nodes.append(helper.make_node("Relu", [name], [name + ".relu"]))
         last = name + ".relu"
     graph = helper.make_graph(nodes, "large", [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 64, 16, 16))],
                               [helper.make_tensor_value_info(last, TensorProto.FLOAT, None)], initializers)

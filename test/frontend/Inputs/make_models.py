@@ -374,6 +374,45 @@ def constants():
                    ints("four", 4)])
 
 
+def stored_elsewhere():
+    """Tensors in another file, and sparse ones."""
+    with open(os.path.join(FOLDER, "external.data"), "wb") as file:
+        file.write(np.array([9, 9, 1, 2, 3, 4, 5], np.float32).tobytes())
+
+    def external(file, **entries):
+        weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2, 2], data_location=TensorProto.EXTERNAL)
+        for key, value in entries.items():
+            weight.external_data.add(key=key, value=str(value))
+        model(file, [node("Add", "x,w")], x=(2, 2), constants=[weight])
+
+    external("external", location="external.data", offset=8, length=16)
+    external("external_default", location="external.data")
+    external("external_short", location="external.data", offset=16, length=16)
+    external("external_length", location="external.data", length=20)
+    external("external_missing", location="nowhere.data")
+    external("external_folder", location=".")
+    external("external_escape", location="models/../../external.data")
+    external("external_absolute", location="/external.data")
+    external("external_negative", location="external.data", offset=-4)
+
+    def sparse(file, values, indices, dims):
+        made = helper.make_sparse_tensor(tensor("w", values), indices, dims)
+        save(file, [node("Add", "x,w")], [info("x", (2, 3))], made)
+
+    def save(file, nodes, inputs, made):
+        graph = helper.make_graph(nodes, file, inputs, [helper.make_empty_tensor_value_info("y")], sparse_initializer=[made])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8,
+                                    producer_name="qanat"), os.path.join(FOLDER, file + ".onnx"))
+
+    sparse("sparse", [5, 7], ints("i", 1, 5), [2, 3])
+    sparse("sparse_tuples", [5, 7], tensor("i", [[0, 1], [1, 2]], np.int64), [2, 3])
+    sparse("sparse_outside", [5, 7], ints("i", 1, 6), [2, 3])
+    sparse("sparse_unlike", [5, 7], ints("i", 1), [2, 3])
+    sparse("sparse_huge", [5, 7], ints("i", 1, 6), [2**15, 2**15])
+    model("sparse_constant", [node("Constant", "", "c", sparse_value=helper.make_sparse_tensor(
+        tensor("v", [5]), ints("i", 4), [2, 3])), node("Add", "x,c")], x=(2, 3))
+
+
 def old_opsets():
     """Operators as opsets 1 to 6 had them."""
     model("old_broadcast", [node("Add", "x,channel", "a", broadcast=1, axis=1), node("Mul", "a,last", "b", broadcast=1),
@@ -468,6 +507,7 @@ for make in (
     attentions, sequences,
     controls, recurrences,
     constants,
+    stored_elsewhere,
     old_opsets,
     shapes_and_errors,
 ):

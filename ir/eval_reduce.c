@@ -100,6 +100,7 @@ static double *reduced_f64(Arena *arena, Reduction r, OpKind kind, const double 
     return results;
 }
 
+// Also logarithms of integers, which truncate.
 static void reduce_floats(const Reduction *r, Tensor *result) {
     Arena *scratch = arena_new();
     const double *values = tensor_doubles(scratch, r->input);
@@ -110,8 +111,10 @@ static void reduce_floats(const Reduction *r, Tensor *result) {
             if (!isfinite(shifts[i])) shifts[i] = 0;
     }
     const double *results = reduced_f64(scratch, *r, r->kind, values, shifts);
-    for (int64_t i = 0; i < r->outs; i++)
-        tensor_set_f64(result, i, end_f64(r->kind, results[i], shifts ? shifts[i] : 0));
+    for (int64_t i = 0; i < r->outs; i++) {
+        double end = end_f64(r->kind, results[i], shifts ? shifts[i] : 0);
+        tensor_set_f64(result, i, elem_is_float(result->type->elem) ? end : trunc(end));
+    }
     arena_free(scratch);
 }
 
@@ -167,7 +170,8 @@ static bool reduce_quantized_sum(Diag *diag, const Op *op, Reduction *r, Tensor 
 static bool eval_reduce(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
     Reduction r = reduction_new(op, operands[0], results[0]);
     if (operands[0]->type->quant && op->kind == OP_reduce_sum) return reduce_quantized_sum(diag, op, &r, results[0]);
-    if (elem_is_float(r.elem)) reduce_floats(&r, results[0]);
+    bool logarithm = op->kind == OP_reduce_log_sum || op->kind == OP_reduce_log_sum_exp;
+    if (elem_is_float(r.elem) || logarithm) reduce_floats(&r, results[0]);
     else reduce_integers(&r, results[0]);
     return true;
 }

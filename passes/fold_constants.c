@@ -45,7 +45,8 @@ static bool fold(Op *op, const PassContext *context) {
     Builder builder = builder_before(op);
     const char *name = op->results[0].name;
     op->results[0].name = NULL;
-    Value *constant = op_constant(&builder, op->results[0].type, result.data, name);
+    Value *constant = op_constant(&builder, op->results[0].type, result.data, NULL);
+    if (name) value_put_name(constant, name); // its own, also where another value answers to it
     op_replace(op, constant);
     return true;
 }

@@ -8,7 +8,8 @@
 #include "ir/map.h"
 #include "test/differential/graph.h"
 
-static const double rounding = 0x1p-23;
+// Of one operation, in single precision; and what kernels may make 0 of.
+static const double rounding = 0x1p-23, smallest = 0x1p-126;
 
 // ---- what is known of ops
 
@@ -184,7 +185,7 @@ static double op_bound(Tracks *tracks, const Op *op, int result) {
     if (is_mean(op->kind)) return a->bound + rounding * mean_count(op) * a->largest;
     if (most == 0 && float_stays_exact(op)) return 0;
     if (rule->moved == 0) return most; // moves
-    return moved_by(tracks, op, result, rule->moved * taps_of(op)) + rule->own * rounding * out->largest;
+    return moved_by(tracks, op, result, rule->moved * taps_of(op)) + rule->own * rounding * out->largest + smallest;
 }
 
 void graph_bounds(Arena *arena, const Func *main, const Tensor *inputs, double *bounds) {

@@ -177,14 +177,18 @@ static double taps_of(const Op *op) {
 
 static double op_bound(Tracks *tracks, const Op *op, int result) {
     const FloatRule *rule = rule_of(op->kind);
-    double most = 0;
+    double most = 0, largest = 0;
     for (int i = 0; i < op->operand_count; i++)
-        if (op_operand(op, i)) most = fmax(most, track_of(tracks, op_operand(op, i))->bound);
+        if (op_operand(op, i)) {
+            most = fmax(most, track_of(tracks, op_operand(op, i))->bound);
+            largest = fmax(largest, track_of(tracks, op_operand(op, i))->largest);
+        }
     if (is_product(op->kind)) return product_bound(tracks, op);
     const Track *a = track_of(tracks, op_operand(op, 0)), *out = track_of(tracks, &op->results[result]);
     if (is_mean(op->kind)) return a->bound + rounding * mean_count(op) * a->largest;
     if (most == 0 && float_stays_exact(op)) return 0;
     if (rule->moved == 0) return most; // moves
+    if (rule->own >= 8 && largest * largest > 0x1p120) return INFINITY; // squares may leave single precision on the way, or not
     return moved_by(tracks, op, result, rule->moved * taps_of(op)) + rule->own * rounding * out->largest + smallest;
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     int count;
     const Type *types[MAX_OPERANDS]; // NULL: left out
     int64_t below[MAX_OPERANDS];     // elements are indices below it; 0: any numbers; POSITIVE: those
+    Elem elems[MAX_OPERANDS];        // where a hint says so; else ELEM_COUNT
     Attr *attrs;
 } Plan;
 
@@ -192,6 +193,7 @@ static int hinted_shape(Graph *graph, Plan *plan, int operand, const char *hint,
     char *copy = arena_strdup(graph->arena, hint);
     if (random_chance(graph, 20)) return related_shape(graph, op_info(plan->kind), plan->types[0], shape);
     for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+        if (elem_find(word, &plan->elems[operand])) continue;
         bool positive = *word == 'p';
         if (positive) plan->below[operand] = POSITIVE, word++;
         if (*word == 'i') plan->below[operand] = hinted_dim(graph, plan, word + 1);
@@ -221,8 +223,10 @@ static const Type *operand_type(Graph *graph, Plan *plan, int operand, const Ope
     const OpInfo *info = op_info(plan->kind);
     const char *hint = hint_of(plan->kind, operand);
     int64_t shape[2 * MAX_RANK];
+    plan->elems[operand] = ELEM_COUNT;
     int rank = hint ? hinted_shape(graph, plan, operand, hint, shape) : related_shape(graph, info, plan->types[0], shape);
     if (rank > MAX_RANK) rank = MAX_RANK;
+    if (plan->elems[operand] != ELEM_COUNT) return type_tensor(graph->arena, plan->elems[operand], rank, shape);
     const Type *like = leading_type(plan, info, row->type);
     if (!strcmp(row->type, "INTEGER")) {
         if (!plan->below[operand]) plan->below[operand] = dim_of(plan->types[0], axis_of(plan));
@@ -324,7 +328,13 @@ bool make_first(Graph *graph, OpKind kind) {
     const Type *types[MAX_OPERANDS];
     Value *operands[MAX_OPERANDS] = {0};
     int args = 0, arg[MAX_OPERANDS];
+    const char *hint = hint_of(kind, 0);
+    int64_t shape[2 * MAX_RANK];
     if (info->operand_count) plan.types[0] = random_type_of(graph, info->operands[0].type), plan.count = 1;
+    if (hint) {
+        int rank = hinted_shape(graph, &plan, 0, hint, shape);
+        plan.types[0] = shaped(graph, plan.types[0], rank, shape);
+    }
     plan_rest(graph, &plan);
     for (int i = 0; i < plan.count; i++) {
         bool constant = i && (plan.below[i] || random_chance(graph, 40));

@@ -11,6 +11,7 @@ InferFn infer_conv2d, infer_linear, infer_matmul, infer_pool2d, infer_reduce, in
     infer_dequantize, infer_compare, infer_shift, infer_test, infer_where, infer_along, infer_arg;
 InferFn infer_resample, infer_normalize, infer_gather_elements, infer_gather_nd, infer_scatter_elements, infer_scatter_nd;
 InferFn infer_dft;
+InferFn infer_true_indices, infer_arg_sort, infer_non_max_suppression;
 
 // Meanings: eval_<id>, for every op of dialects nn and check; the others have none.
 #define EVAL_builtin(name) NULL

@@ -98,6 +98,9 @@ void lower_gather(Lower *lower, Op *op);
 void lower_cast(Lower *lower, Op *op);
 void lower_resample(Lower *lower, Op *op);
 void lower_dft(Lower *lower, Op *op);
+void lower_true_indices(Lower *lower, Op *op);
+void lower_arg_sort(Lower *lower, Op *op);
+void lower_non_max_suppression(Lower *lower, Op *op);
 void lower_normalize(Lower *lower, Op *op);
 void lower_gather_nd(Lower *lower, Op *op);  // gather_elements, gather_nd
 void lower_scatter_nd(Lower *lower, Op *op); // scatter_elements, scatter_nd

@@ -34,6 +34,9 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_cast: return lower_cast;
     case OP_resample: return lower_resample;
     case OP_dft: return lower_dft;
+    case OP_true_indices: return lower_true_indices;
+    case OP_arg_sort: return lower_arg_sort;
+    case OP_non_max_suppression: return lower_non_max_suppression;
     case OP_normalize: return lower_normalize;
     default: return op_has(op, TABLE) ? lower_unary : op_has(op, ELEMENTWISE) ? lower_binary : NULL;
     }

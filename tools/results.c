@@ -57,6 +57,32 @@ void results_add_buffer(Results *results, const char *name, const Type *type, co
         ((uint8_t *)result->data)[i] ^= 0x80;
 }
 
+static Result *find_result(const Results *results, const char *name) {
+    for (int i = 0; i < results->count; i++)
+        if (!strcmp(results->items[i].name, name))
+            return &results->items[i];
+    return NULL;
+}
+
+// Rows of a dimension are moved to the front of the same memory.
+void results_trim(Results *results, const char *name, int axis) {
+    Result *item = find_result(results, name);
+    const Result *counted = find_result(results, arena_printf(results->arena, "%s_count", name));
+    if (!item || !counted || axis < 0 || axis >= item->rank || counted->elem != ELEM_I64 || counted->count != 1)
+        return;
+    int64_t size = item->shape[axis], count = *(const int64_t *)counted->data, inner = elem_bits(item->elem) / 8, outer = 1;
+    if (count < 0 || count >= size)
+        return;
+    for (int i = 0; i < item->rank; i++)
+        *(i < axis ? &outer : &inner) *= i == axis ? 1 : item->shape[i];
+    for (int64_t i = 0; i < outer; i++)
+        memmove((char *)item->data + i * count * inner, (char *)item->data + i * size * inner, (size_t)(count * inner));
+    int64_t *shape = arena_copy(results->arena, item->shape, sizeof *shape * (size_t)item->rank);
+    shape[axis] = count;
+    item->shape = shape;
+    item->count = item->count / size * count;
+}
+
 bool results_write(const Results *results, const char *path, Diag *diag) {
     OutputFile output;
     if (!output_open(&output, path, diag))

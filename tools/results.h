@@ -23,6 +23,8 @@ typedef struct {
 void results_add(Results *results, const char *name, Elem elem, int rank, const int64_t *shape, const void *data);
 // A buffer of a program: halo left out, stored bytes made signed.
 void results_add_buffer(Results *results, const char *name, const Type *type, const void *data);
+// Outputs whose size depends on data: of tensor `name` the first elements along `axis`, as many as its count says.
+void results_trim(Results *results, const char *name, int axis);
 bool results_write(const Results *results, const char *path, Diag *diag);
 double result_f64(const Result *result, int64_t index);
 

@@ -208,6 +208,16 @@ static bool print_top(const Run *run) {
     return true;
 }
 
+// Outputs that are counted (docs/embedding.md) are shown as far as they count.
+static void trim_outputs(Run *run) {
+    const Module *module = run->model->imported;
+    const Attr *axes = attr_find(module->attrs, "qanat.counted");
+    const Op *ret = module_main(module)->last;
+    for (int i = 0; axes && axes->kind == ATTR_INTS && i < axes->ints.count && i < ret->operand_count; i++)
+        if (axes->ints.data[i] >= 0 && op_operand(ret, i)->name)
+            results_trim(&run->results, op_operand(ret, i)->name, (int)axes->ints.data[i]);
+}
+
 static bool run_model(Run *run) {
     Model *model = run->model;
     const Options *options = model->options;
@@ -217,6 +227,7 @@ static bool run_model(Run *run) {
         return false;
     if (!run_route(run))
         return false;
+    trim_outputs(run);
     if ((!options->output || options->labels || options->top >= 0) && !print_top(run))
         return false;
     return !options->output || results_write(&run->results, options->output, model->diag);

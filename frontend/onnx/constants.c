@@ -80,6 +80,8 @@ bool convert_shape(Node *node) {
     const Type *type = node_input_type(node, 0);
     if (!type)
         return node_input(node, 0) && false;
+    if (!node_has_fixed_size(node, 0))
+        return false;
     int64_t rank = type->rank, start = node_int(node, "start", 0),
             end = node_int(node, "end", rank);
     start = start < -rank ? 0 : start < 0 ? start + rank : start > rank ? rank : start;
@@ -94,6 +96,8 @@ bool convert_size(Node *node) {
     const Type *type = node_input_type(node, 0);
     if (!type)
         return node_input(node, 0) && false;
+    if (!node_has_fixed_size(node, 0))
+        return false;
     int64_t count = type_elem_count(type);
     return node_bind_dense(node, 0, dense_from_int_list(node->importer->scratch, true, 1, &count));
 }

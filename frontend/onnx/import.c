@@ -334,7 +334,8 @@ static Value *output_value(Importer *importer, Symbol *symbol, const Onnx__Value
 }
 
 static bool emit_return(Importer *importer, const Onnx__GraphProto *graph) {
-    Value **values = ARENA_ARRAY(importer->scratch, Value *, graph->n_output);
+    int count = (int)graph->n_output;
+    Value **values = ARENA_ARRAY(importer->scratch, Value *, 2 * graph->n_output);
     importer->builder.loc = loc_file(importer->module->file);
     for (size_t i = 0; i < graph->n_output; i++) {
         Symbol *symbol = symbol_find(importer, graph->output[i]->name);
@@ -342,7 +343,8 @@ static bool emit_return(Importer *importer, const Onnx__GraphProto *graph) {
         if (!values[i])
             return import_error(importer, "the graph's output '%s' is computed by no node", symbol->name);
     }
-    op_new(&importer->builder, OP_return, (int)graph->n_output, values, 0, NULL, NULL);
+    count += emit_counts(importer, graph, count, values);
+    op_new(&importer->builder, OP_return, count, values, 0, NULL, NULL);
     return true;
 }
 

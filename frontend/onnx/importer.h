@@ -55,6 +55,8 @@ typedef struct External {
     struct External *next;
 } External;
 
+typedef struct Counted Counted;
+
 typedef struct {
     Module *module;
     Func *func;
@@ -72,6 +74,7 @@ typedef struct {
     const Call *call;      // NULL in the model's own graph
     bool warned_of_f64;
     External *externals;   // files of external data that are open
+    Map *counted;          // values of a size that depends on data (counted.c): Value to Counted; NULL: none
     int64_t inlined_nodes; // converted for bodies of loops, branches and functions
 } Importer;
 
@@ -243,6 +246,15 @@ Value *node_right(const Node *node, const Value *left);
 Value *node_slope(const Node *node, const Value *input);
 bool old_tile_repeats(const Node *node, const Type *type, Ints *repeats);
 bool old_batch_normalization(Node *node);
+
+// ---- tensors of a size that depends on data (counted.c)
+
+// A new result of operands of such a size has one too. False after a message: the op can't take them.
+bool node_pass_counted(const Node *node, const Value *result);
+// False after a message: what the size of this input is, is asked.
+bool node_has_fixed_size(const Node *node, int index);
+// Adds the counts of outputs to `values`, behind the first `count`; how many.
+int emit_counts(Importer *importer, const Onnx__GraphProto *graph, int count, Value **values);
 
 // ---- emitting (node.c)
 

@@ -348,7 +348,7 @@ Value *emit(const Node *node, OpKind kind, int count, Value *const *operands, At
     }
     if (can_fold(value->def))
         return fold(node, value->def);
-    return check_elems(node, value->def) ? value : NULL;
+    return check_elems(node, value->def) && node_pass_counted(node, value) ? value : NULL;
 }
 
 Value *emit_unary(const Node *node, OpKind kind, Value *input, Attr *attrs) {

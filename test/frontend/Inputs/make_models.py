@@ -461,6 +461,26 @@ def images():
           opset=20)
 
 
+def counted():
+    """Sizes that depend on data."""
+    table = tensor("table", np.arange(12).reshape(6, 2))
+    # The coordinates of what is not zero, one a row; and the rows of a table that the first coordinate names.
+    model("nonzero", [node("NonZero", "x", "z"), node("Transpose", "z", "rows"), node("Slice", "rows,zero,one,one", "c"),
+                      node("Squeeze", "c,one", "i"), node("Gather", "table,i", "t"), node("Relu", "t", "y")],
+          x=(2, 3), constants=[table, ints("zero", 0), ints("one", 1)], outputs=("rows", "y"))
+    model("nonzero_constant", [node("NonZero", "c", "z"), node("Cast", "z", "f", to=TensorProto.FLOAT), node("Add", "x,f")],
+          x=(1,), constants=[tensor("c", [[0, 5], [7, 0]])])
+    model("nonzero_sum", [node("NonZero", "x", "z"), node("ReduceMax", "z", "y", name="most", axes=[1])], x=(2, 3))
+    model("nonzero_shape", [node("NonZero", "x", "z"), node("Shape", "z", "y", name="size")], x=(2, 3))
+    model("compress", [node("Compress", "x,c", axis=1)], x=(2, 3),
+          inputs=[info("x", (2, 3)), info("c", (2,), TensorProto.BOOL)])
+    model("unique", [node("Unique", "x", "y,first,group,size", axis=0, sorted=0)], x=(5, 2),
+          outputs=("y", "first", "group", "size"))
+    model("nms", [node("NonMaxSuppression", "boxes,scores,most,iou", "chosen"), node("Gather", "chosen,two", "y", axis=1)],
+          inputs=[info("boxes", (1, 3, 4)), info("scores", (1, 2, 3))],
+          constants=[ints("most", 2), tensor("iou", 0.5), tensor("two", 2, np.int64)])
+
+
 def shapes_and_errors():
     relu = [node("Relu", "x")]
     model("symbolic", [node("Add", "x,z")], inputs=[info("x", ["n", 3]), info("z", ["n", 3])])
@@ -505,6 +525,7 @@ for make in (
     signals, images,
     float_types, quantized,
     attentions, sequences,
+    counted,
     controls, recurrences,
     constants,
     stored_elsewhere,

@@ -49,6 +49,7 @@ static double row_ns(const Step *step) {
         return arg(step, "out_w", 0) * arg(step, "out_c", 0) * taps / (generic ? 2 : 10);
     }
     if (is_family(step, "arg") || is_family(step, "cum_sum")) return arg(step, "size", 0);
+    if (is_family(step, "top_k")) return arg(step, "size", 0) * 3 + arg(step, "k", 0) * 20;
     if (is_family(step, "reduce_mean") || is_family(step, "reduce"))
         return arg(step, "size_r", 0) * arg(step, "size_s", 0) * arg(step, "inner", 0) / 4;
     if (is_family(step, "softmax")) return arg(step, "size", 0) * 5;

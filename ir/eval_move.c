@@ -23,6 +23,12 @@ bool eval_reshape(Diag *diag, const Op *op, const Tensor *const *operands, Tenso
     return true;
 }
 
+bool eval_bit_cast(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag, (void)op;
+    memcpy(results[0]->data, operands[0]->data, type_bytes(results[0]->type));
+    return true;
+}
+
 bool eval_transpose(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
     (void)diag;
     const Type *type = results[0]->type;

@@ -1,4 +1,4 @@
-// The meaning of reductions, and of what runs along one axis: arg_max, cum_sum. Sums of floats are taken in double,
+// The meaning of reductions, and of what runs along one axis: arg_max, cum_sum, top_k. Sums of floats are taken in double,
 // those of integers wrap.
 #include <math.h>
 #include <string.h>
@@ -227,25 +227,80 @@ bool eval_arg_min(Diag *diag, const Op *op, const Tensor *const *operands, Tenso
     return eval_arg(op, operands[0], results[0]);
 }
 
-bool eval_cum_sum(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    (void)diag;
-    cum_sum_view cum = as_cum_sum(op);
-    const Tensor *input = operands[0];
-    AxisView view = axis_view(input->type, cum.axis);
-    bool is_float = elem_is_float(input->type->elem);
+static bool cumulate(const Op *op, const Tensor *input, Tensor *result) {
+    AxisView view = axis_view(input->type, op_int(op, "axis"));
+    bool is_float = elem_is_float(input->type->elem), product = op->kind == OP_cum_prod;
+    bool reverse = op_bool(op, "reverse"), exclusive = op_bool(op, "exclusive");
     for (int64_t i = 0; i < view.outer * view.inner; i++) {
         int64_t first = i / view.inner * view.size * view.inner + i % view.inner;
-        double real = 0;
-        uint64_t whole = 0;
+        double real = product;
+        uint64_t whole = product;
         for (int64_t k = 0; k < view.size; k++) {
-            int64_t at = first + (cum.reverse ? view.size - 1 - k : k) * view.inner;
+            int64_t at = first + (reverse ? view.size - 1 - k : k) * view.inner;
             double before = real;
             uint64_t whole_before = whole;
-            if (is_float) real += tensor_f64(input, at);
-            else whole += (uint64_t)tensor_i64(input, at);
-            if (is_float) tensor_set_f64(results[0], at, cum.exclusive ? before : real);
-            else tensor_set_i64(results[0], at, (int64_t)(cum.exclusive ? whole_before : whole));
+            double x = is_float ? tensor_f64(input, at) : 0;
+            uint64_t n = is_float ? 0 : (uint64_t)tensor_i64(input, at);
+            real = product ? real * x : real + x;
+            whole = product ? whole * n : whole + n;
+            if (is_float) tensor_set_f64(result, at, exclusive ? before : real);
+            else tensor_set_i64(result, at, (int64_t)(exclusive ? whole_before : whole));
         }
     }
+    return true;
+}
+
+bool eval_cum_sum(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag;
+    return cumulate(op, operands[0], results[0]);
+}
+
+bool eval_cum_prod(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag;
+    return cumulate(op, operands[0], results[0]);
+}
+
+// ---- top_k
+
+// Elements of one row, `stride` apart from `first` on, and how they are to be ordered.
+typedef struct { const Tensor *tensor; int64_t first, stride; bool largest; } Ranking;
+
+static bool ranks_before(const Ranking *r, int64_t a, int64_t b) {
+    int64_t x = r->first + a * r->stride, y = r->first + b * r->stride;
+    if (elem_is_float(r->tensor->type->elem)) {
+        bool x_nan = isnan(tensor_f64(r->tensor, x)), y_nan = isnan(tensor_f64(r->tensor, y));
+        if (x_nan != y_nan) return x_nan == r->largest;
+    }
+    if (is_beyond(r->tensor, x, y, r->largest)) return true;
+    return !is_beyond(r->tensor, y, x, r->largest) && a < b;
+}
+
+// Merge sort of positions; `spare` has as much room.
+static void sort_positions(const Ranking *r, int64_t *positions, int64_t count, int64_t *spare) {
+    if (count < 2) return;
+    int64_t half = count / 2, i = 0, j = half;
+    sort_positions(r, positions, half, spare);
+    sort_positions(r, positions + half, count - half, spare);
+    for (int64_t k = 0; k < count; k++) {
+        bool from_left = j == count || (i < half && ranks_before(r, positions[i], positions[j]));
+        spare[k] = positions[from_left ? i++ : j++];
+    }
+    memcpy(positions, spare, sizeof *spare * (size_t)count);
+}
+
+bool eval_top_k(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag;
+    top_k_view top = as_top_k(op);
+    AxisView view = axis_view(operands[0]->type, top.axis);
+    Arena *scratch = arena_new();
+    int64_t *positions = ARENA_ARRAY(scratch, int64_t, view.size), *spare = ARENA_ARRAY(scratch, int64_t, view.size);
+    for (int64_t i = 0; i < view.outer * view.inner; i++) {
+        int64_t outer = i / view.inner, inner = i % view.inner;
+        Ranking r = {operands[0], outer * view.size * view.inner + inner, view.inner, top.largest};
+        for (int64_t k = 0; k < view.size; k++) positions[k] = k;
+        sort_positions(&r, positions, view.size, spare);
+        for (int64_t k = 0; k < top.k; k++) tensor_set_i64(results[0], (outer * top.k + k) * view.inner + inner, positions[k]);
+    }
+    arena_free(scratch);
     return true;
 }

@@ -159,7 +159,7 @@ bool infer_reduce(Diag *diag, const Op *op, Arena *arena, const Type **results) 
     return infer_computed(diag, op, arena, input, rank, shape, results);
 }
 
-// cum_sum: as the input, which is not quantized.
+// cum_sum, cum_prod: as the input, which is not quantized.
 bool infer_along(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_tensors(diag, op, arena)) return false;
     const Type *input = op_operand(op, 0)->type;
@@ -178,6 +178,32 @@ bool infer_arg(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     for (int i = 0; i < input->rank; i++)
         if (i != axis || op_bool(op, "keep_dims")) shape[rank++] = i == axis ? 1 : input->shape[i];
     results[0] = type_tensor(arena, ELEM_I64, rank, shape);
+    return true;
+}
+
+bool infer_top_k(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_along(diag, op, arena, results)) return false;
+    top_k_view top = as_top_k(op);
+    const Type *input = top.input->type;
+    int64_t axis = top.axis == -1 ? input->rank - 1 : top.axis, shape[MAX_RANK];
+    if (top.k < 0 || top.k > input->shape[axis])
+        return infer_fail(diag, op, arena, "'k' is %lld, expected 0 to the %lld elements of axis %lld", (long long)top.k,
+                          (long long)input->shape[axis], (long long)axis);
+    memcpy(shape, input->shape, sizeof(int64_t) * (size_t)input->rank);
+    shape[axis] = top.k;
+    results[0] = type_tensor(arena, ELEM_I64, input->rank, shape);
+    return true;
+}
+
+// Booleans are 0 or 1 in memory, which the bits of other types need not be.
+bool infer_bit_cast(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    const Type *input = op_operand(op, 0)->type, *to = as_bit_cast(op).to;
+    if (!to || to->kind != TYPE_TENSOR || to->rank || to->quant || to->elem == ELEM_I1 || input->quant ||
+        elem_bits(to->elem) != elem_bits(input->elem))
+        return infer_fail(diag, op, arena, "input is %s and 'to' is %s, expected plain elements of as many bits, and no booleans",
+                          type_text(arena, input), to ? type_text(arena, to) : "missing");
+    results[0] = type_tensor(arena, to->elem, input->rank, input->shape);
     return true;
 }
 

@@ -79,7 +79,8 @@ void lower_matmul(Lower *lower, Op *op);
 void lower_pool2d(Lower *lower, Op *op);
 void lower_reduce(Lower *lower, Op *op);
 void lower_arg(Lower *lower, Op *op);
-void lower_cum_sum(Lower *lower, Op *op);
+void lower_cum_sum(Lower *lower, Op *op); // cum_sum, cum_prod
+void lower_top_k(Lower *lower, Op *op);
 void lower_softmax(Lower *lower, Op *op);
 void lower_binary(Lower *lower, Op *op);
 void lower_where(Lower *lower, Op *op);
@@ -96,6 +97,7 @@ void lower_concat(Lower *lower, Op *op);
 void lower_broadcast_to(Lower *lower, Op *op);
 void lower_gather(Lower *lower, Op *op);
 void lower_cast(Lower *lower, Op *op);
+void lower_bit_cast(Lower *lower, Op *op);
 void lower_resample(Lower *lower, Op *op);
 void lower_dft(Lower *lower, Op *op);
 void lower_true_indices(Lower *lower, Op *op);

@@ -16,7 +16,8 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_reduce_l1: case OP_reduce_l2: case OP_reduce_sum_square: case OP_reduce_log_sum:
     case OP_reduce_log_sum_exp: return lower_reduce;
     case OP_arg_max: case OP_arg_min: return lower_arg;
-    case OP_cum_sum: return lower_cum_sum;
+    case OP_cum_sum: case OP_cum_prod: return lower_cum_sum;
+    case OP_top_k: return lower_top_k;
     case OP_softmax: case OP_log_softmax: case OP_hardmax: return lower_softmax;
     case OP_where: return lower_where;
     case OP_not: case OP_is_nan: case OP_is_inf: return lower_unary;
@@ -32,6 +33,7 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_gather_elements: case OP_gather_nd: return lower_gather_nd;
     case OP_scatter_elements: case OP_scatter_nd: return lower_scatter_nd;
     case OP_cast: return lower_cast;
+    case OP_bit_cast: return lower_bit_cast;
     case OP_resample: return lower_resample;
     case OP_dft: return lower_dft;
     case OP_true_indices: return lower_true_indices;

@@ -13,6 +13,14 @@ void lower_reshape(Lower *lower, Op *op) {
     result_is(lower, reshape.output, buffer_view(lower, in, type, 0));
 }
 
+// The same bytes under another element type.
+void lower_bit_cast(Lower *lower, Op *op) {
+    Value *in = operand_any(lower, op_operand(op, 0)), *out = result_buffer(lower, &op->results[0]);
+    const Type *types[] = {in->type, out->type};
+    Walk walk = walk_new(op->results[0].type, 2, types);
+    emit_copy(lower, &walk, elem_bytes(out), 0, in, out);
+}
+
 bool only_quantized_uses(const Value *value) {
     FOR_EACH_USE((Value *)value, use)
         if (use->owner->kind != OP_quantize) return false;

@@ -232,10 +232,19 @@ void lower_arg(Lower *lower, Op *op) {
     emit_along(lower, op, &args);
 }
 
-void lower_cum_sum(Lower *lower, Op *op) {
+void lower_cum_sum(Lower *lower, Op *op) { // cum_sum, cum_prod
     KernelArgs args;
-    along_args(&args, "cum_sum", op_operand(op, 0)->type, as_cum_sum(op).axis);
-    args_int(&args, "exclusive", as_cum_sum(op).exclusive);
-    args_int(&args, "reverse", as_cum_sum(op).reverse);
+    along_args(&args, "cum_sum", op_operand(op, 0)->type, op_int(op, "axis"));
+    args_int(&args, "product", op->kind == OP_cum_prod);
+    args_int(&args, "exclusive", op_bool(op, "exclusive"));
+    args_int(&args, "reverse", op_bool(op, "reverse"));
+    emit_along(lower, op, &args);
+}
+
+void lower_top_k(Lower *lower, Op *op) {
+    KernelArgs args;
+    along_args(&args, "top_k", op_operand(op, 0)->type, as_top_k(op).axis);
+    args_int(&args, "smallest", !as_top_k(op).largest);
+    args_int(&args, "k", as_top_k(op).k);
     emit_along(lower, op, &args);
 }

@@ -401,7 +401,8 @@ bool convert_arg(Node *node) {
     return node_bind(node, 0, emit_unary(node, kind, input, attr_int(arena, attrs, "axis", axis)));
 }
 
-bool convert_cum_sum(Node *node) {
+bool convert_cumulative(Node *node) {
+    OpKind kind = strcmp(node->proto->op_type, "CumProd") ? OP_cum_sum : OP_cum_prod;
     Value *input = node_input(node, 0);
     Arena *arena = node->importer->arena;
     double given;
@@ -411,5 +412,5 @@ bool convert_cum_sum(Node *node) {
         return false;
     Attr *attrs = attr_bool(arena, NULL, "reverse", node_int(node, "reverse", 0) != 0);
     attrs = attr_bool(arena, attrs, "exclusive", node_int(node, "exclusive", 0) != 0);
-    return node_bind(node, 0, emit_unary(node, OP_cum_sum, input, attr_int(arena, attrs, "axis", axis)));
+    return node_bind(node, 0, emit_unary(node, kind, input, attr_int(arena, attrs, "axis", axis)));
 }

@@ -180,6 +180,28 @@ bool convert_tensor_scatter(Node *node) {
                                              : emit_prefix(node, cache, update, axis));
 }
 
+// ---- TopK
+
+// The indices; the values are gathered by them, so that quantized ones stay so.
+bool convert_top_k(Node *node) {
+    Value *input = node_input(node, 0);
+    double k;
+    int axis;
+    if (!input || !node_scalar(node, 1, (double)node_int(node, "k", -1), &k) ||
+        !input_axis(node, input, -1, &axis))
+        return false;
+    if (!(k >= 0 && k <= (double)input->type->shape[axis]))
+        return node_error(node, "its k is %.0f, expected 0 to the %lld elements of axis %d", k,
+                          (long long)input->type->shape[axis], axis);
+    Arena *arena = node->importer->arena;
+    Attr *attrs = attr_bool(arena, NULL, "largest", node_int(node, "largest", 1) != 0);
+    attrs = attr_int(arena, axis_attr(node, attrs, axis), "k", (int64_t)k);
+    Value *indices = emit_unary(node, OP_top_k, input, attrs);
+    Value *values = emit(node, OP_gather_elements, 2, (Value *[]){input, indices},
+                         axis_attr(node, NULL, axis));
+    return node_bind(node, 0, values) && node_bind(node, 1, indices);
+}
+
 // ---- masks of positions
 
 bool convert_one_hot(Node *node) {

@@ -58,6 +58,23 @@ bool convert_cast_like(Node *node) {
     return bind_cast(node, type, like->elem);
 }
 
+// Bytes that stand for booleans are made 0 or 1.
+bool convert_bit_cast(Node *node) {
+    Value *input = node_input(node, 0);
+    int64_t to = node_int(node, "to", 0);
+    Elem elem;
+    if (!input)
+        return false;
+    if (to < 0 || to > 1000 || !elem_from_onnx((int)to, &elem))
+        return node_error(node, "the type %s (%lld) is not supported",
+                          onnx_type_name((int)(to & 1023)), (long long)to);
+    if (input->type->elem == elem || (elem == ELEM_I1 && elem_bits(input->type->elem) == 8))
+        return bind_cast(node, input->type, elem);
+    Arena *arena = node->importer->arena;
+    Attr *attrs = attr_type(arena, NULL, "to", type_tensor(arena, elem, 0, NULL));
+    return node_bind(node, 0, emit_unary(node, OP_bit_cast, input, attrs));
+}
+
 // ---- shapes
 
 bool convert_reshape(Node *node) {

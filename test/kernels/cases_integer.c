@@ -1,4 +1,4 @@
-// Cases of rows on plain integers and of those that give booleans or indices: binary, unary, where, reduce, arg, cum_sum.
+// Cases of rows on plain integers and of those that give booleans or indices: binary, unary, where, reduce, arg, top_k, cum_sum.
 // Integers are computed in 128 bits here, and cut to their width.
 #include <math.h>
 #include <string.h>
@@ -293,16 +293,56 @@ void case_arg(Test *test) {
                         .output = memory_of(before, 8, (size_t)a.rows, 0)});
 }
 
+static bool is_nan_at(Element e, const void *data, size_t at) { return e.kind == 'f' && isnan(((const float *)data)[at]); }
+
+// Does the element at `a` come before that at `b`, which stands behind it in the row?
+static bool comes_first(Element e, int op, const void *data, size_t a, size_t b) {
+    const bool a_nan = is_nan_at(e, data, a), b_nan = is_nan_at(e, data, b);
+    if (a_nan != b_nan) return a_nan == (op == QN_ARG_MAX);
+    return !beyond(e, op, data, b, a);
+}
+
+void case_top_k(Test *test) {
+    struct qn_top_k_args a = {.smallest = random_int(test, 0, 1), .size = random_int(test, 1, 50), .inner = random_chance(test, 50) ? 1 : random_int(test, 2, 20)};
+    const Element e = element_of(test->row->operands, strlen(test->row->operands));
+    const int outer = random_int(test, 1, 5), op = a.smallest ? QN_ARG_MIN : QN_ARG_MAX;
+    a.k = random_chance(test, 20) ? a.size : random_int(test, 1, a.size);
+    a.rows = outer * a.inner;
+    const size_t elems = (size_t)a.rows * a.size, results = (size_t)a.rows * a.k;
+    void *in = random_row(test, e, elems);
+    for (size_t i = 0; e.kind == 'f' && i < elems; i++) // ties, and what is no number
+        ((float *)in)[i] = random_chance(test, 5) ? NAN : rintf(((float *)in)[i]);
+    const void *before = random_bytes(test, results * 8);
+    int64_t *expected = copy_bytes(test, before, results * 8);
+    for (int r = 0; r < a.rows; r++) {
+        const size_t outer_at = (size_t)(r / a.inner), first = outer_at * a.size * a.inner + (size_t)(r % a.inner);
+        for (int i = 0; i < a.size; i++) {
+            int rank = 0; // how many come before element i
+            for (int k = 0; k < a.size; k++) {
+                const size_t x = first + (size_t)i * a.inner, y = first + (size_t)k * a.inner;
+                rank += k < i ? comes_first(e, op, in, y, x) : k > i && !comes_first(e, op, in, x, y);
+            }
+            if (rank < a.k) expected[(outer_at * a.k + (size_t)rank) * a.inner + (size_t)(r % a.inner)] = i;
+        }
+    }
+    check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .inputs = {memory_of(in, (size_t)e.bytes, elems, 0)},
+                        .output = memory_of(before, 8, results, 0)});
+}
+
+static Wide cumulated(const struct qn_cum_sum_args *a, Wide sum, Wide x) {
+    return a->product ? (Wide)(int64_t)((uint64_t)sum * (uint64_t)x) : sum + x;
+}
+
 void case_cum_sum(Test *test) {
-    struct qn_cum_sum_args a = {.exclusive = random_int(test, 0, 1), .reverse = random_int(test, 0, 1), .size = random_int(test, 1, 60),
+    struct qn_cum_sum_args a = {.product = random_int(test, 0, 1), .exclusive = random_int(test, 0, 1), .reverse = random_int(test, 0, 1), .size = random_int(test, 1, 60),
                                 .inner = random_chance(test, 50) ? 1 : random_int(test, 2, 20)};
     const Element e = element_of(test->row->operands, strlen(test->row->operands));
     a.rows = random_int(test, 1, 5) * a.inner;
     const size_t elems = (size_t)a.rows * a.size, bytes = (size_t)e.bytes;
-    // Small whole numbers: their sums are exact in any order.
+    // Small whole numbers: their sums, and products of powers of two, are exact in any order.
     void *in = e.kind == 'f' ? arena_alloc(test->arena, elems * bytes) : random_elements(test, e, elems);
     for (size_t i = 0; e.kind == 'f' && i < elems; i++) {
-        const int x = random_int(test, -1000, 1000);
+        const int x = a.product ? RANDOM_OF(test, -2, -1, 1, 1, 2) : random_int(test, -1000, 1000);
         if (bytes == 4) ((float *)in)[i] = (float)x;
         else ((double *)in)[i] = x;
     }
@@ -311,10 +351,10 @@ void case_cum_sum(Test *test) {
         const size_t first = (size_t)(r / a.inner) * a.size * a.inner + (size_t)(r % a.inner);
         for (int i = 0; i < a.size; i++) {
             const size_t at = first + (size_t)i * a.inner;
-            Wide sum = 0;
+            Wide sum = a.product;
             for (int k = a.reverse ? i + a.exclusive : 0; k < (a.reverse ? a.size : i + !a.exclusive); k++) {
                 const size_t from = first + (size_t)k * a.inner;
-                sum += e.kind != 'f' ? load(e, in, from) : bytes == 4 ? (Wide)((float *)in)[from] : (Wide)((double *)in)[from];
+                sum = cumulated(&a, sum, e.kind != 'f' ? load(e, in, from) : bytes == 4 ? (Wide)((float *)in)[from] : (Wide)((double *)in)[from]);
             }
             if (e.kind != 'f') store(e, expected, at, sum);
             else if (bytes == 4) ((float *)expected)[at] = (float)sum;

@@ -219,6 +219,11 @@ def moves():
     model("trilu", [node("Trilu", "x,k", upper=0)], x=(2, 2, 3), constants=[tensor("k", -1, np.int64)])
     model("reverse_sequence", [node("ReverseSequence", "x,n", batch_axis=0, time_axis=1)],
           inputs=[info("x", (2, 4, 3)), info("n", (2,), TensorProto.INT64)])
+    model("top_k", [node("TopK", "x,k", "y,i", axis=1, largest=0)], x=(2, 5), constants=[ints("k", 2)], outputs=("y", "i"))
+    model("top_k_attribute", [node("TopK", "x", "y,i", k=3)], x=(2, 5), outputs=("y", "i"), opset=9)
+    model("top_k_many", [node("TopK", "x,k", "y,i")], x=(2, 5), constants=[ints("k", 6)], outputs=("y", "i"))
+    model("cum_prod", [node("CumProd", "x,axis", reverse=1)], x=(2, 5), constants=[tensor("axis", -1, np.int64)], opset=26)
+    model("bit_cast", [node("BitCast", "x", to=TensorProto.INT32)], x=(2, 5), opset=26)
     model("expand", [node("Expand", "x,shape")], x=(3, 1), constants=[ints("shape", 2, 1, 4)])
     model("tile", [node("Tile", "x,repeats")], x=(1, 3), constants=[ints("repeats", 2, 2)])
     model("identity", [node("Identity", "x", "a"), node("Relu", "a", "b"), node("Identity", "b")])

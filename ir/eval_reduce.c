@@ -150,7 +150,7 @@ static void reduce_integers(Reduction *r, Tensor *result) {
         *at = step_i64(r, *at, tensor_i64(r->input, i));
     }
     for (int64_t i = 0; i < r->outs; i++)
-        tensor_set_i64(result, i, r->kind == OP_reduce_l2 ? (int64_t)sqrt((double)(uint64_t)results[i]) : results[i]);
+        tensor_set_i64(result, i, r->kind == OP_reduce_l2 ? (int64_t)qn_sqrt_u64((uint64_t)results[i]) : results[i]);
     arena_free(scratch);
 }
 

@@ -54,6 +54,16 @@ QN_REAL double qn_sqrt_f64(double x) {
     return x == 0.0 || x != x || x == QN_REAL_INFINITY ? x : y;
 }
 
+// The largest whole number whose square is not above x.
+QN_REAL uint64_t qn_sqrt_u64(uint64_t x) {
+    const uint64_t most = 4294967295u;
+    const double near = qn_sqrt_f64((double)x);
+    uint64_t y = near < 4294967295.0 ? (uint64_t)near : most;
+    while (y * y > x) y--;
+    while (y < most && (y + 1) * (y + 1) <= x) y++;
+    return y;
+}
+
 // e^r - 1 for |r| <= ln(2) / 2, by its series: error below 2^-56.
 QN_REAL double qn_expm1_small_f64(double r) {
     double p = 1.0 / 1307674368000.0;

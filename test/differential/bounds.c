@@ -157,7 +157,7 @@ static double product_bound(Tracks *tracks, const Op *op) {
     int64_t taps = op->kind == OP_matmul ? type->shape[type->rank - 2] : type->shape[0] ? type_elem_count(type) / type->shape[0] : 0;
     double grown = x->bound * w->largest + w->bound * x->largest + x->bound * w->bound;
     double steps = fmax(4, (double)taps / 4); // many equal terms are rounded the same way
-    return (double)taps * (grown + steps * rounding * x->largest * w->largest) + (bias ? bias->bound + (2 + (double)taps / 2) * rounding * bias->largest : 0);
+    return (double)taps * (grown + steps * rounding * x->largest * w->largest + 0x1p-149) + (bias ? bias->bound + (2 + (double)taps / 2) * rounding * bias->largest : 0);
 }
 
 static double mean_count(const Op *op) {

@@ -87,7 +87,7 @@ QN_KERNEL qn_reduce_f32_f32__any__generic(const struct qn_reduce_args *a, const 
                 wide acc[QN_REDUCE_BLOCK];                                                                           \
                 qn_reduce_generic_fold_##name(a, (const type *)input + (ptrdiff_t)o * a->in_outer + c, acc, n);      \
                 for (int32_t j = 0; j < n; j++)                                                                      \
-                    out[j] = (type)(a->op == QN_REDUCE_L2 ? (wide)qn_sqrt_f64((double)(uint64_t)acc[j]) : acc[j]);             \
+                    out[j] = (type)(a->op == QN_REDUCE_L2 ? (wide)qn_sqrt_u64((uint64_t)acc[j]) : acc[j]);             \
             }                                                                                                        \
     }
 QN_REDUCE_INTEGER(i64, int64_t, int64_t, INT64_MIN, INT64_MAX)

@@ -19,6 +19,24 @@ static bool moves_data(const char *op) {
     return false;
 }
 
+// What kernels compute in f64: times and places in large ranges are told apart and compared there.
+static bool computes_f64(const char *op) {
+    static const char *const known[] = {"Add", "CumSum", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
+                                        "Max", "Min", "Mul", "Sub", "Sum"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i], op))
+            return true;
+    return false;
+}
+
+bool op_takes_f64(OpKind kind) {
+    switch (kind) {
+    case OP_add: case OP_sub: case OP_mul: case OP_div: case OP_min: case OP_max: case OP_equal: case OP_less:
+    case OP_less_equal: case OP_cum_sum: return true;
+    default: return false;
+    }
+}
+
 static const Type *symbol_type(Importer *importer, Symbol *symbol) {
     const Dense *dense = symbol_dense(importer, symbol);
     return dense ? dense->type : symbol->value ? symbol->value->type : NULL;
@@ -66,7 +84,7 @@ bool node_computes_f32(const Node *node) {
     Elem elem = common_float(node);
     if (!strcmp(op, "Cast") || !strcmp(op, "CastLike") || !strcmp(op, "BitCast"))
         return false;
-    if (!strcmp(op, "CumSum") && elem == ELEM_F64)
+    if (elem == ELEM_F64 && computes_f64(op))
         return false;
     bool moves = moves_data(op) && !strcmp(node_string(node, "reduction", "none"), "none");
     return elem == ELEM_F32 || !(moves || is_folded(node));

@@ -164,6 +164,7 @@ const char *constant_advice(const Importer *importer, const Value *value);
 
 // Whether the node sees its inputs of other floats as f32: it does more than move them.
 bool node_computes_f32(const Node *node);
+bool op_takes_f64(OpKind kind); // it has kernels for f64
 Symbol *symbol_as_f32(const Node *node, Symbol *symbol);
 const Dense *dense_to_f32(Arena *arena, const Dense *dense);
 // What the graph's output `name` is, in its float type.

@@ -49,6 +49,37 @@ static Value *emit_bias(const Node *node, int64_t count, double beta) {
     return emit_constant(importer, kept, false, take_name(node, 2));
 }
 
+// Integers, which wrap: all pairs multiplied, then summed. Good for indices and masks, not for layers.
+static Value *emit_integer_product(const Node *node, Value *a, Value *b) {
+    enum { MAX_PAIRS = 1 << 24 };
+    int64_t left[MAX_RANK], right[MAX_RANK], terms = a->type->shape[a->type->rank - 1];
+    int ranks[2] = {a->type->rank, b->type->rank}, rank = ranks[0] > ranks[1] ? ranks[0] : ranks[1];
+    Elem elem = a->type->elem;
+    if (terms != b->type->shape[ranks[1] - 2])
+        return node_error(node, "its factors have %lld columns and %lld rows", (long long)terms,
+                          (long long)b->type->shape[ranks[1] - 2]), NULL;
+    if (rank >= MAX_RANK || terms > MAX_PAIRS || type_elem_count(a->type) > MAX_PAIRS || type_elem_count(b->type) > MAX_PAIRS)
+        return node_error(node, "a product of integers this large is not supported: cast its factors to float"), NULL;
+    for (int i = 0; i <= ranks[0]; i++)
+        left[i] = i < ranks[0] ? a->type->shape[i] : 1;
+    for (int i = 0; i <= ranks[1]; i++)
+        right[i] = i == ranks[1] - 2 ? 1 : b->type->shape[i - (i > ranks[1] - 2)];
+    a = emit_reshape(node, emit_cast(node, a, ELEM_I64), ranks[0] + 1, left);
+    b = emit_reshape(node, emit_cast(node, b, ELEM_I64), ranks[1] + 1, right);
+    Value *pairs = emit_binary(node, OP_mul, a, b);
+    if (pairs && type_elem_count(pairs->type) > MAX_PAIRS)
+        return node_error(node, "a product of integers this large is not supported: cast its factors to float"), NULL;
+    Attr *attrs = attr_ints(node->importer->arena, NULL, "axes", 1, (int64_t[]){rank - 1});
+    attrs = attr_bool(node->importer->arena, attrs, "keep_dims", false);
+    return emit_cast(node, pairs ? emit_unary(node, OP_reduce_sum, pairs, attrs) : NULL, elem);
+}
+
+// a and b have at least two dimensions.
+static Value *emit_matmul(const Node *node, Value *a, Value *b) {
+    bool whole = a && b && !elem_is_float(a->type->elem) && a->type->elem == b->type->elem && a->type->elem != ELEM_I1;
+    return whole ? emit_integer_product(node, a, b) : emit_binary(node, OP_matmul, a, b);
+}
+
 static Value *emit_plain_gemm(const Node *node, Value *a, bool transposed, double alpha) {
     Value *b = node_input(node, 1);
     if (!b)
@@ -57,7 +88,7 @@ static Value *emit_plain_gemm(const Node *node, Value *a, bool transposed, doubl
         return node_error(node, "B has %d dimensions, expected 2", b->type->rank), NULL;
     if (transposed)
         b = emit_transpose(node, b, (int[]){1, 0});
-    return emit_scaled(node, emit_binary(node, OP_matmul, a, b), alpha);
+    return emit_scaled(node, emit_matmul(node, a, b), alpha);
 }
 
 // alpha * A * B + beta * C
@@ -98,7 +129,7 @@ static Value *emit_matmul_2d(const Node *node, Value *a) {
     Value *b = node_input(node, 1);
     if (b && b->type->rank == 1)
         b = emit_reshape(node, b, 2, (int64_t[]){b->type->shape[0], 1});
-    return emit_binary(node, OP_matmul, a, b);
+    return emit_matmul(node, a, b);
 }
 
 bool convert_matmul(Node *node) {

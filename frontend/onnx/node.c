@@ -297,8 +297,8 @@ static bool elem_is_supported(const Op *op, const char *class, const Type *type)
         return true;
     if (!strcmp(class, "FLOAT") || !strcmp(class, "F32"))
         return false;
-    bool sums_f64 = op->kind == OP_cum_sum && type->elem == ELEM_F64;
-    return strcmp(class, "NUMBER") || !elem_is_float(type->elem) || sums_f64;
+    return strcmp(class, "NUMBER") || !elem_is_float(type->elem) ||
+           (type->elem == ELEM_F64 && op_takes_f64(op->kind));
 }
 
 static bool check_elems(const Node *node, const Op *op) {

@@ -192,9 +192,13 @@ static bool convert_pool(Node *node, OpKind kind) {
     if (!input || !check_spatial(node, input->type) || !read_window(node, input->type, &window))
         return false;
     int rank = input->type->rank;
+    Elem elem = input->type->elem;
+    if (!elem_is_float(elem) && elem_bits(elem) <= 16)
+        input = emit_cast(node, input, ELEM_F32); // exactly
     Value *last = emit_to_nhwc(node, input);
     Value *output = rank == 5 ? emit_pool3d(node, kind, last, &window)
                               : emit_pool2d(node, kind, last, &window);
+    output = emit_cast(node, output, elem);
     return output && node_bind_layout(node, output, emit_from_nhwc(node, output, rank));
 }
 

@@ -86,9 +86,56 @@ static void case_binary_numbers(Test *test) {
                         .output = memory_of(before, elem, out.elems, out.before)});
 }
 
+static double binary_f64(const struct qn_binary_args *args, double a, double b) {
+    switch (args->op) {
+    case QN_ADD: return a + b;
+    case QN_SUB: return a - b;
+    case QN_MUL: return a * b;
+    case QN_DIV: return a / b;
+    case QN_MIN: return fmin(a, b);
+    default: return fmax(a, b);
+    }
+}
+
+static double *random_doubles(Test *test, size_t count) {
+    double *values = ARENA_ARRAY(test->arena, double, count + 1);
+    for (size_t i = 0; i < count; i++)
+        values[i] = ldexp(1 + 1e-9 * random_int(test, -999, 999), random_chance(test, 50) ? 0 : random_int(test, -300, 300)) *
+                    (random_chance(test, 50) ? 1 : -1);
+    return values;
+}
+
+// Numbers that f32 tells apart no more, and those beyond its range.
+static void case_binary_doubles(Test *test) {
+    const bool to_i1 = !strcmp(test->row->result, "i1");
+    struct qn_binary_args args = {.min = -INFINITY, .max = random_chance(test, 50) ? INFINITY : 1};
+    args.op = to_i1 ? random_int(test, QN_EQUAL, QN_LESS_EQUAL) : random_int(test, QN_ADD, QN_MAX);
+    shape_random(test, args.shape);
+    args.rows = args.shape[0] * args.shape[1];
+    const Strided out = strided_random(test, args.shape, DISTINCT), a = strided_random(test, args.shape, MAY_REPEAT);
+    const Strided b = strided_random(test, args.shape, MAY_REPEAT);
+    memcpy(args.a, a.stride, sizeof args.a);
+    memcpy(args.b, b.stride, sizeof args.b);
+    memcpy(args.out, out.stride, sizeof args.out);
+    const double *pa = random_doubles(test, a.elems), *pb = random_doubles(test, b.elems);
+    const size_t bytes = to_i1 ? 1 : 8;
+    const void *before = random_bytes(test, out.elems * bytes);
+    void *expected = copy_bytes(test, before, out.elems * bytes);
+    for (size_t i = 0; i < shape_elems(args.shape); i++) {
+        const double x = pa[strided_at(&a, args.shape, i)], y = pb[strided_at(&b, args.shape, i)];
+        const size_t at = strided_at(&out, args.shape, i);
+        if (to_i1) ((uint8_t *)expected)[at] = args.op == QN_EQUAL ? x == y : args.op == QN_LESS ? x < y : x <= y;
+        else ((double *)expected)[at] = fmin(binary_f64(&args, x, y), (double)args.max);
+    }
+    check(test, &(Call){.args = &args, .input_count = 2, .expected = expected,
+                        .inputs = {memory_of(pa, 8, a.elems, a.before), memory_of(pb, 8, b.elems, b.before)},
+                        .output = memory_of(before, bytes, out.elems, out.before)});
+}
+
 void case_binary(Test *test) {
     const char *row = test->row->operands;
-    if ((!strcmp(row, "f32f32") && !strcmp(test->row->result, "f32")) || !strcmp(row, "s8s8")) case_binary_numbers(test);
+    if (!strcmp(row, "f64f64")) case_binary_doubles(test);
+    else if ((!strcmp(row, "f32f32") && !strcmp(test->row->result, "f32")) || !strcmp(row, "s8s8")) case_binary_numbers(test);
     else case_binary_integers(test);
 }
 

@@ -125,6 +125,21 @@ QN_KERNEL qn_binary_f32f32_f32__any__generic(const struct qn_binary_args *args, 
     }
 #define QN_COMPARED(a, b) (args->op == QN_EQUAL ? (a) == (b) : args->op == QN_LESS ? (a) < (b) : (a) <= (b))
 QN_BINARY_KERNEL(qn_binary_f32f32_i1__any__generic, float, uint8_t, QN_COMPARED(a, b))
+QN_BINARY_KERNEL(qn_binary_f64f64_i1__any__generic, double, uint8_t, QN_COMPARED(a, b))
+
+QN_INLINE double qn_binary_generic_real(const struct qn_binary_args *args, double a, double b) {
+    double y = a / b;
+    switch (args->op) {
+    case QN_ADD: y = a + b; break;
+    case QN_SUB: y = a - b; break;
+    case QN_MUL: y = a * b; break;
+    case QN_MIN: y = a < b || a != a ? a : b; break;
+    case QN_MAX: y = a > b || a != a ? a : b; break;
+    }
+    y = y < (double)args->min ? (double)args->min : y;
+    return y > (double)args->max ? (double)args->max : y;
+}
+QN_BINARY_KERNEL(qn_binary_f64f64_f64__any__generic, double, double, qn_binary_generic_real(args, a, b))
 
 QN_INLINE uint64_t qn_binary_generic_power(uint64_t a, uint64_t b, int is_signed) {
     uint64_t result = 1;

@@ -262,6 +262,9 @@ def quantized():
           constants=[tensor("w", np.full((2, 300, 1, 1), -128), np.int8), tensor("v", [127, -128], np.int8)])
     model("matmul_integer", [node("MatMulInteger", "x,w")], inputs=[info("x", [1, 5000], u8), info("w", [5000, 1], u8)],
           outputs=[info("y", [1, 1], i32)])
+    model("matmul_whole", [node("MatMul", "x,w")], inputs=[info("x", [2, 2], i32)],
+          constants=[tensor("w", [[65536, 1], [5, -7]], np.int32)])
+    model("max_pool_whole", [node("MaxPool", "x", kernel_shape=[1, 2], pads=[0, 1, 0, 0])], inputs=[info("x", [1, 1, 1, 3], i8)])
     model("quantize_wide", [node("QuantizeLinear", "x,h,z", name="wide")], constants=[half, tensor("z", 0, np.int32)])
 
 
@@ -299,11 +302,13 @@ def sequences():
 
 
 def float_types():
-    # Moved as they are (t), computed in f32 (y), rounded by the model itself (i).
-    nodes = [node("Transpose", "x", "t"), node("Mul", "x,w", "m"), node("Sub", "m,w"), node("Cast", "x", "i", to=TensorProto.INT8)]
+    # Moved as they are (t), computed in f32 (y and a; of f64 a only), rounded by the model itself (i).
+    nodes = [node("Transpose", "x", "t"), node("Mul", "x,w", "m"), node("Sub", "m,w"), node("Cast", "x", "i", to=TensorProto.INT8),
+             node("Abs", "x", "a")]
     for name, kind in (("float16", TensorProto.FLOAT16), ("bfloat16", TensorProto.BFLOAT16), ("double", TensorProto.DOUBLE)):
         weights = helper.make_tensor("w", kind, [2], [0.5, 3])
-        outputs = [info("t", [2, 2], kind), info("y", [2, 2], kind), info("i", [2, 2], TensorProto.INT8)]
+        outputs = [info("t", [2, 2], kind), info("y", [2, 2], kind), info("i", [2, 2], TensorProto.INT8),
+                   info("a", [2, 2], kind)]
         model(name, nodes, inputs=[info("x", [2, 2], kind)], constants=[weights], outputs=outputs)
     model("float8", [node("Cast", "x", name="narrow", to=TensorProto.FLOAT8E4M3FN)], x=(2,), opset=19)
 

@@ -1,6 +1,6 @@
 // From a planned kn module to code: the LLVM route, the C route, and execution in process.
 #pragma once
-#include "ir/ir.h"
+#include "ir/sizes.h"
 #include "ir/targets.h"
 #include "runtime/qanat.h"
 
@@ -45,10 +45,12 @@ const Value *program_output(const Program *program, int index);
 // Called after the step that completes `buffer` (a value of a kn.alloc or kn.output, with the name of its tensor).
 // data points past the halo; strides follow from the buffer's type.
 typedef void ProgramTap(void *context, const Value *buffer, const void *data);
+// The sizes that vary; none in most programs, which take no `sizes` (NULL), and alone can be tapped.
+const Sizes *program_sizes(const Program *program);
 // `arena`: memory of program_arena_bytes, aligned to 64: one a thread that runs the program. NULL tap: none.
 size_t program_arena_bytes(const Program *program);
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
-                 const struct qn_pool *pool, ProgramTap *tap, void *context);
+                 const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context);
 
 // ---- a compiled shared object, loaded: for run --via, bench and the tests
 const struct qn_model *load_shared(const char *path, const char *name, Diag *diag);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "codegen/unfinished.h"
-#include "runtime/entry.h"
 
 ProgramFacts program_facts(const Module *kn) {
     Arena *arena = arena_new();
@@ -25,6 +24,44 @@ char *step_rows_name(Arena *arena, const Steps *steps, const Step *step) {
     step = &steps->steps[step->like];
     if (step->like_count < 2) return arena_printf(arena, "%s__rows", step->name);
     return arena_printf(arena, "%s__rows_x%d", step->name, step->like_count);
+}
+
+static struct qn_variant variant_record(const Variant *variant) {
+    struct qn_variant record = {.first_step = variant->first, .step_count = variant->count};
+    for (int i = 0; i < QN_MAX_SIZES; i++) {
+        bool has = i < variant->box.count;
+        record.least[i] = has ? variant->box.items[i].least : 1;
+        record.most[i] = has ? variant->box.items[i].most : 1;
+    }
+    return record;
+}
+
+static int rows_term_count(const Steps *steps) {
+    int count = 0;
+    for (int i = 0; i < steps->step_count; i++) {
+        const SizeExpr *rows = step_rows_expr(&steps->steps[i]);
+        count += rows ? rows->count : 0;
+    }
+    return count;
+}
+
+const BoundedTables *bounded_tables(Arena *arena, const Steps *steps) {
+    _Static_assert((int)QN_MAX_SIZES == (int)MAX_SIZES, "as many sizes at run time as at compile time");
+    if (!steps->sizes.count) return NULL;
+    struct qn_variant *variants = ARENA_ARRAY(arena, struct qn_variant, steps->variant_count);
+    struct qn_rows_term *terms = ARENA_ARRAY(arena, struct qn_rows_term, rows_term_count(steps));
+    BoundedTables *tables = ARENA_NEW(arena, BoundedTables);
+    *tables = (BoundedTables){&steps->sizes, steps->variant_count, 0, variants, terms};
+    for (int i = 0; i < steps->variant_count; i++) variants[i] = variant_record(&steps->variants[i]);
+    for (int i = 0; i < steps->step_count; i++) {
+        const SizeExpr *rows = step_rows_expr(&steps->steps[i]);
+        for (int k = 0; rows && k < rows->count; k++) {
+            struct qn_rows_term *term = &terms[tables->term_count++];
+            *term = (struct qn_rows_term){.step = i, .factor = (int32_t)rows->terms[k].factor};
+            for (int s = 0; s < MAX_SIZES; s++) term->power[s] = rows->terms[k].power[s];
+        }
+    }
+    return tables;
 }
 
 // ---- pieces

@@ -2,6 +2,7 @@
 #pragma once
 #include "codegen/interface.h"
 #include "codegen/output.h"
+#include "runtime/entry.h"
 
 // What is written, piece by piece, so that weights are not copied together. Pieces live in the arena of emit_program, or
 // longer.
@@ -29,3 +30,12 @@ bool link_shared(const char *object_path, const char *output_path, char *message
 // The name of a step's function without the model's prefix: of its task, or of the rows function that like steps share.
 const char *step_task_name(const Step *step);
 char *step_rows_name(Arena *arena, const Steps *steps, const Step *step);
+
+// The tables of runtime/entry.h for a program whose sizes vary; NULL for any other.
+typedef struct {
+    const Sizes *sizes;
+    int variant_count, term_count;
+    const struct qn_variant *variants;
+    const struct qn_rows_term *terms;
+} BoundedTables;
+const BoundedTables *bounded_tables(Arena *arena, const Steps *steps);

@@ -98,10 +98,12 @@ typedef struct {
     const Program *program;
     struct qn_context memory;
     int step;
+    KernelArgs args; // of the step
 } Run;
 
 static void *pointer_at(const Run *run, Address address, int worker) {
     const Steps *steps = run->program->steps;
+    if (address.varying.count) address.offset += size_expr_at(&address.varying, run->memory.sizes);
     switch (address.place) {
     case AT_NOTHING: return NULL;
     case AT_ARENA: return run->memory.arena + address.offset;
@@ -118,24 +120,49 @@ static void run_rows(void *context, int worker, int32_t begin, int32_t end) {
     const Step *step = &run->program->steps->steps[run->step];
     void *pointers[MAX_POINTERS];
     for (int i = 0; i < step->pointer_count; i++) pointers[i] = pointer_at(run, step->pointers[i], worker);
-    qn_kernel_call(run->program->kernels[run->step], step->pointer_count, step->args.words, pointers, begin, end);
+    const int32_t *words = step->varying_count ? run->args.words : step->args.words;
+    qn_kernel_call(run->program->kernels[run->step], step->pointer_count, words, pointers, begin, end);
+}
+
+// Makes `step` the one to run, with the arguments that the sizes give. Returns its rows.
+static int32_t run_begin(Run *run, int index) {
+    const Step *step = &run->program->steps->steps[index];
+    run->step = index;
+    if (!step->varying_count) return step->rows;
+    run->args = step->args;
+    for (int i = 0; i < step->varying_count; i++)
+        run->args.words[step->varying[i].word] = (int32_t)size_expr_at(&step->varying[i].value, run->memory.sizes);
+    return run->args.words[0];
+}
+
+static bool in_box(const Sizes *box, const int32_t *sizes) {
+    for (int i = 0; i < box->count; i++)
+        if (sizes[i] < box->items[i].least || sizes[i] > box->items[i].most) return false;
+    return true;
+}
+
+static const Variant *choose_variant(const Steps *steps, const int32_t *sizes) {
+    for (int i = 0; i < steps->variant_count; i++)
+        if (in_box(&steps->variants[i].box, sizes)) return &steps->variants[i];
+    BUG("sizes beyond their bounds");
 }
 
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
-                 const struct qn_pool *pool, ProgramTap *tap, void *context) {
+                 const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context) {
     const Steps *steps = program->steps;
     BUG_UNLESS(!pool || pool->threads <= program->threads, "a pool of %d threads for a program of %d", pool->threads,
                program->threads);
-    Run run = {program, {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs}, 0};
-    for (int i = 0, next_tap = 0; i < steps->step_count; i++) {
-        const Step *step = &steps->steps[i];
-        run.step = i;
-        if (pool && pool->threads > 1 && step->rows / 2 >= step->grain)
-            pool->run(pool, run_rows, &run, step->rows, step->grain);
-        else
-            run_rows(&run, 0, 0, step->rows);
+    BUG_UNLESS(!tap || !steps->sizes.count, "taps of a program whose buffers vary");
+    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, sizes}};
+    const Variant *variant = choose_variant(steps, sizes);
+    for (int i = variant->first, next_tap = 0; i < variant->first + variant->count; i++) {
+        int32_t rows = run_begin(&run, i), grain = steps->steps[i].grain;
+        if (pool && pool->threads > 1 && rows / 2 >= grain) pool->run(pool, run_rows, &run, rows, grain);
+        else run_rows(&run, 0, 0, rows);
         for (; next_tap < program->tap_count && program->taps[next_tap].step == i; next_tap++)
             if (tap)
                 tap(context, program->taps[next_tap].buffer, pointer_at(&run, program->taps[next_tap].address, 0));
     }
 }
+
+const Sizes *program_sizes(const Program *program) { return &program->steps->sizes; }

@@ -49,6 +49,11 @@ static bool interface_type(Elem elem, InterfaceTensor *tensor) {
     }
 }
 
+static void describe_dims(Arena *arena, const Value *buffer, const Sizes *sizes, InterfaceTensor *tensor) {
+    VaryingList list = op_varying(arena, buffer->def, sizes);
+    for (int i = 0; i < list.count; i++) tensor->dims[list.items[i].index] = &list.items[i].value;
+}
+
 static bool describe(Arena *arena, const Value *buffer, InterfaceTensor *list, int index, const char *kind, Diag *diag) {
     InterfaceTensor *tensor = &list[index];
     if (!buffer) BUG("%s %d of the program is missing", kind, index);
@@ -76,9 +81,13 @@ const Interface *interface_new(Arena *arena, const Steps *steps, const EmitOptio
     interface->outputs = ARENA_ARRAY(arena, InterfaceTensor, steps->output_count + 1);
     bool ok = true;
     for (int i = 0; i < steps->input_count; i++)
-        ok &= describe(arena, steps->inputs[i], interface->inputs, i, "input", diag);
+        ok &= describe(arena, steps->inputs[i], interface->inputs, i, "input", diag),
+            describe_dims(arena, steps->inputs[i], &steps->sizes, &interface->inputs[i]);
     for (int i = 0; i < steps->output_count; i++)
-        ok &= describe(arena, steps->outputs[i], interface->outputs, i, "output", diag);
+        ok &= describe(arena, steps->outputs[i], interface->outputs, i, "output", diag),
+            describe_dims(arena, steps->outputs[i], &steps->sizes, &interface->outputs[i]);
+    for (int i = 0; i < steps->sizes.count; i++)
+        interface->sizes[i] = field_name(arena, interface->inputs, steps->input_count, steps->sizes.items[i].name);
     return ok ? interface : NULL;
 }
 
@@ -95,18 +104,35 @@ static void print_scale(FILE *out, const InterfaceTensor *tensor) {
     fprintf(out, zero == 0 ? "q" : zero < 0 ? "(q + %d)" : "(q - %d)", abs(zero));
 }
 
-static void print_struct(FILE *out, const char *name, const char *kind, int count, const InterfaceTensor *tensors) {
-    fprintf(out, "struct %s_%s {\n", name, kind);
+static void print_shape(FILE *out, const InterfaceTensor *tensor, const Sizes *sizes) {
+    Arena *arena = arena_new();
+    bool varies = false;
+    fprintf(out, ": [");
+    for (int k = 0; k < tensor->rank; k++) {
+        varies |= tensor->dims[k] != NULL;
+        if (k) fprintf(out, ", ");
+        if (tensor->dims[k]) fprintf(out, "%s", size_expr_text(arena, tensor->dims[k], sizes));
+        else fprintf(out, "%lld", (long long)tensor->shape[k]);
+    }
+    fprintf(out, "], %s%lld bytes", varies ? "at most " : "", (long long)tensor->bytes);
+    arena_free(arena);
+}
+
+// The pointers, and for the inputs the sizes behind them.
+static void print_struct(FILE *out, const Interface *interface, const char *kind, const Sizes *sizes) {
+    bool is_inputs = *kind == 'i';
+    int count = is_inputs ? interface->input_count : interface->output_count;
+    fprintf(out, "struct %s_%s {\n", interface->name, kind);
     for (int i = 0; i < count; i++) {
-        const InterfaceTensor *tensor = &tensors[i];
-        fprintf(out, "    %s%s *%s; // ", *kind == 'i' ? "const " : "", tensor->ctype, tensor->field);
+        const InterfaceTensor *tensor = is_inputs ? &interface->inputs[i] : &interface->outputs[i];
+        fprintf(out, "    %s%s *%s; // ", is_inputs ? "const " : "", tensor->ctype, tensor->field);
         print_comment_text(out, tensor->name);
-        fprintf(out, ": [");
-        for (int k = 0; k < tensor->rank; k++) fprintf(out, "%s%lld", k ? ", " : "", (long long)tensor->shape[k]);
-        fprintf(out, "], %lld bytes", (long long)tensor->bytes);
+        print_shape(out, tensor, sizes);
         if (tensor->scale != 0) print_scale(out, tensor);
         fputc('\n', out);
     }
+    for (int i = 0; is_inputs && i < sizes->count; i++)
+        fprintf(out, "    int32_t %s; // %d to %d\n", interface->sizes[i], sizes->items[i].least, sizes->items[i].most);
     if (!count) fprintf(out, "    const void *none;\n");
     fprintf(out, "};\n\n");
 }
@@ -124,8 +150,8 @@ void interface_print(FILE *out, const Interface *interface, const Steps *steps) 
     fprintf(out, "#define %s_ARENA_BYTES %lld // for one thread; for more: %s_arena_bytes\n", upper,
             (long long)steps_arena_bytes(steps, 1), name);
     fprintf(out, "#define %s_ARENA_ALIGN 64\n\n", upper);
-    print_struct(out, name, "inputs", interface->input_count, interface->inputs);
-    print_struct(out, name, "outputs", interface->output_count, interface->outputs);
+    print_struct(out, interface, "inputs", &steps->sizes);
+    print_struct(out, interface, "outputs", &steps->sizes);
     fprintf(out, "// The bytes that an arena must have for pools of up to `threads` threads.\n");
     fprintf(out, "size_t %s_arena_bytes(int threads);\n", name);
     fprintf(out, "// Prepares an arena, once; options may be NULL (one thread). All functions return QN_OK or QN_ERR_...\n");

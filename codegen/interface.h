@@ -12,7 +12,8 @@ typedef struct {
     const char *ctype;
     int type; // QN_F32 …
     int rank;
-    const int64_t *shape;
+    const int64_t *shape;   // at the largest sizes, and so are the bytes
+    const SizeExpr *dims[MAX_RANK]; // of dimensions that vary; NULL for others
     int64_t bytes;
     float scale; // 0: not quantized
     int32_t zero_point;
@@ -23,6 +24,7 @@ typedef struct {
     const char *target;
     int input_count, output_count;
     InterfaceTensor *inputs, *outputs;
+    const char *sizes[MAX_SIZES]; // fields of those that vary, after the inputs
 } Interface;
 
 // NULL after a message when a type of an input or output has no C form.

@@ -36,7 +36,7 @@ Address buffer_address(const Steps *steps, const Value *buffer) {
     case OP_kn_alloc: {
         kn_alloc_view alloc = as_kn_alloc(op);
         BUG_UNLESS(alloc.offset >= 0, "buffer '%s' has no place in the arena", buffer->name ? buffer->name : "");
-        return (Address){AT_ARENA, 0, alloc.offset + alloc.pad_bytes + buffer_halo_bytes(buffer->type)};
+        return (Address){.place = AT_ARENA, .offset = alloc.offset + alloc.pad_bytes + buffer_halo_bytes(buffer->type)};
     }
     case OP_kn_view: {
         kn_view_view view = as_kn_view(op);
@@ -46,11 +46,13 @@ Address buffer_address(const Steps *steps, const Value *buffer) {
     }
     case OP_kn_weights: {
         const WeightBlob *blob = map_find(steps->blobs, as_kn_weights(op).value);
-        if (blob) return (Address){AT_WEIGHTS, (int)(blob - steps->weights), blob->offset};
+        if (blob) return (Address){.place = AT_WEIGHTS, .index = (int)(blob - steps->weights), .offset = blob->offset};
         break;
     }
-    case OP_kn_input: return (Address){AT_INPUT, (int)as_kn_input(op).index, buffer_halo_bytes(buffer->type)};
-    case OP_kn_output: return (Address){AT_OUTPUT, (int)as_kn_output(op).index, buffer_halo_bytes(buffer->type)};
+    case OP_kn_input:
+        return (Address){.place = AT_INPUT, .index = (int)as_kn_input(op).index, .offset = buffer_halo_bytes(buffer->type)};
+    case OP_kn_output:
+        return (Address){.place = AT_OUTPUT, .index = (int)as_kn_output(op).index, .offset = buffer_halo_bytes(buffer->type)};
     default: break;
     }
     BUG("'%s' is no buffer of a planned program", buffer->name ? buffer->name : op_info(op->kind)->full_name);
@@ -61,6 +63,16 @@ static const Op *memory_of(const Value *buffer) {
     const Op *op = buffer->def;
     while (op->kind == OP_kn_view) op = as_kn_view(op).source->def;
     return op;
+}
+
+// Of a buffer whose distance from the start of its memory varies.
+static Address varying_address(const Steps *steps, const Value *buffer, SizeExpr distance) {
+    const Op *memory = memory_of(buffer);
+    Address address = buffer_address(steps, &memory->results[0]);
+    address.offset = memory->kind == OP_kn_alloc ? as_kn_alloc(memory).offset
+                     : memory->kind == OP_kn_weights ? address.offset : 0;
+    address.varying = distance;
+    return address;
 }
 
 static bool same_memory(const Op *a, const Op *b) {
@@ -95,7 +107,13 @@ static const char *step_name(Arena *arena, const Steps *steps, const Step *step)
 
 // ---- steps
 
-static void resolve_pointers(const Steps *steps, Step *step) {
+static const Varying *find_distance(const VaryingList *list, int buffer) {
+    for (int i = 0; i < list->count; i++)
+        if (!strcmp(list->items[i].field, "buffer") && list->items[i].index == buffer) return &list->items[i];
+    return NULL;
+}
+
+static void resolve_pointers(const Steps *steps, Step *step, const VaryingList *list) {
     const Op *op = step->op;
     int expected = step->args.family->pointer_count;
     BUG_UNLESS(op->operand_count == expected, "%s: %d buffers, the family %s has %d", step->kernel->symbol,
@@ -103,12 +121,37 @@ static void resolve_pointers(const Steps *steps, Step *step) {
     for (int i = 0; i < expected; i++) {
         const Value *buffer = op->operands[i].value;
         if (i == expected - 1 && step->args.words[1] > 0)
-            step->pointers[step->pointer_count++] = (Address){AT_SCRATCH, 0, 0};
+            step->pointers[step->pointer_count++] = (Address){.place = AT_SCRATCH};
         bool absent = !buffer || buffer->type->kind == TYPE_NONE;
-        step->pointers[step->pointer_count++] = absent ? (Address){0} : buffer_address(steps, buffer);
+        const Varying *distance = absent ? NULL : find_distance(list, i);
+        step->pointers[step->pointer_count++] = absent     ? (Address){0}
+                                                : distance ? varying_address(steps, buffer, distance->value)
+                                                           : buffer_address(steps, buffer);
         if (i < expected - 1 && !absent)
             step->overlap |= same_memory(memory_of(buffer), memory_of(op->operands[expected - 1].value));
     }
+}
+
+// The words that vary, in the order of the family's fields.
+static void resolve_varying(Arena *arena, Step *step, const VaryingList *list) {
+    const FamilyInfo *family = step->args.family;
+    VaryingWord *words = ARENA_ARRAY(arena, VaryingWord, list->count);
+    for (int k = 0; k < family->field_count; k++)
+        for (int i = 0; i < list->count; i++)
+            if (!strcmp(list->items[i].field, family->fields[k].name))
+                words[step->varying_count++] = (VaryingWord){family->fields[k].word + list->items[i].index, list->items[i].value};
+    step->varying = words;
+}
+
+const SizeExpr *step_rows_expr(const Step *step) {
+    return step->varying_count && step->varying[0].word == 0 ? &step->varying[0].value : NULL;
+}
+
+static bool same_varying(const Step *a, const Step *b) {
+    if (a->varying_count != b->varying_count) return false;
+    for (int i = 0; i < a->varying_count; i++)
+        if (a->varying[i].word != b->varying[i].word || !size_expr_equal(&a->varying[i].value, &b->varying[i].value)) return false;
+    return true;
 }
 
 static bool same_nothing(const Step *a, const Step *b) {
@@ -122,7 +165,7 @@ static void find_alike(Steps *steps, int index) {
     step->like = index;
     for (int i = 0; i < index && step->like == index; i++) {
         const Step *other = &steps->steps[i];
-        if (other->like == i && other->kernel == step->kernel && other->overlap == step->overlap && same_nothing(other, step) &&
+        if (other->like == i && other->kernel == step->kernel && other->overlap == step->overlap && same_nothing(other, step) && same_varying(other, step) &&
             !memcmp(other->args.words, step->args.words, sizeof(int32_t) * (size_t)step->args.family->words))
             step->like = i;
     }
@@ -138,7 +181,9 @@ static void add_step(Arena *arena, Steps *steps, const Op *op) {
     BUG_UNLESS(args_from_op(&step->args, op), "%s: arguments", call.kernel);
     step->rows = (int32_t)call.rows;
     step->args.words[0] = step->rows;
-    resolve_pointers(steps, step);
+    VaryingList varying = op_varying(arena, op, &steps->sizes);
+    resolve_varying(arena, step, &varying);
+    resolve_pointers(steps, step, &varying);
     step->grain = step_grain(step);
     step->name = step_name(arena, steps, step);
     if (step->args.words[1] > 0) {
@@ -211,12 +256,36 @@ static void add_interface(Steps *steps, const Op *op) {
     if (index >= *count) *count = (int)index + 1;
 }
 
+static void add_memory(Steps *steps, const Func *func) {
+    FOR_EACH_OP(func, op) {
+        bool is_edge = op->kind == OP_kn_input || op->kind == OP_kn_output;
+        if (op->kind == OP_kn_weights) add_weights(steps, op);
+        else if (is_edge && func == module_main(steps->module)) add_interface(steps, op);
+        else if (op->kind == OP_kn_alloc && as_kn_alloc(op).offset + as_kn_alloc(op).bytes > steps->plan_bytes)
+            steps->plan_bytes = as_kn_alloc(op).offset + as_kn_alloc(op).bytes;
+    }
+}
+
+static void add_variant(Arena *arena, Steps *steps, const Func *func) {
+    Variant *variant = &steps->variants[steps->variant_count++];
+    *variant = (Variant){.first = steps->step_count, .box = func_sizes(arena, func)};
+    FOR_EACH_OP(func, op) {
+        if (op->kind == OP_kn_call) add_step(arena, steps, op);
+        else BUG_UNLESS(op->kind == OP_return || !strcmp(op_info(op->kind)->dialect, "kn"), "'%s' in a planned program",
+                        op_info(op->kind)->full_name);
+    }
+    variant->count = steps->step_count - variant->first;
+}
+
 const Steps *steps_new(Arena *arena, const Module *kn) {
-    const Func *func = module_main(kn);
+    const Func *main = module_main(kn);
     Steps *steps = ARENA_NEW(arena, Steps);
-    int ops = 1;
-    FOR_EACH_OP(func, op) ops++;
+    int ops = 1, funcs = 0;
+    for (const Func *func = kn->funcs; func; func = func->next, funcs++)
+        FOR_EACH_OP(func, op) ops++;
     steps->module = kn;
+    steps->sizes = func_sizes(arena, main);
+    steps->variants = ARENA_ARRAY(arena, Variant, funcs);
     steps->steps = ARENA_ARRAY(arena, Step, ops);
     steps->weights = ARENA_ARRAY(arena, WeightBlob, ops);
     steps->inputs = ARENA_ARRAY(arena, const Value *, ops);
@@ -224,19 +293,12 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
     steps->blobs = map_new_pointers(arena);
     steps->names = map_new_texts(arena);
     steps->weights_bytes = READ_SLACK;
-    FOR_EACH_OP(func, op) {
-        if (op->kind == OP_kn_weights) add_weights(steps, op);
-        else if (op->kind == OP_kn_input || op->kind == OP_kn_output) add_interface(steps, op);
-        else if (op->kind == OP_kn_alloc && as_kn_alloc(op).offset + as_kn_alloc(op).bytes > steps->plan_bytes)
-            steps->plan_bytes = as_kn_alloc(op).offset + as_kn_alloc(op).bytes;
-    }
+    for (const Func *func = kn->funcs; func; func = func->next) add_memory(steps, func);
     steps->weights_bytes = steps->weight_count ? steps->weights_bytes + READ_SLACK : 0;
     steps->plan_bytes = align_up(steps->plan_bytes) + READ_SLACK;
-    FOR_EACH_OP(func, op) {
-        if (op->kind == OP_kn_call) add_step(arena, steps, op);
-        else BUG_UNLESS(op->kind == OP_return || !strcmp(op_info(op->kind)->dialect, "kn"), "'%s' in a planned program",
-                        op_info(op->kind)->full_name);
-    }
+    for (const Func *func = kn->funcs; func; func = func->next)
+        if (func != main) add_variant(arena, steps, func);
+    add_variant(arena, steps, main);
     steps->live_bytes = live_bytes(arena, steps, ops);
     return steps;
 }

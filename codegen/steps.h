@@ -2,17 +2,22 @@
 // The three routes (LLVM, C, in process) all start from this, so that they cannot disagree on an address.
 #pragma once
 #include "ir/map.h"
+#include "ir/sizes.h"
 #include "ir/targets.h"
 
 typedef enum { AT_NOTHING, AT_ARENA, AT_WEIGHTS, AT_INPUT, AT_OUTPUT, AT_SCRATCH } Place;
 
 // offset: bytes from the start of the memory plan, of the weights, of the caller's memory `index`, or of the worker's
-// scratch. AT_NOTHING: a NULL pointer.
+// scratch, and so many more as `varying` gives (no terms: none). AT_NOTHING: a NULL pointer.
 typedef struct {
     Place place;
     int index;
     int64_t offset;
+    SizeExpr varying;
 } Address;
+
+// A word of a step's arguments that follows from the sizes of the run.
+typedef struct { int word; SizeExpr value; } VaryingWord;
 
 enum { MAX_POINTERS = 7 };
 
@@ -21,7 +26,9 @@ typedef struct {
     const Op *op;
     const KernelInfo *kernel;
     KernelArgs args;
-    int32_t rows, grain;
+    int32_t rows, grain; // at the largest sizes
+    int varying_count;
+    const VaryingWord *varying; // `rows` first where it varies
     int pointer_count; // scratch included
     Address pointers[MAX_POINTERS];
     bool overlap; // the output lies in memory that an operand reads
@@ -35,8 +42,17 @@ typedef struct {
     const char *name; // may be NULL
 } WeightBlob;
 
+// The steps for sizes within a box.
+typedef struct {
+    int first, count;
+    Sizes box;
+} Variant;
+
 typedef struct {
     const Module *module;
+    Sizes sizes;       // that vary; none in most programs
+    int variant_count; // at least 1: the first whose box the sizes lie in is run
+    Variant *variants;
     int step_count, weight_count, input_count, output_count;
     Step *steps;
     WeightBlob *weights;
@@ -56,6 +72,8 @@ void steps_write_weights(const Steps *steps, unsigned char *blob);
 Address buffer_address(const Steps *steps, const Value *buffer);
 // Bytes from the first byte of an image buffer's memory to element [0, 0, 0, 0]: the halo's share.
 int64_t buffer_halo_bytes(const Type *type);
+// How many rows a step has, where that varies; NULL elsewhere.
+const SizeExpr *step_rows_expr(const Step *step);
 // `text` as a C identifier.
 char *identifier(Arena *arena, const char *text);
 

@@ -3,11 +3,13 @@
 #include "ir/ir.h"
 #include "ir/tables.h"
 
-// A shape the user gives: --shape input:1,3,224,224
+// A shape the user gives: --shape input:1,3,224,224. Import takes `dims` as they are.
 typedef struct {
     const char *input; // NULL: the only input
     int rank;
     int64_t dims[MAX_RANK];
+    int64_t least[MAX_RANK];     // of a dimension that varies, up to `dims`; 0: it does not
+    const char *sizes[MAX_RANK]; // the name given to its size; NULL: none
 } ShapeOption;
 
 // A value that the user gives to an input, which is none then: --constant axes=1,2 or axes=FILE.npy
@@ -17,11 +19,20 @@ typedef struct {
     bool list; // numbers of the command line, rank 1: it takes the shape that the model states
 } ConstantOption;
 
+// What an input's dimensions are called in the model; NULL: nothing.
+typedef struct {
+    const char *input;
+    int rank;
+    const char *symbols[MAX_RANK];
+} InputSymbols;
+
+enum { MAX_NAMED_INPUTS = 64 };
 typedef struct {
     int shape_count;
     const ShapeOption *shapes;
     int constant_count;
     const ConstantOption *constants;
+    InputSymbols *symbols; // filled in for the first MAX_NAMED_INPUTS; NULL: not wanted
 } ImportOptions;
 
 // By the first bytes: .onnx, .qir text.

@@ -277,6 +277,7 @@ static void func_verify(Verifier *verifier, const Func *func) {
             *map_get(verifier->defined, &op->results[i]) = verifier;
         }
     }
+    if (verifier->good && func->last) verifier->good = func_verify_sizes(func, verifier->diag, verifier->scratch);
 }
 
 bool module_verify(const Module *module, Diag *diag) {

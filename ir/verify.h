@@ -14,3 +14,5 @@ bool type_verify(const Type *type, Diag *diag, Loc loc);
 bool op_verify_quantized(const Op *op, Diag *diag);
 // kn.call: a known kernel, with the arguments and as many buffers as its family takes.
 bool op_verify_call(const Op *op, Diag *diag);
+// A function whose sizes vary (ir/sizes.h): its bounds, and what the kn ops say of them.
+bool func_verify_sizes(const Func *func, Diag *diag, Arena *scratch);

@@ -48,7 +48,7 @@ static bool check_names(State *state) {
     for (int i = 0; i < cal + tab; i++) {
         const char *name = i < cal ? context->calibration->entries[i].name : context->qtable->entries[i - cal].name;
         Loc loc = i < cal ? context->calibration->entries[i].loc : context->qtable->entries[i - cal].loc;
-        if (func_find_value(state->func, name)) continue;
+        if (func_find_value(state->func, name) || context->constants) continue;
         const char *near = nearest_name(name, count, names);
         fine = diag_error(context->diag, loc, near ? "no tensor '%s' in the model; did you mean '%s'" : "no tensor '%s' in the model",
                           name, near);
@@ -112,17 +112,49 @@ static Value *constant_quantized(State *state, const Value *value, const Quant *
     return constant;
 }
 
-// A constant has no calibration entry: its own range is exact.
-static const Quant *constant_range(State *state, const Value *value) {
-    const float *data = constant_f32(state->context->scratch, value);
-    if (!data) return NULL;
-    CalibrationEntry entry = {.name = value->name, .threshold = 0};
+static CalibrationEntry range_of(const Value *value, const float *data) {
+    CalibrationEntry entry = {.name = value->name};
     for (int64_t i = 0, count = type_elem_count(value->type); i < count; i++) {
         if (data[i] < entry.min) entry.min = data[i];
         if (data[i] > entry.max) entry.max = data[i];
     }
     entry.threshold = entry.max > -entry.min ? entry.max : -entry.min;
-    return activation_quant(state->arena, &entry, state->context->symmetric);
+    return entry;
+}
+
+// A constant has no calibration entry: its own range is exact.
+static const Quant *constant_range(State *state, const Value *value) {
+    const PassContext *context = state->context;
+    const float *data = constant_f32(context->scratch, value);
+    if (!data) return NULL;
+    const CalibrationEntry *known = calibration_find(context->constants, value);
+    CalibrationEntry own = known ? *known : range_of(value, data);
+    return activation_quant(state->arena, &own, context->symmetric);
+}
+
+static bool is_read_as_activation(const Value *value) {
+    FOR_EACH_USE((Value *)value, use)
+        if (!use->index || (use->owner->kind != OP_conv2d && use->owner->kind != OP_linear)) return true;
+    return false;
+}
+
+CalibrationTable constant_ranges(Arena *arena, const Module *module) {
+    CalibrationTable table = {0};
+    int count = 0;
+    FOR_EACH_OP(module_main(module), op)
+        if (op->kind == OP_constant) count += 1 + op->results[0].alias_count;
+    table.entries = ARENA_ARRAY(arena, CalibrationEntry, count);
+    FOR_EACH_OP(module_main(module), op) {
+        const Value *value = op->result_count ? &op->results[0] : NULL;
+        if (op->kind != OP_constant || !value->name || !is_read_as_activation(value)) continue;
+        const float *data = constant_f32(arena, value);
+        CalibrationEntry entry = data ? range_of(value, data) : (CalibrationEntry){0};
+        for (int i = -1; data && i < value->alias_count; i++) {
+            entry.name = i < 0 ? value->name : value->aliases[i];
+            table.entries[table.count++] = entry;
+        }
+    }
+    return table;
 }
 
 static Value *quant_form(State *state, Value *value) {

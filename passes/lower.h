@@ -57,6 +57,8 @@ Walk walk_new(const Type *shape, int count, const Type *const *buffers);
 void walk_merge(Walk *walk);
 // Sets rows, shape and the named stride fields; false where more than 5 dimensions remain.
 bool walk_args(const Walk *walk, KernelArgs *args, const char *const *names);
+// Of an elementwise family: its dimensions merged and placed anew; what is computed stays the same. False for others.
+bool args_merge_walk(KernelArgs *args);
 void emit_copy(Lower *lower, const Walk *walk, int elem_bytes, int32_t flip, Value *from, Value *to);
 
 // What kernels.def calls the elements of a plain or quantized 8-bit tensor; NULL: no kernel has them.

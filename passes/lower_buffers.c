@@ -199,7 +199,9 @@ const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const 
     return kernel;
 }
 
-void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *args, int count, Value *const *buffers) {
+void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *given, int count, Value *const *buffers) {
+    KernelArgs own = *given, *args = &own;
+    if (lower->context->bounded) args_merge_walk(args); // no split for threads: it hangs on what divides a size
     Attr *attrs = attr_string(lower->arena, args_to_attrs(lower->arena, NULL, args), "kernel", kernel->symbol);
     Builder builder = {lower->to, NULL, lower->loc};
     op_new(&builder, OP_kn_call, count, buffers, 0, NULL, attrs);
@@ -271,20 +273,50 @@ static void split_for_threads(Walk *walk) {
         }
 }
 
-bool walk_args(const Walk *original, KernelArgs *args, const char *const *names) {
+// A merged walk's dimensions in their places among the five.
+static void walk_place(const Walk *walk, KernelArgs *args, const char *const *names) {
     static const int place[6][5] = {{4}, {4}, {1, 4}, {1, 3, 4}, {0, 1, 3, 4}, {0, 1, 2, 3, 4}};
+    int64_t shape[5] = {1, 1, 1, 1, 1}, strides[4][5] = {{0}};
+    for (int i = 0; i < walk->rank; i++) {
+        shape[place[walk->rank][i]] = walk->shape[i];
+        for (int k = 0; k < walk->count; k++) strides[k][place[walk->rank][i]] = walk->strides[k][i];
+    }
+    args_int(args, "rows", shape[0] * shape[1]);
+    args_ints(args, "shape", 5, shape);
+    for (int k = 0; k < walk->count; k++) args_ints(args, names[k], 5, strides[k]);
+}
+
+bool walk_args(const Walk *original, KernelArgs *args, const char *const *names) {
     Walk walk = *original;
     walk_merge(&walk);
     split_for_threads(&walk);
     if (walk.rank > 5) return false;
-    int64_t shape[5] = {1, 1, 1, 1, 1}, strides[4][5] = {{0}};
-    for (int i = 0; i < walk.rank; i++) {
-        shape[place[walk.rank][i]] = walk.shape[i];
-        for (int k = 0; k < walk.count; k++) strides[k][place[walk.rank][i]] = walk.strides[k][i];
+    walk_place(&walk, args, names);
+    return true;
+}
+
+// Families whose fields of five are a shape and strides.
+static bool is_elementwise(const FamilyInfo *family) {
+    static const char *const names[] = {"binary", "unary", "where", "table", "quantize", "copy", "fill"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(family->name, names[i])) return true;
+    return false;
+}
+
+bool args_merge_walk(KernelArgs *args) {
+    const FamilyInfo *family = args->family;
+    const char *names[4];
+    Walk walk = {.rank = 5};
+    if (!is_elementwise(family)) return false;
+    for (int i = 0; i < family->field_count; i++) {
+        const FieldInfo *field = &family->fields[i];
+        if (field->count != 5) continue;
+        bool is_shape = !strcmp(field->name, "shape");
+        for (int k = 0; k < 5; k++) *(is_shape ? &walk.shape[k] : &walk.strides[walk.count][k]) = args->words[field->word + k];
+        if (!is_shape) names[walk.count++] = field->name;
     }
-    args_int(args, "rows", shape[0] * shape[1]);
-    args_ints(args, "shape", 5, shape);
-    for (int k = 0; k < walk.count; k++) args_ints(args, names[k], 5, strides[k]);
+    walk_merge(&walk);
+    walk_place(&walk, args, names);
     return true;
 }
 

@@ -159,8 +159,10 @@ static void reduction_args(Lower *lower, const Op *op, const Reduction *r, Kerne
         return;
     }
     integer_args(lower, args, op);
-    int64_t count = op->kind == OP_reduce_mean ? r->r * r->s : 1;
-    if (out->quant) args_float(args, "multiplier", mean_multiplier(scale_of(op_operand(op, 0)), out->quant->scale[0], count));
+    if (!out->quant) return;
+    args_int(args, "count", op->kind == OP_reduce_mean ? r->r * r->s : 1);
+    args_float(args, "in_scale", scale_of(op_operand(op, 0)));
+    args_float(args, "out_scale", out->quant->scale[0]);
 }
 
 // Reductions of f32, quantized and plain integer tensors over axes.

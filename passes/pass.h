@@ -9,11 +9,15 @@ typedef struct {
     const char *only_isa;                // --isa: which rows of kernels.def may be taken, see kernel_choose; NULL for all
     const CalibrationTable *calibration; // NULL: none
     const Qtable *qtable;                // NULL: none
+    // Where sizes vary, and the network is not at the largest: ranges of the constants there, which are longer. Tables are for
+    // that network, and may name tensors that this one does not have. NULL: it is the network that tables are for.
+    const CalibrationTable *constants;
     Elem precision;                      // default of assign_precision: ELEM_F32 or ELEM_I8
     Elem input_type, output_type;        // --input-type, --output-type: ELEM_F32, ELEM_I8 or ELEM_U8
     bool symmetric;                      // symmetric activations (zero point 0)
     bool per_tensor_weights;
     bool keep_all;                       // every value of the network becomes an output of the program (dump-all)
+    bool bounded;                        // sizes vary at run time: programs of different sizes should have one form
     const char *options;                 // text between the braces of --passes=name{…}; NULL
     Diag *diag;
     Arena *scratch;
@@ -29,6 +33,9 @@ const PassInfo *pass_find(const char *name);
 #define PASS(name, summary) PassFn name;
 #include "passes/passes.def"
 #undef PASS
+
+// The ranges of a float network's constants that stand in the place of activations, by their names.
+CalibrationTable constant_ranges(Arena *arena, const Module *module);
 
 // Named pipelines: lists of pass names in pipeline.c.
 //   "import":   float network as it is calibrated and searched: folded, fused, channels last

@@ -64,7 +64,8 @@ RunnerState *runner_state(const Runner *runner, int worker) {
 
 void runner_run(const Runner *runner, int worker, ProgramTap *tap, void *context) {
     RunnerState *state = &runner->states[worker];
-    program_run(runner->program, state->arena, (const void *const *)state->inputs, state->outputs, NULL, tap, context);
+    program_run(runner->program, state->arena, (const void *const *)state->inputs, state->outputs, state->sizes, NULL,
+                tap, context);
 }
 
 int runner_input_count(const Runner *runner) {

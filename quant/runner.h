@@ -6,6 +6,7 @@ typedef struct Runner Runner;
 typedef struct {
     void *arena;
     void **inputs, **outputs; // memory of each input and output, aligned to 64 bytes
+    int32_t sizes[MAX_SIZES]; // of the next run, where the program's sizes vary
 } RunnerState;
 
 // `kn`: a planned module. NULL after a message. Memory is the runner's: runner_free.

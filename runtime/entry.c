@@ -26,6 +26,56 @@ static int qn_entry_check(const struct qn_program *program, const void *arena) {
     return header->program == program ? QN_OK : QN_ERR_INIT;
 }
 
+static int qn_entry_sizes_lie_in(const int32_t *sizes, int32_t count, const int32_t *least, const int32_t *most) {
+    int32_t i;
+    for (i = 0; i < count; i++)
+        if (sizes[i] < least[i] || sizes[i] > most[i]) return 0;
+    return 1;
+}
+
+// The rows of step `step`, whose terms, if it has any, are the next.
+static int32_t qn_entry_rows(const struct qn_program *program, int32_t step, const int32_t *sizes, int32_t *term) {
+    int64_t rows = 0;
+    int32_t i, k;
+    while (*term < program->term_count && program->terms[*term].step < step) ++*term;
+    if (*term == program->term_count || program->terms[*term].step > step) return program->steps[step].rows;
+    for (; *term < program->term_count && program->terms[*term].step == step; ++*term) {
+        int64_t product = program->terms[*term].factor;
+        for (i = 0; i < program->size_count; i++)
+            for (k = 0; k < program->terms[*term].power[i]; k++) product *= sizes[i];
+        rows += product;
+    }
+    return (int32_t)rows;
+}
+
+static void qn_entry_steps(const struct qn_program *program, struct qn_context *context, const struct qn_pool *pool,
+                           int32_t first, int32_t count) {
+    int32_t i, term = 0;
+    for (i = first; i < first + count; i++) {
+        const struct qn_step *step = &program->steps[i];
+        int32_t rows = program->size_count ? qn_entry_rows(program, i, context->sizes, &term) : step->rows;
+        if (pool && pool->threads > 1 && rows / 2 >= step->grain)
+            pool->run(pool, step->task, context, rows, step->grain);
+        else
+            step->task(context, 0, 0, rows);
+    }
+}
+
+// The sizes stand behind the inputs' addresses.
+static int qn_entry_bounded(const struct qn_program *program, struct qn_context *context, const struct qn_pool *pool) {
+    int32_t i;
+    context->sizes = (const int32_t *)(const void *)(context->inputs + program->input_count);
+    for (i = 0; i < program->size_count; i++)
+        if (context->sizes[i] < program->sizes[i].least || context->sizes[i] > program->sizes[i].most) return QN_ERR_SIZE;
+    for (i = 0; i < program->variant_count; i++) {
+        const struct qn_variant *variant = &program->variants[i];
+        if (!qn_entry_sizes_lie_in(context->sizes, program->size_count, variant->least, variant->most)) continue;
+        qn_entry_steps(program, context, pool, variant->first_step, variant->step_count);
+        return QN_OK;
+    }
+    return QN_ERR_SIZE;
+}
+
 QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const void *const *inputs,
                           void *const *outputs, const struct qn_pool *pool) {
     struct qn_context context;
@@ -40,13 +90,9 @@ QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const v
     context.arena = (unsigned char *)arena + QN_ARENA_HEADER_BYTES;
     context.inputs = inputs;
     context.outputs = outputs;
-    for (i = 0; i < program->step_count; i++) {
-        const struct qn_step *step = &program->steps[i];
-        if (pool && pool->threads > 1 && step->rows / 2 >= step->grain)
-            pool->run(pool, step->task, &context, step->rows, step->grain);
-        else
-            step->task(&context, 0, 0, step->rows);
-    }
+    context.sizes = NULL;
+    if (program->size_count) return qn_entry_bounded(program, &context, pool);
+    qn_entry_steps(program, &context, pool, 0, program->step_count);
     return QN_OK;
 }
 

@@ -9,11 +9,12 @@
 
 enum { QN_ARENA_HEADER_BYTES = 64, QN_ARENA_ALIGN = 64 };
 
-// What a step's task is called with. `arena` is the start of the memory plan.
+// What a step's task is called with. `arena` is the start of the memory plan; `sizes` those of this run, where any vary.
 struct qn_context {
     unsigned char *arena;
     const void *const *inputs;
     void *const *outputs;
+    const int32_t *sizes;
 };
 
 struct qn_step {
@@ -21,11 +22,27 @@ struct qn_step {
     int32_t rows, grain;
 };
 
+// Where sizes vary. The steps for sizes from `least` to `most`; sizes that the model does not have are 1 in all lists.
+enum { QN_MAX_SIZES = 4 };
+struct qn_variant {
+    int32_t first_step, step_count;
+    int32_t least[QN_MAX_SIZES], most[QN_MAX_SIZES];
+};
+// A summand of a step's rows: factor times each size to its power. Ordered by step.
+struct qn_rows_term {
+    int32_t step, factor;
+    int32_t power[QN_MAX_SIZES];
+};
+
 struct qn_program {
     const struct qn_step *steps;
     int32_t step_count, input_count, output_count;
     uint64_t cpu_features; // QN_CPU_BIT of all that the code uses
     size_t plan_bytes, scratch_bytes;
+    int32_t size_count, variant_count, term_count; // all 0 where no size varies
+    const struct qn_variant *variants;             // the first that the sizes lie in is run; the last holds all others
+    const struct qn_rows_term *terms;              // none for a step: its rows don't vary
+    const struct qn_size *sizes;
 };
 
 // The arena's header: what init leaves there.

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define QN_ABI_VERSION 1
+#define QN_ABI_VERSION 2
 
 enum {
     QN_OK = 0,
@@ -17,6 +17,7 @@ enum {
     QN_ERR_INIT = 3,    // the arena was not prepared by init
     QN_ERR_THREADS = 4, // the pool has more workers than init was told
     QN_ERR_POINTER = 5, // an input or output pointer is NULL
+    QN_ERR_SIZE = 6,    // a size is outside its bounds
 };
 
 // Work that can be split: task(context, worker, begin, end) does rows [begin, end).
@@ -40,7 +41,14 @@ enum {
     QN_F16 = 12, QN_BF16 = 13, // their bits, in uint16_t
 };
 
-// An input or output of a model. Shapes are as the model had them; scale is 0 for tensors that are not quantized.
+// A size that each run chooses: a batch, the length of a sequence.
+struct qn_size {
+    const char *name;
+    int32_t least, most;
+};
+
+// An input or output of a model. Shapes are as the model had them, at the largest sizes where any vary; scale is 0 for
+// tensors that are not quantized.
 struct qn_tensor {
     const char *name;
     int32_t type; // QN_F32 …
@@ -61,9 +69,12 @@ struct qn_model {
     size_t live_bytes;    // the largest sum of buffers alive at once
     size_t (*arena_bytes)(int threads);
     int (*init)(void *arena, const struct qn_options *options);
-    // inputs and outputs: the addresses, in order (the model's structs of pointers have this layout).
+    // inputs and outputs: the addresses, in order (the model's structs of pointers have this layout). Where sizes vary,
+    // those of this run stand behind the inputs' addresses, as int32_t.
     int (*run)(void *arena, const void *const *inputs, void *const *outputs, const struct qn_pool *pool);
     int (*reset)(void *arena);
+    int32_t size_count; // sizes that vary
+    const struct qn_size *sizes;
 };
 
 #ifdef __cplusplus

@@ -146,6 +146,7 @@ static bool open_contenders(Bench *bench) {
                                 arena_printf(model->arena, "model%d", p), NULL, model->threads) ||
             !model_fill_inputs(model, contender->native.inputs))
             return false;
+        native_set_sizes(&contender->native, model->at);
     }
     if (model->options->peer) {
         Contender *contender = &bench->contenders[bench->count++];
@@ -159,7 +160,9 @@ static bool open_contenders(Bench *bench) {
 
 static bool run_bench(Bench *bench) {
     Model *model = bench->model;
-    if (!model_import(model) || !(bench->dir = temp_dir_new(model->arena, model->diag)))
+    const TextList *input = &model->options->input;
+    if (!model_import(model) || !model_resize(model, input->count ? input->items[0] : NULL, -1, false) ||
+        !(bench->dir = temp_dir_new(model->arena, model->diag)))
         return false;
     bool done = open_contenders(bench) && time_all(bench);
     for (int i = 0; done && i < bench->count; i++)

@@ -160,7 +160,7 @@ static bool evaluate(Eval *eval) {
     bool integer = false;
     for (int p = 0; p < eval->precisions.count; p++)
         integer |= eval->precisions.items[p] != ELEM_F32;
-    if (!model_import(model))
+    if (!model_import(model) || !model_fix_sizes(model, options->data, true))
         return false;
     eval->dataset = dataset_open(model->arena, model->diag, options->data, model->preprocess, model_inputs(model),
                                  options->limit, options->seed);

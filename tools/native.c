@@ -48,7 +48,7 @@ bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, con
     const struct qn_model *model = native->model;
     native->pool = threads > 1 ? qn_pool_open(threads) : NULL;
     native->arena = memory_new(model->arena_bytes(threads));
-    native->inputs = ARENA_ARRAY(arena, void *, model->input_count + 1);
+    native->inputs = ARENA_ARRAY(arena, void *, model->input_count + MAX_SIZES); // sizes stand behind the addresses
     native->outputs = ARENA_ARRAY(arena, void *, model->output_count + 1);
     for (int i = 0; i < model->input_count; i++)
         native->inputs[i] = memory_new(model->inputs[i].bytes);
@@ -72,6 +72,10 @@ void native_close(Native *native) {
     if (native->pool)
         qn_pool_close(native->pool);
     *native = (Native){0};
+}
+
+void native_set_sizes(const Native *native, const int32_t *sizes) {
+    memcpy(native->inputs + native->model->input_count, sizes, sizeof *sizes * (size_t)native->model->size_count);
 }
 
 bool native_run(const Native *native, Diag *diag) {

@@ -16,4 +16,6 @@ typedef struct {
 bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target, const char *dir,
                  const char *name, const char *cc, int threads);
 void native_close(Native *native);
+// Of the runs that follow, where the model's sizes vary.
+void native_set_sizes(const Native *native, const int32_t *sizes);
 bool native_run(const Native *native, Diag *diag);

@@ -1,6 +1,7 @@
 // From a model file and options to modules that can be run or emitted; the same steps for every subcommand.
 #include "tools/prepare.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,39 @@ static int check_preprocess(const char *flag, const char *spec) {
     return usage_error("%s: %s", flag, fault.text);
 }
 
+static bool parse_count(const char **at, int64_t *count) {
+    char *end;
+    errno = 0;
+    long long value = strtoll(*at, &end, 10);
+    if (!isdigit((unsigned char)**at) || errno || value > INT32_MAX)
+        return false;
+    *at = end;
+    *count = value;
+    return true;
+}
+
+// "D", "LEAST..MOST", "NAME=LEAST..MOST" or "NAME".
+static bool parse_dim(Arena *arena, const char **at, ShapeOption *shape) {
+    int i = shape->rank++;
+    size_t length = 0;
+    while (isalnum((unsigned char)(*at)[length]) || (*at)[length] == '_')
+        length++;
+    if (length && !isdigit((unsigned char)**at)) {
+        shape->sizes[i] = arena_printf(arena, "%.*s", (int)length, *at);
+        *at += length;
+        if (**at != '=')
+            return true;
+        ++*at;
+    }
+    if (!parse_count(at, &shape->dims[i]))
+        return false;
+    if (strncmp(*at, "..", 2) != 0)
+        return !shape->sizes[i];
+    *at += 2;
+    shape->least[i] = shape->dims[i];
+    return parse_count(at, &shape->dims[i]) && shape->least[i] > 0 && shape->dims[i] >= shape->least[i];
+}
+
 static int parse_shape(Arena *arena, const char *text, ShapeOption *shape) {
     // Tensor names may hold ':'; dimensions do not.
     const char *colon = strrchr(text, ':'), *at = colon ? colon + 1 : text;
@@ -69,17 +103,35 @@ static int parse_shape(Arena *arena, const char *text, ShapeOption *shape) {
         name[colon - text] = 0;
         shape->input = name;
     }
-    for (;; at++) {
-        char *end;
-        errno = 0;
-        long long dim = strtoll(at, &end, 10);
-        if (end == at || dim < 0 || errno || dim > INT32_MAX || (*end && *end != ',') || shape->rank == MAX_RANK)
-            return usage_error("--shape: expected INPUT:D,D,... with dimensions of 0 and more, found '%s'", text);
-        shape->dims[shape->rank++] = dim;
-        at = end;
-        if (!*end)
+    while (shape->rank < MAX_RANK && parse_dim(arena, &at, shape)) {
+        if (!*at)
             return STATUS_DONE;
+        if (*at++ != ',')
+            break;
     }
+    if (strstr(text, ".."))
+        return usage_error("--shape: expected INPUT:D,LEAST..MOST,... with both bounds, 1 and more, found '%s'", text);
+    return usage_error("--shape: expected INPUT:D,D,... with dimensions of 0 and more, found '%s'", text);
+}
+
+// Dimensions that only name a size take the bounds that another gives to it.
+static int resolve_sizes(ShapeOption *shapes, int count) {
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < shapes[i].rank; j++) {
+            ShapeOption *own = &shapes[i];
+            for (int k = 0; k < count * MAX_RANK && own->sizes[j] && !own->least[j]; k++) {
+                const ShapeOption *other = &shapes[k / MAX_RANK];
+                int dim = k % MAX_RANK;
+                if (!other->sizes[dim] || !other->least[dim] || strcmp(other->sizes[dim], own->sizes[j]) != 0)
+                    continue;
+                own->dims[j] = other->dims[dim];
+                own->least[j] = other->least[dim];
+            }
+            if (own->sizes[j] && !own->least[j])
+                return usage_error("--shape: expected bounds of the size '%s', given once, as in %s=1..512", own->sizes[j],
+                                   own->sizes[j]);
+        }
+    return STATUS_DONE;
 }
 
 static Elem elem_of(const char *text) {
@@ -177,7 +229,11 @@ int model_open(Model *model, const Options *options, int default_threads) {
     for (int i = 0; i < options->shape.count; i++)
         if (parse_shape(model->arena, options->shape.items[i], &shapes[i]))
             return STATUS_USAGE;
-    model->import = (ImportOptions){.shape_count = options->shape.count, .shapes = shapes};
+    model->import = (ImportOptions){.shape_count = options->shape.count,
+                                    .shapes = shapes,
+                                    .symbols = ARENA_ARRAY(model->arena, InputSymbols, MAX_NAMED_INPUTS)};
+    if (resolve_sizes(shapes, options->shape.count))
+        return STATUS_USAGE;
     return read_constants(model->arena, model->diag, options, &model->import);
 }
 
@@ -226,14 +282,20 @@ static bool read_tables(Model *model) {
 
 bool model_import(Model *model) {
     model->imported = import_model(model->arena, model->diag, model->path, &model->import);
-    if (!model->imported)
+    if (!model->imported || !model_find_sizes(model))
         return false;
     if (!module_main(model->imported))
         return diag_error(model->diag, loc_file(model->path), "the module has no function @main");
     const Attr *carried = attr_find(model->imported->attrs, "qanat.preprocess");
     if (carried && carried->kind == ATTR_STRING && !model->preprocess)
         model->preprocess = carried->s;
-    return read_tables(model) && run_pipeline(model->imported, &model->context, "import");
+    if (!read_tables(model) || !run_pipeline(model->imported, &model->context, "import"))
+        return false;
+    if (model->sizes.count) {
+        model->constants = constant_ranges(model->arena, model->imported);
+        model->context.constants = &model->constants;
+    }
+    return true;
 }
 
 DatasetShape model_inputs(const Model *model) {
@@ -283,14 +345,17 @@ bool model_calibrate(Model *model) {
     int limit = options->calibrate_on && options->calibrate_limit > 0 ? options->calibrate_limit
                 : options->calibrate_on && options->data              ? -1
                                                                       : options->limit;
+    Model own = *model; // at the sizes of these samples
+    if (!model_resize(&own, path, -1, false))
+        return false;
     Dataset *dataset =
-        dataset_open(model->arena, model->diag, path, spec, model_inputs(model), limit, options->seed);
+        dataset_open(model->arena, model->diag, path, spec, model_inputs(&own), limit, options->seed);
     if (!dataset)
         return false;
     Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));
     DatasetSource source = {dataset, progress};
     SampleSource samples = dataset_source(&source);
-    bool done = calibrate(model->arena, model->imported, &model->context, &samples, method_of(options),
+    bool done = calibrate(model->arena, own.imported, &model->context, &samples, method_of(options),
                           model->threads, &model->calibration);
     progress_end(progress);
     dataset_close(dataset);
@@ -302,7 +367,7 @@ bool model_calibrate(Model *model) {
 
 // ---- modules
 
-static PassContext context_for(const Model *model, Elem precision, bool keep_all) {
+PassContext model_context(const Model *model, Elem precision, bool keep_all) {
     PassContext context = model->context;
     context.precision = precision;
     context.keep_all = keep_all;
@@ -314,18 +379,20 @@ static PassContext context_for(const Model *model, Elem precision, bool keep_all
 }
 
 Module *model_quantized(Model *model, Elem precision) {
-    PassContext context = context_for(model, precision, false);
+    PassContext context = model_context(model, precision, false);
     Module *module = module_clone(model->arena, model->imported);
     return run_pipeline(module, &context, "quantize") ? module : NULL;
 }
 
 Module *model_lower(Model *model, const Module *quantized, Elem precision, bool keep_all) {
-    PassContext context = context_for(model, precision, keep_all);
+    PassContext context = model_context(model, precision, keep_all);
     Module *module = module_clone(model->arena, quantized);
     return run_pipeline(module, &context, "lower") ? module : NULL;
 }
 
 Module *model_lowered(Model *model, Elem precision, bool keep_all) {
+    if (model->sizes.count && !keep_all)
+        return model_lower_bounded(model, precision);
     Module *quantized = model_quantized(model, precision);
     return quantized ? model_lower(model, quantized, precision, keep_all) : NULL;
 }

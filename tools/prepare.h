@@ -2,6 +2,7 @@
 // asked for, pipeline "quantize", pipeline "lower".
 #pragma once
 #include "frontend/frontend.h"
+#include "ir/sizes.h"
 #include "passes/pass.h"
 #include "quant/calibrate.h"
 #include "tools/cli.h"
@@ -14,6 +15,10 @@ typedef struct {
     const Options *options;
     const char *path;
     ImportOptions import;     // --shape, --constant
+    Sizes sizes;              // that vary; none: the network is of one size
+    CalibrationTable constants; // at the largest of them
+    int32_t at[MAX_SIZES];    // of them, where `imported` is: the largest, until data says otherwise
+    signed char (*size_of)[MAX_RANK]; // by input and dimension: its number in `sizes`; -1: fixed
     char hash[17];            // of the model file's bytes; empty until something asks for it
     Module *imported;         // after pipeline "import"; NULL before
     PassContext context;      // target, tables and options; precision f32
@@ -33,6 +38,18 @@ void model_close(Model *model);
 
 // Imports the model and runs pipeline "import"; reads the tables that the options name. False after a message.
 bool model_import(Model *model);
+// Where sizes vary, in tools/bounded.c: imports the network anew at the sizes of the data at `path`. Rows of one array are
+// samples of their own (if `samples`), or else where they are more than the bounds allow. For one input (-1: all).
+bool model_resize(Model *model, const char *path, int input, bool samples);
+// The same, after which the sizes don't vary any more.
+bool model_fix_sizes(Model *model, const char *path, bool samples);
+// Names and bounds of the sizes in --shape, after the first import.
+bool model_find_sizes(Model *model);
+// The network as --shape gives it, at given sizes, after pipeline "import". NULL after a message.
+Module *model_import_at(const Model *model, Arena *arena, Diag *diag, const int32_t *sizes);
+// One program for all sizes. NULL after a message.
+Module *model_lower_bounded(Model *model, Elem precision);
+PassContext model_context(const Model *model, Elem precision, bool keep_all);
 // The ranges, measured or read; nothing when there are already some. Must come before i8 modules are asked for.
 bool model_calibrate(Model *model);
 
@@ -41,6 +58,9 @@ Module *model_quantized(Model *model, Elem precision);              // dialect n
 Module *model_lowered(Model *model, Elem precision, bool keep_all); // dialect kn, planned
 // Both at once, when the first is wanted too (interpreter and program of one module). NULL after a message.
 Module *model_lower(Model *model, const Module *quantized, Elem precision, bool keep_all);
+
+// Where sizes vary: type and shape of input or output `index` of `program` in a run with these sizes.
+const Type *program_type_at(Arena *arena, const Module *program, bool is_input, int index, const int32_t *sizes);
 
 // "none,i8": precisions to compare. Empty text: none.
 enum { MAX_PRECISIONS = 4 };

@@ -49,7 +49,7 @@ static void run_step(const Profile *profile, struct qn_context *context, const s
 static void run_steps(const Profile *profile, double *us, int stride) {
     const Native *native = &profile->native;
     struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES,
-                                 (const void *const *)native->inputs, native->outputs};
+                                 (const void *const *)native->inputs, native->outputs, NULL};
     double last = now_us();
     for (int i = 0; i < profile->count; i++) {
         run_step(profile, &context, &profile->program->steps[i]);
@@ -200,7 +200,9 @@ static bool open_native(Profile *profile, Elem precision, const char *dir) {
 static bool run_profile(Profile *profile, Elem precision) {
     Model *model = profile->model;
     char *dir = NULL;
-    if (!model_import(model) || !(dir = temp_dir_new(model->arena, model->diag)))
+    const TextList *input = &model->options->input;
+    if (!model_import(model) || !model_fix_sizes(model, input->count ? input->items[0] : NULL, false) ||
+        !(dir = temp_dir_new(model->arena, model->diag)))
         return false;
     bool done = open_native(profile, precision, dir);
     if (done) {

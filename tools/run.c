@@ -59,6 +59,18 @@ static bool load_input(Run *run, const char *text, bool *filled) {
     return done;
 }
 
+// Where sizes vary, they are those of the inputs.
+static bool take_sizes(Model *model) {
+    const TextList *list = &model->options->input;
+    for (int i = 0; i < list->count; i++) {
+        int index;
+        const char *path = split_name(module_main(model->imported), list->items[i], &index);
+        if (!model_resize(model, path, index, false))
+            return false;
+    }
+    return true;
+}
+
 static bool load_inputs(Run *run) {
     Model *model = run->model;
     const Func *main = module_main(model->imported);
@@ -111,18 +123,23 @@ static void tap_buffer(void *context, const Value *buffer, const void *data) {
         results_add_buffer(&run->results, buffer->name, buffer->type, data);
 }
 
+static const Type *output_type(const Run *run, const Module *kn, int index) {
+    return program_type_at(run->model->arena, kn, false, index, run->model->at);
+}
+
 static bool run_in_process(Run *run, const Module *kn) {
+    const Func *main = module_main(run->model->imported);
     Runner *runner = runner_new(run->model->arena, kn, 1, run->model->diag);
     if (!runner)
         return false;
     RunnerState *state = runner_state(runner, 0);
     for (int i = 0; i < runner_input_count(runner); i++)
-        memcpy(state->inputs[i], run->inputs[i], type_bytes(runner_input_type(runner, i)));
+        memcpy(state->inputs[i], run->inputs[i], type_bytes(main->args[i].type));
+    memcpy(state->sizes, run->model->at, sizeof state->sizes);
     // Outputs first: they come under their own names, in the order of the model.
     runner_run(runner, 0, NULL, NULL);
     for (int i = 0; i < runner_output_count(runner); i++)
-        results_add_buffer(&run->results, runner_output(runner, i)->name, runner_output(runner, i)->type,
-                           state->outputs[i]);
+        results_add_buffer(&run->results, runner_output(runner, i)->name, output_type(run, kn, i), state->outputs[i]);
     if (run->dump_all)
         runner_run(runner, 0, tap_buffer, run);
     runner_free(runner);
@@ -156,11 +173,13 @@ static bool run_compiled(Run *run, const Module *kn, const char *cc) {
     bool done = native_open(&native, model->arena, model->diag, kn, model->context.target, dir, "model", cc,
                             model->threads);
     for (int i = 0; done && i < native.model->input_count; i++)
-        memcpy(native.inputs[i], run->inputs[i], native.model->inputs[i].bytes);
+        memcpy(native.inputs[i], run->inputs[i], type_bytes(module_main(model->imported)->args[i].type));
+    if (done)
+        native_set_sizes(&native, model->at);
     done = done && native_run(&native, model->diag);
     for (int i = 0; done && i < native.model->output_count; i++) {
         const struct qn_tensor *output = &native.model->outputs[i];
-        results_add(&run->results, output->name, elem_of_abi(output->type), output->rank, output->shape,
+        results_add(&run->results, output->name, elem_of_abi(output->type), output->rank, output_type(run, kn, i)->shape,
                     native.outputs[i]);
     }
     native_close(&native);
@@ -177,7 +196,10 @@ static bool run_route(Run *run) {
     if (strcmp(via, "interp") == 0)
         return run_interpreter(run, quantized);
     bool compiled = strcmp(via, "process") != 0;
-    Module *kn = model_lower(model, quantized, run->precision, compiled && run->dump_all);
+    // To look at every tensor, a program for these sizes alone.
+    Module *kn = model->sizes.count && !run->dump_all
+                     ? model_lower_bounded(model, run->precision)
+                     : model_lower(model, quantized, run->precision, compiled && run->dump_all);
     if (!kn)
         return false;
     if (!compiled)
@@ -221,7 +243,7 @@ static void trim_outputs(Run *run) {
 static bool run_model(Run *run) {
     Model *model = run->model;
     const Options *options = model->options;
-    if (!model_import(model) || !load_inputs(run))
+    if (!model_import(model) || !take_sizes(model) || !load_inputs(run))
         return false;
     if (run->precision == ELEM_I8 && !model_calibrate(model))
         return false;

@@ -152,15 +152,36 @@ static void print_word(FILE *out, const FieldInfo *field, int32_t word) {
     else fprintf(out, "%af", (double)value);
 }
 
-static void print_args(Printer *p, const Step *step, const char *name) {
+// In terms of `sizes`, an array of int32_t; sums are taken in `type`.
+static void print_size_expr(FILE *out, const SizeExpr *expr, const char *sizes, const char *type) {
+    if (!expr->count) fputc('0', out);
+    for (int i = 0; i < expr->count; i++) {
+        fprintf(out, "%s(%s)%lld", i ? " + " : "", type, (long long)expr->terms[i].factor);
+        for (int s = 0; s < MAX_SIZES; s++)
+            for (int k = 0; k < expr->terms[i].power[s]; k++) fprintf(out, " * %s[%d]", sizes, s);
+    }
+}
+
+static void print_argument(FILE *out, const Step *step, const FieldInfo *field, int word) {
+    for (int i = 0; i < step->varying_count; i++)
+        if (step->varying[i].word == word) {
+            fprintf(out, "(int32_t)(");
+            print_size_expr(out, &step->varying[i].value, "sizes", "int64_t");
+            fputc(')', out);
+            return;
+        }
+    print_word(out, field, step->args.words[word]);
+}
+
+static void print_args(Printer *p, const Step *step, const char *storage, const char *name) {
     const FamilyInfo *family = step->args.family;
-    fprintf(p->out, "static const struct qn_%s_args %s_args = {", family->name, name);
+    fprintf(p->out, "%sconst struct qn_%s_args %s = {", storage, family->name, name);
     for (int i = 0; i < family->field_count; i++) {
         const FieldInfo *field = &family->fields[i];
         fprintf(p->out, "%s.%s = %s", i ? ", " : "", field->name, field->count > 1 ? "{" : "");
         for (int k = 0; k < field->count; k++) {
             if (k) fprintf(p->out, ", ");
-            print_word(p->out, field, step->args.words[field->word + k]);
+            print_argument(p->out, step, field, field->word + k);
         }
         if (field->count > 1) fputc('}', p->out);
     }
@@ -169,16 +190,20 @@ static void print_args(Printer *p, const Step *step, const char *name) {
 
 // ---- functions
 
+// Arguments that vary are made in the function, from the sizes.
 static void print_rows_function(Printer *p, const Step *step) {
     const char *name = arena_printf(p->arena, "%s_%s", p->options->name, step_rows_name(p->arena, p->steps, step));
-    const char *restricted = step->overlap ? "" : "restrict ";
-    print_args(p, step, name);
-    fprintf(p->out, "static __attribute__((noinline)) void %s(", name);
+    const char *restricted = step->overlap ? "" : "restrict ", *args = arena_printf(p->arena, "%s_args", name);
+    if (step->varying_count) args = "args";
+    else print_args(p, step, "static ", args);
+    fprintf(p->out, "static __attribute__((noinline)) void %s(%s", name, step->varying_count ? "const int32_t *sizes, " : "");
     for (int i = 0; i < step->pointer_count; i++)
         if (step->pointers[i].place != AT_NOTHING)
             fprintf(p->out, "%svoid *%sp%d, ", i < step->pointer_count - 1 && step->pointers[i].place != AT_SCRATCH ? "const " : "",
                     restricted, i);
-    fprintf(p->out, "int32_t begin, int32_t end) {\n    %s(&%s_args, ", step->kernel->symbol, name);
+    fprintf(p->out, "int32_t begin, int32_t end) {\n");
+    if (step->varying_count) print_args(p, step, "    ", args);
+    fprintf(p->out, "    %s(&%s, ", step->kernel->symbol, args);
     for (int i = 0; i < step->pointer_count; i++)
         if (step->pointers[i].place == AT_NOTHING) fprintf(p->out, "NULL, ");
         else fprintf(p->out, "p%d, ", i);
@@ -188,16 +213,22 @@ static void print_rows_function(Printer *p, const Step *step) {
 static void print_address(Printer *p, Address address) {
     long long offset = address.offset;
     switch (address.place) {
-    case AT_NOTHING: break;
-    case AT_ARENA: fprintf(p->out, "c->arena + %lld, ", offset); break;
-    case AT_WEIGHTS: fprintf(p->out, "(const char *)%s_weights + %lld, ", p->options->name, offset); break;
-    case AT_INPUT: fprintf(p->out, "(const char *)c->inputs[%d] + %lld, ", address.index, offset); break;
-    case AT_OUTPUT: fprintf(p->out, "(char *)c->outputs[%d] + %lld, ", address.index, offset); break;
+    case AT_NOTHING: return;
+    case AT_ARENA: fprintf(p->out, "c->arena + %lld", offset); break;
+    case AT_WEIGHTS: fprintf(p->out, "(const char *)%s_weights + %lld", p->options->name, offset); break;
+    case AT_INPUT: fprintf(p->out, "(const char *)c->inputs[%d] + %lld", address.index, offset); break;
+    case AT_OUTPUT: fprintf(p->out, "(char *)c->outputs[%d] + %lld", address.index, offset); break;
     case AT_SCRATCH:
-        fprintf(p->out, "c->arena + %lld + (size_t)worker * %lld, ", (long long)p->steps->plan_bytes,
+        fprintf(p->out, "c->arena + %lld + (size_t)worker * %lld", (long long)p->steps->plan_bytes,
                 (long long)p->steps->scratch_bytes);
         break;
     }
+    if (address.varying.count) {
+        fprintf(p->out, " + (");
+        print_size_expr(p->out, &address.varying, "c->sizes", "ptrdiff_t");
+        fputc(')', p->out);
+    }
+    fprintf(p->out, ", ");
 }
 
 static void print_task(Printer *p, const Step *step) {
@@ -205,7 +236,8 @@ static void print_task(Printer *p, const Step *step) {
     fprintf(p->out, "static void %s_%s(void *context, int worker, int32_t begin, int32_t end) {\n", p->options->name,
             step_task_name(step));
     fprintf(p->out, "    const struct qn_context *c = (const struct qn_context *)context;\n    (void)c, (void)worker;\n");
-    fprintf(p->out, "    %s_%s(", p->options->name, step_rows_name(p->arena, p->steps, like));
+    fprintf(p->out, "    %s_%s(%s", p->options->name, step_rows_name(p->arena, p->steps, like),
+            step->varying_count ? "c->sizes, " : "");
     for (int i = 0; i < step->pointer_count; i++) print_address(p, step->pointers[i]);
     fprintf(p->out, "begin, end);\n}\n\n");
 }
@@ -269,9 +301,40 @@ static void print_tensors(FILE *out, const char *name, const char *kind, int cou
     fprintf(out, "};\n");
 }
 
+static void print_numbers(FILE *out, const int32_t *numbers) {
+    for (int i = 0; i < MAX_SIZES; i++) fprintf(out, "%s%d", i ? ", " : "{", numbers[i]);
+    fputc('}', out);
+}
+
+// What varies, as runtime/entry.h has it.
+static void print_variants(FILE *out, const char *name, const BoundedTables *tables) {
+    fprintf(out, "static const struct qn_size %s_sizes[] = {\n", name);
+    for (int i = 0; i < tables->sizes->count; i++)
+        fprintf(out, "    {\"%s\", %d, %d},\n", tables->sizes->items[i].name, tables->sizes->items[i].least,
+                tables->sizes->items[i].most);
+    fprintf(out, "};\nstatic const struct qn_variant %s_variants[] = {\n", name);
+    for (int i = 0; i < tables->variant_count; i++) {
+        const struct qn_variant *variant = &tables->variants[i];
+        fprintf(out, "    {%d, %d, ", variant->first_step, variant->step_count);
+        print_numbers(out, variant->least);
+        fprintf(out, ", ");
+        print_numbers(out, variant->most);
+        fprintf(out, "},\n");
+    }
+    fprintf(out, "};\n");
+    if (tables->term_count) fprintf(out, "static const struct qn_rows_term %s_terms[] = {\n", name);
+    for (int i = 0; i < tables->term_count; i++) {
+        fprintf(out, "    {%d, %d, ", tables->terms[i].step, tables->terms[i].factor);
+        print_numbers(out, tables->terms[i].power);
+        fprintf(out, "},\n");
+    }
+    if (tables->term_count) fprintf(out, "};\n");
+}
+
 static void print_program(Printer *p, const Interface *interface) {
     const char *name = interface->name;
     const Steps *steps = p->steps;
+    const BoundedTables *tables = bounded_tables(p->arena, steps);
     if (steps->step_count) {
         fprintf(p->out, "static const struct qn_step %s_steps[] = {\n", name);
         for (int i = 0; i < steps->step_count; i++)
@@ -279,10 +342,16 @@ static void print_program(Printer *p, const Interface *interface) {
                     steps->steps[i].grain);
         fprintf(p->out, "};\n");
     }
-    fprintf(p->out, "static const struct qn_program %s_program = {\n    %s%s, %d, %d, %d, 0x%llxu, %lld, %lld,\n};\n", name,
+    if (tables) print_variants(p->out, name, tables);
+    fprintf(p->out, "static const struct qn_program %s_program = {\n    %s%s, %d, %d, %d, 0x%llxu, %lld, %lld,\n", name,
             steps->step_count ? name : "NULL", steps->step_count ? "_steps" : "", steps->step_count, interface->input_count,
             interface->output_count, (unsigned long long)target_cpu_features(p->options->target),
             (long long)steps->plan_bytes, (long long)steps->scratch_bytes);
+    if (tables)
+        fprintf(p->out, "    %d, %d, %d, %s_variants, %s%s, %s_sizes,\n", tables->sizes->count, tables->variant_count,
+                tables->term_count, name, tables->term_count ? name : "NULL", tables->term_count ? "_terms" : "", name);
+    else fprintf(p->out, "    0, 0, 0, NULL, NULL, NULL,\n");
+    fprintf(p->out, "};\n");
     print_tensors(p->out, name, "inputs", interface->input_count, interface->inputs);
     print_tensors(p->out, name, "outputs", interface->output_count, interface->outputs);
 }
@@ -307,7 +376,8 @@ static void print_info(FILE *out, const Interface *interface, const Steps *steps
     fprintf(out, "    %s%s, %s%s, %lld, %lld,\n", interface->input_count ? name : "NULL",
             interface->input_count ? "_inputs_info" : "", interface->output_count ? name : "NULL",
             interface->output_count ? "_outputs_info" : "", (long long)steps->weights_bytes, (long long)steps->live_bytes);
-    fprintf(out, "    %s_arena_bytes, %s_init, %s_run_pointers, %s_reset,\n};\n", name, name, name, name);
+    fprintf(out, "    %s_arena_bytes, %s_init, %s_run_pointers, %s_reset, %d, %s%s,\n};\n", name, name, name, name,
+            steps->sizes.count, steps->sizes.count ? name : "NULL", steps->sizes.count ? "_sizes" : "");
 }
 
 // ---- the file

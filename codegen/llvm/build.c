@@ -87,12 +87,48 @@ static LLVMValueRef call(LLVMBuilderRef b, LLVMValueRef f, LLVMValueRef *argumen
     return LLVMBuildCall2(b, LLVMGlobalGetValueType(f), f, arguments, (unsigned)count, "");
 }
 
-// The pointers of a step, then begin and end, as parameters.
+// The pointers of a step, then begin and end, and where arguments vary the sizes, as parameters.
 static LLVMTypeRef rows_type(Emitter *e, const Step *step) {
-    LLVMTypeRef parameters[MAX_POINTERS + 2];
+    LLVMTypeRef parameters[MAX_POINTERS + 3];
     for (int i = 0; i < step->pointer_count; i++) parameters[i] = e->ptr;
     parameters[step->pointer_count] = parameters[step->pointer_count + 1] = e->i32;
-    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), parameters, (unsigned)step->pointer_count + 2, 0);
+    parameters[step->pointer_count + 2] = e->ptr;
+    unsigned count = (unsigned)step->pointer_count + (step->varying_count ? 3 : 2);
+    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), parameters, count, 0);
+}
+
+static LLVMValueRef offset_by(Emitter *e, LLVMBuilderRef b, LLVMValueRef pointer, LLVMValueRef bytes) {
+    return LLVMBuildInBoundsGEP2(b, e->i8, pointer, &bytes, 1, "");
+}
+
+// The value of an expression, in 64 bits; `sizes`: int32_t [].
+static LLVMValueRef size_value(Emitter *e, LLVMBuilderRef b, LLVMValueRef sizes, const SizeExpr *expr) {
+    LLVMValueRef sum = int64(e, 0);
+    for (int i = 0; i < expr->count; i++) {
+        LLVMValueRef product = int64(e, expr->terms[i].factor);
+        for (int s = 0; s < MAX_SIZES; s++)
+            for (int k = 0; k < expr->terms[i].power[s]; k++) {
+                LLVMValueRef size = LLVMBuildLoad2(b, e->i32, offset_by(e, b, sizes, int64(e, 4 * s)), "");
+                product = LLVMBuildMul(b, product, LLVMBuildSExt(b, size, e->i64, ""), "");
+            }
+        sum = LLVMBuildAdd(b, sum, product, "");
+    }
+    return sum;
+}
+
+// The arguments in the function's own memory, those that vary computed; the others stay constants once that is registers.
+static LLVMValueRef varying_arguments(Emitter *e, LLVMBuilderRef b, LLVMValueRef sizes, const Step *step) {
+    int words = step->args.family->words;
+    LLVMValueRef memory = LLVMBuildAlloca(b, LLVMArrayType2(e->i32, (uint64_t)words), "args");
+    LLVMSetAlignment(memory, 4);
+    for (int i = 0, next = 0; i < words; i++) {
+        LLVMValueRef word = int32(e, step->args.words[i]);
+        for (next = 0; next < step->varying_count; next++)
+            if (step->varying[next].word == i)
+                word = LLVMBuildTrunc(b, size_value(e, b, sizes, &step->varying[next].value), e->i32, "");
+        LLVMBuildStore(b, word, offset_by(e, b, memory, int64(e, 4 * i)));
+    }
+    return memory;
 }
 
 // The kernel with this layer's constants; the kernel is inlined here.
@@ -100,7 +136,10 @@ static LLVMValueRef rows_function(Emitter *e, const Step *step) {
     const char *name = prefixed(e, step_rows_name(e->arena, e->steps, step));
     LLVMValueRef f = new_function(e, name, rows_type(e, step), step->kernel->symbol, LLVMInternalLinkage);
     add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "noinline", 0);
-    LLVMValueRef values[MAX_POINTERS + 3] = {arguments(e, step, name)};
+    LLVMBuilderRef b = begin_body(e, f);
+    LLVMValueRef values[MAX_POINTERS + 3];
+    values[0] = step->varying_count ? varying_arguments(e, b, LLVMGetParam(f, (unsigned)step->pointer_count + 2), step)
+                                    : arguments(e, step, name);
     for (int i = 0; i < step->pointer_count; i++) {
         bool nothing = step->pointers[i].place == AT_NOTHING;
         if (!step->overlap) add_attribute(e, f, (unsigned)i + 1, "noalias", 0);
@@ -109,18 +148,13 @@ static LLVMValueRef rows_function(Emitter *e, const Step *step) {
     }
     for (int i = 0; i < 2; i++)
         values[step->pointer_count + 1 + i] = LLVMGetParam(f, (unsigned)(step->pointer_count + i));
-    LLVMBuilderRef b = begin_body(e, f);
     call(b, LLVMGetNamedFunction(e->module, step->kernel->symbol), values, step->pointer_count + 3);
     LLVMBuildRetVoid(b);
     LLVMDisposeBuilder(b);
     return f;
 }
 
-static LLVMValueRef offset_by(Emitter *e, LLVMBuilderRef b, LLVMValueRef pointer, LLVMValueRef bytes) {
-    return LLVMBuildInBoundsGEP2(b, e->i8, pointer, &bytes, 1, "");
-}
-
-// Field `field` (arena, inputs, outputs) of the struct qn_context.
+// Field `field` (arena, inputs, outputs, sizes) of the struct qn_context.
 static LLVMValueRef context_field(Emitter *e, LLVMBuilderRef b, LLVMValueRef context, int field) {
     int64_t pointer_bytes = (int64_t)LLVMPointerSize(LLVMGetModuleDataLayout(e->module));
     return LLVMBuildLoad2(b, e->ptr, offset_by(e, b, context, int64(e, field * pointer_bytes)), "");
@@ -146,7 +180,9 @@ static LLVMValueRef address_value(Emitter *e, LLVMBuilderRef b, LLVMValueRef tas
     }
     default: BUG("place %d", address.place);
     }
-    return offset_by(e, b, base, int64(e, address.offset));
+    base = offset_by(e, b, base, int64(e, address.offset));
+    if (!address.varying.count) return base;
+    return offset_by(e, b, base, size_value(e, b, context_field(e, b, context, 3), &address.varying));
 }
 
 // A qn_task: the layer under its own name. The call is no tail call, so that a debugger shows this frame too.
@@ -155,10 +191,11 @@ static LLVMValueRef task_function(Emitter *e, const Step *step, LLVMValueRef row
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), parameters, 4, 0);
     LLVMValueRef f = new_function(e, prefixed(e, step_task_name(step)), type, "qn_entry_run", LLVMInternalLinkage);
     LLVMBuilderRef b = begin_body(e, f);
-    LLVMValueRef values[MAX_POINTERS + 2];
+    LLVMValueRef values[MAX_POINTERS + 3];
     for (int i = 0; i < step->pointer_count; i++) values[i] = address_value(e, b, f, step->pointers[i]);
     for (int i = 0; i < 2; i++) values[step->pointer_count + i] = LLVMGetParam(f, (unsigned)(2 + i));
-    LLVMSetTailCallKind(call(b, rows, values, step->pointer_count + 2), LLVMTailCallKindNoTail);
+    if (step->varying_count) values[step->pointer_count + 2] = context_field(e, b, LLVMGetParam(f, 0), 3);
+    LLVMSetTailCallKind(call(b, rows, values, step->pointer_count + (step->varying_count ? 3 : 2)), LLVMTailCallKindNoTail);
     LLVMBuildRetVoid(b);
     LLVMDisposeBuilder(b);
     return f;
@@ -180,29 +217,70 @@ static LLVMValueRef steps_table(Emitter *e) {
     return global(e, prefixed(e, "steps"), value, LLVMInternalLinkage, 8);
 }
 
+// A constant array of records; NULL where there are none.
+static LLVMValueRef table(Emitter *e, const char *name, int count, LLVMValueRef *records) {
+    if (!count) return LLVMConstNull(e->ptr);
+    LLVMValueRef value = LLVMConstArray2(LLVMTypeOf(records[0]), records, (uint64_t)count);
+    return global(e, name, value, LLVMPrivateLinkage, 8);
+}
+
+static LLVMValueRef numbers(Emitter *e, const int32_t *values) {
+    LLVMValueRef list[QN_MAX_SIZES];
+    for (int i = 0; i < QN_MAX_SIZES; i++) list[i] = int32(e, values[i]);
+    return LLVMConstArray2(e->i32, list, QN_MAX_SIZES);
+}
+
+// struct qn_size [] of runtime/qanat.h.
+static LLVMValueRef sizes_table(Emitter *e) {
+    const Sizes *sizes = &e->steps->sizes;
+    LLVMValueRef records[MAX_SIZES];
+    for (int i = 0; i < sizes->count; i++)
+        records[i] = RECORD(e, text(e, sizes->items[i].name), int32(e, sizes->items[i].least), int32(e, sizes->items[i].most));
+    return table(e, "sizes", sizes->count, records);
+}
+
+static LLVMValueRef variants_table(Emitter *e, const BoundedTables *tables) {
+    LLVMValueRef *records = ARENA_ARRAY(e->arena, LLVMValueRef, tables->variant_count);
+    for (int i = 0; i < tables->variant_count; i++) {
+        const struct qn_variant *variant = &tables->variants[i];
+        records[i] = RECORD(e, int32(e, variant->first_step), int32(e, variant->step_count), numbers(e, variant->least),
+                            numbers(e, variant->most));
+    }
+    return table(e, "variants", tables->variant_count, records);
+}
+
+static LLVMValueRef terms_table(Emitter *e, const BoundedTables *tables) {
+    LLVMValueRef *records = ARENA_ARRAY(e->arena, LLVMValueRef, tables->term_count);
+    for (int i = 0; i < tables->term_count; i++)
+        records[i] = RECORD(e, int32(e, tables->terms[i].step), int32(e, tables->terms[i].factor), numbers(e, tables->terms[i].power));
+    return table(e, "terms", tables->term_count, records);
+}
+
 // struct qn_program of runtime/entry.h.
-static LLVMValueRef program_record(Emitter *e) {
+static LLVMValueRef program_record(Emitter *e, LLVMValueRef sizes) {
     const Steps *steps = e->steps;
+    static const BoundedTables none;
+    const BoundedTables *tables = bounded_tables(e->arena, steps);
+    if (!tables) tables = &none;
     LLVMValueRef value = RECORD(e, steps_table(e), int32(e, steps->step_count), int32(e, e->interface->input_count),
                                 int32(e, e->interface->output_count),
                                 int64(e, (int64_t)target_cpu_features(e->options->target)), int64(e, steps->plan_bytes),
-                                int64(e, steps->scratch_bytes));
+                                int64(e, steps->scratch_bytes), int32(e, steps->sizes.count), int32(e, tables->variant_count),
+                                int32(e, tables->term_count), variants_table(e, tables), terms_table(e, tables), sizes);
     return global(e, prefixed(e, "program"), value, LLVMInternalLinkage, 8);
 }
 
 // struct qn_tensor [count] of runtime/qanat.h.
 static LLVMValueRef tensors(Emitter *e, int count, const InterfaceTensor *list) {
-    LLVMValueRef *table = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
+    LLVMValueRef *records = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
     for (int i = 0; i < count; i++) {
         LLVMValueRef shape[8];
         for (int k = 0; k < 8; k++) shape[k] = int64(e, k < list[i].rank ? list[i].shape[k] : 0);
-        table[i] = RECORD(e, text(e, list[i].name), int32(e, list[i].type), int32(e, list[i].rank),
+        records[i] = RECORD(e, text(e, list[i].name), int32(e, list[i].type), int32(e, list[i].rank),
                           LLVMConstArray2(e->i64, shape, 8), int64(e, list[i].bytes),
                           LLVMConstReal(e->f32, (double)list[i].scale), int32(e, list[i].zero_point));
     }
-    if (!count) return LLVMConstNull(e->ptr);
-    LLVMValueRef value = LLVMConstArray2(LLVMTypeOf(table[0]), table, (uint64_t)count);
-    return global(e, "tensors", value, LLVMPrivateLinkage, 8);
+    return table(e, "tensors", count, records);
 }
 
 // A public function that calls one of the entry's with the program before its own arguments.
@@ -225,7 +303,7 @@ static LLVMValueRef entry_function(Emitter *e, const char *verb, LLVMValueRef pr
 void build_program(Emitter *e) {
     const Interface *interface = e->interface;
     weights(e);
-    LLVMValueRef program = program_record(e);
+    LLVMValueRef sizes = sizes_table(e), program = program_record(e, sizes);
     LLVMValueRef arena_bytes = entry_function(e, "arena_bytes", program), init = entry_function(e, "init", program);
     LLVMValueRef run = entry_function(e, "run", program), reset = entry_function(e, "reset", program);
     LLVMValueRef info = RECORD(e, int32(e, QN_ABI_VERSION), text(e, interface->name), text(e, interface->target),
@@ -233,6 +311,6 @@ void build_program(Emitter *e) {
                                tensors(e, interface->input_count, interface->inputs),
                                tensors(e, interface->output_count, interface->outputs),
                                int64(e, e->steps->weights_bytes), int64(e, e->steps->live_bytes), arena_bytes, init, run,
-                               reset);
+                               reset, int32(e, e->steps->sizes.count), sizes);
     global(e, prefixed(e, "info"), info, LLVMExternalLinkage, 8);
 }

@@ -30,8 +30,15 @@ static LLVMTargetMachineRef new_machine(const Target *target, Diag *diag) {
                                    LLVMRelocPIC, LLVMCodeModelDefault);
 }
 
+// Loops that a kernel asks to be unrolled stay loops where their length is known at run time only: no news to the user.
+static void hear(LLVMDiagnosticInfoRef info, void *context) {
+    (void)context;
+    if (LLVMGetDiagInfoSeverity(info) == LLVMDSError) BUG("LLVM: %s", LLVMGetDiagInfoDescription(info));
+}
+
 static void open_module(Emitter *e) {
     e->context = LLVMContextCreate();
+    LLVMContextSetDiagnosticHandler(e->context, hear, NULL);
     e->module = LLVMModuleCreateWithNameInContext(e->options->name, e->context);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(e->machine);
     LLVMSetTarget(e->module, e->options->target->triple);

@@ -265,6 +265,15 @@ static bool fix_dims(Importer *importer, Input *inputs, int count) {
     return true;
 }
 
+static void give_symbols(Importer *importer, const Input *inputs, int count, InputSymbols *symbols) {
+    for (int i = 0; i < count && i < MAX_NAMED_INPUTS; i++) {
+        symbols[i] = (InputSymbols){arena_strdup(importer->arena, inputs[i].name), inputs[i].rank, {0}};
+        for (int j = 0; j < inputs[i].rank; j++)
+            if (inputs[i].symbols[j])
+                symbols[i].symbols[j] = arena_strdup(importer->arena, inputs[i].symbols[j]);
+    }
+}
+
 static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
                            const ImportOptions *options) {
     Input *inputs = ARENA_ARRAY(importer->scratch, Input, graph->n_input + 1);
@@ -281,6 +290,8 @@ static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
     }
     if (!match_options(importer, options, inputs, count) || !fix_dims(importer, inputs, count))
         return false;
+    if (options && options->symbols)
+        give_symbols(importer, inputs, count, options->symbols);
     const Type **types = ARENA_ARRAY(importer->scratch, const Type *, count + 1);
     const char **names = ARENA_ARRAY(importer->scratch, const char *, count + 1);
     for (int i = 0; i < count; i++) {

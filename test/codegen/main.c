@@ -180,7 +180,7 @@ static void run_in_process(const Module *module, float *out, struct qn_pool *poo
     Program *program = program_new(arena, module, pool ? pool->threads : 1, diag);
     void *memory = aligned_alloc(64, (program_arena_bytes(program) + 63) / 64 * 64);
     const void *inputs[] = {input()};
-    program_run(program, memory, inputs, (void *[]){out}, pool, taps ? count_tap : NULL, taps);
+    program_run(program, memory, inputs, (void *[]){out}, NULL, pool, taps ? count_tap : NULL, taps);
     free(memory);
 }
 

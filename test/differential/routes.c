@@ -110,7 +110,7 @@ static RunResult run_process(const Case *test, const Route *route, Program *prog
     }
     for (int i = 0; i < test->output_count; i++) outputs[i] = guarded_new(type_bytes(test->expected[i].type));
     struct qn_pool *pool = route->threads > 1 ? qn_pool_open(route->threads) : NULL;
-    program_run(program, arena, (const void *const *)inputs, (void *const *)outputs, pool, NULL, NULL);
+    program_run(program, arena, (const void *const *)inputs, (void *const *)outputs, NULL, pool, NULL, NULL);
     if (pool) qn_pool_close(pool);
     bool whole = guarded_is_whole(arena, arena_bytes);
     guarded_free(arena);

@@ -178,7 +178,7 @@ static int bench_reduce(const KernelInfo *row, Arena *arena, BenchCall *calls) {
     int count = 0;
     struct qn_reduce_mean_args *a = ARENA_NEW(arena, struct qn_reduce_mean_args);
     *a = (struct qn_reduce_mean_args){.rows = 1, .size_r = 7, .size_s = 7, .inner = 1280, .in_r = 7 * 1280, .in_s = 1280,
-                                      .multiplier = 0.01f, .lo = -128, .hi = 127, .flip = 0x80};
+                                      .count = 49, .in_scale = 0.5f, .out_scale = 1, .lo = -128, .hi = 127, .flip = 0x80};
     call_add(calls, &count, "7x7x1280", a, 50 * 1280 * elem_bytes(row->result), 49 * 1280, 1280, 2);
     return count;
 }

@@ -182,11 +182,14 @@ void case_pool2d(Test *test) {
 void case_reduce_mean(Test *test) {
     struct qn_reduce_mean_args a = {
         .rows = random_int(test, 1, 6), .size_r = random_int(test, 1, 9), .size_s = random_int(test, 1, 9),
-        .inner = random_chance(test, 40) ? 1 : random_channels(test, 300), .multiplier = random_multiplier(test, false),
+        .inner = random_chance(test, 40) ? 1 : random_channels(test, 300), .in_scale = random_multiplier(test, false),
+        .out_scale = random_float(test, 0.1f, 2),
         .in_zp = random_zero_point(test), .out_zp = random_zero_point(test), .flip = random_chance(test, 50) ? 0x80 : 0};
     const bool is_f32 = row_is_f32(test);
     const size_t elem = is_f32 ? 4 : 1;
     if (a.inner == 1 && random_chance(test, 50)) a.size_s = random_int(test, 60, 1000);
+    a.count = random_chance(test, 20) ? 1 : a.size_r * a.size_s;
+    const float multiplier = (float)((double)a.in_scale / ((double)a.out_scale * a.count));
     random_clamp(test, &a.lo, &a.hi);
     a.in_s = a.inner + (random_chance(test, 70) ? 0 : random_int(test, 1, 3));
     a.in_r = a.in_s * a.size_s + (random_chance(test, 70) ? 0 : random_int(test, 1, 9));
@@ -208,7 +211,7 @@ void case_reduce_mean(Test *test) {
         }
         bound[at] = (float)(1e-6 * size / (a.size_r * a.size_s));
         if (is_f32) ((float *)expected)[at] = (float)(sum / (a.size_r * a.size_s));
-        else ((uint8_t *)expected)[at] = (uint8_t)(naive_round((float)sum * a.multiplier, a.out_zp, a.lo, a.hi) ^ a.flip);
+        else ((uint8_t *)expected)[at] = (uint8_t)(naive_round((float)sum * multiplier, a.out_zp, a.lo, a.hi) ^ a.flip);
     }
     check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .bound = is_f32 ? bound : NULL,
                         .inputs = {memory_of(in, elem, in_elems, 0)}, .output = memory_of(before, elem, out_elems, 0)});

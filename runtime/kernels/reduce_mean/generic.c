@@ -27,6 +27,7 @@ QN_INLINE int32_t qn_reduce_mean_generic_sum_s8(const struct qn_reduce_mean_args
 
 QN_KERNEL qn_reduce_mean_s8_s8__any__generic(const struct qn_reduce_mean_args *a, const void *input, void *output,
                                              int32_t begin, int32_t end) {
+    const float multiplier = (float)((double)a->in_scale / ((double)a->out_scale * (double)a->count));
     for (int32_t o = begin; o < end; o++) {
         const uint8_t *in = (const uint8_t *)input + (ptrdiff_t)o * a->in_outer;
         uint8_t *out = (uint8_t *)output + (ptrdiff_t)o * a->out_outer;
@@ -36,7 +37,7 @@ QN_KERNEL qn_reduce_mean_s8_s8__any__generic(const struct qn_reduce_mean_args *a
             if (a->inner == 1) acc[0] = qn_reduce_mean_generic_sum_s8(a, in);
             else qn_reduce_mean_generic_sums_s8(a, in + c, acc, n);
             for (int32_t j = 0; j < n; j++)
-                out[c + j] = (uint8_t)(qn_requantize(acc[j], a->multiplier, a->out_zp, a->lo, a->hi) ^ a->flip);
+                out[c + j] = (uint8_t)(qn_requantize(acc[j], multiplier, a->out_zp, a->lo, a->hi) ^ a->flip);
         }
     }
 }

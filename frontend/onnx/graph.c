@@ -134,6 +134,11 @@ typedef struct Group {
     struct Group *next;
 } Group;
 
+// What differs from run to run.
+static bool is_random(const char *op) {
+    return !strncmp(op, "Random", 6) || !strcmp(op, "Bernoulli") || !strcmp(op, "Multinomial");
+}
+
 static void report_group(Importer *importer, const Group *group) {
     Arena *scratch = importer->scratch;
     const Onnx__NodeProto *proto = group->first;
@@ -148,6 +153,10 @@ static void report_group(Importer *importer, const Group *group) {
              "node '%s' (%s)%s: the op is in opset %d and later, the model's opset is %lld",
              printable(scratch, node_name(proto)), type, more, op->first_opset,
              (long long)importer->opset);
+    else if (is_onnx_domain(proto->domain) && is_random(type))
+        import_error(importer,
+             "node '%s' (%s)%s: random numbers are not supported: make its result an input of the model",
+             printable(scratch, node_name(proto)), type, more);
     else
         import_error(importer,
              "node '%s' (%s)%s: op %s of domain %s is not supported; `qanat ops` lists what is",

@@ -219,6 +219,21 @@ def moves():
     model("trilu", [node("Trilu", "x,k", upper=0)], x=(2, 2, 3), constants=[tensor("k", -1, np.int64)])
     model("reverse_sequence", [node("ReverseSequence", "x,n", batch_axis=0, time_axis=1)],
           inputs=[info("x", (2, 4, 3)), info("n", (2,), TensorProto.INT64)])
+    model("einsum", [node("Einsum", "x,z", equation="bhid, bhjd -> bhij")], inputs=[info("x", (2, 3, 4, 5)), info("z", (2, 3, 6, 5))])
+    model("einsum_linear", [node("Einsum", "x,w", equation="bsh,hde->bsde")], x=(1, 2, 3), constants=[ramp("w", 3, 1, 2)])
+    model("einsum_outer", [node("Einsum", "x,z", equation="i...,...j")], inputs=[info("x", (2, 3)), info("z", (3, 4))])
+    model("einsum_diagonal", [node("Einsum", "x", equation="...ii->...i")], x=(2, 3, 3))
+    model("einsum_sum", [node("Einsum", "x,z", equation="ij,k->i")], inputs=[info("x", (2, 3)), info("z", (4,))])
+    model("einsum_integers", [node("Einsum", "x,z", equation="ij,jk")],
+          inputs=[info("x", (2, 3), TensorProto.INT32), info("z", (3, 4), TensorProto.INT32)])
+    model("einsum_sizes", [node("Einsum", "x,z", equation="ij,jk")], inputs=[info("x", (2, 3)), info("z", (5, 4))])
+    model("einsum_term", [node("Einsum", "x", equation="ij->i")], x=(2,))
+    model("einsum_result", [node("Einsum", "x", equation="ij->ik")], x=(2, 3))
+    model("nll_loss", [node("NegativeLogLikelihoodLoss", "x,t,w", ignore_index=-1)],
+          inputs=[info("x", (2, 3, 4)), info("t", (2, 4), TensorProto.INT64)], constants=[ramp("w", 3)])
+    model("cross_entropy", [node("SoftmaxCrossEntropyLoss", "x,t", "y,p", reduction="sum")],
+          inputs=[info("x", (2, 3)), info("t", (2,), TensorProto.INT32)], outputs=("y", "p"))
+    model("random", [node("RandomNormalLike", "x", "r"), node("Add", "x,r")])
     model("top_k", [node("TopK", "x,k", "y,i", axis=1, largest=0)], x=(2, 5), constants=[ints("k", 2)], outputs=("y", "i"))
     model("top_k_attribute", [node("TopK", "x", "y,i", k=3)], x=(2, 5), outputs=("y", "i"), opset=9)
     model("top_k_many", [node("TopK", "x,k", "y,i")], x=(2, 5), constants=[ints("k", 6)], outputs=("y", "i"))

@@ -24,6 +24,7 @@ static const char usage[] =
     "  --minutes M    until so many minutes have passed\n"
     "  --compiled N   one network in N is also compiled by LLVM and each --cc (100; 0: none)\n"
     "  --cc COMMAND   a C compiler; may be given several times (cc)\n"
+    "  --wrong OP     takes every network with this op for one that differs: shows what is made of a failure\n"
     "  --report       prints how often each op and each kernel row ran\n"
     "  --complete     fails when an op, its quantized form, or a kernel row that this machine runs never ran, not even in\n"
     "                 as many networks more\n";
@@ -37,6 +38,7 @@ typedef struct {
     int compilers;
     const char *cc[MAX_COMPILERS], *dir;
     bool report, complete;
+    OpKind wrong; // 0: none
 } Settings;
 
 // What the process that runs networks tells the one that started it.
@@ -74,12 +76,24 @@ static bool case_new(Case *test, uint64_t seed, Shared *shared) {
     return case_judge(test);
 }
 
+static bool has_op(const Func *func, OpKind kind) {
+    FOR_EACH_OP(func, op)
+        if (op->kind == kind) return true;
+    return false;
+}
+
+static RunResult judged(const Settings *settings, const Case *test, const Route *route, Cover *cover, const char **what) {
+    if (!settings->wrong || !has_op(test->main, settings->wrong)) return case_run(test, route, settings->dir, cover, what);
+    *what = "as --wrong says";
+    return RUN_DIFFERS;
+}
+
 static void run_route(const Settings *settings, const Case *test, const Route *route, Shared *shared) {
     const char *what = "";
     shared->route = *route;
     snprintf(shared->only, sizeof shared->only, "%s", route->only ? route->only : "");
     shared->running = true;
-    shared->result = case_run(test, route, settings->dir, &shared->cover, &what);
+    shared->result = judged(settings, test, route, &shared->cover, &what);
     shared->running = false;
     if (shared->result == RUN_SAME) return;
     snprintf(shared->what, sizeof shared->what, "%s", what);
@@ -128,7 +142,7 @@ static int trial(const Failing *failing, const Network *network) {
         Case test = {.seed = failing->shared->seed, .arena = arena_new(), .module = network->module, .inputs = network->inputs, .imported = network->imported};
         if (!freopen("/dev/null", "w", stderr) || !case_judge(&test)) _exit(0);
         alarm(TIMEOUT_SECONDS);
-        _exit(case_run(&test, failing->route, failing->settings->dir, NULL, &what) == failing->shared->result ? EXIT_FAILS : 0);
+        _exit(judged(failing->settings, &test, failing->route, NULL, &what) == failing->shared->result ? EXIT_FAILS : 0);
     }
     int status = 0;
     return waitpid(child, &status, 0) == child ? status : 0;
@@ -229,7 +243,9 @@ static bool parse(int argc, char **argv, Settings *settings) {
         else if (!strcmp(argv[i], "--seed")) settings->seed = strtoull(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--minutes")) settings->minutes = atof(argv[++i]);
         else if (!strcmp(argv[i], "--compiled")) settings->compiled = atol(argv[++i]);
-        else if (!strcmp(argv[i], "--cc") && settings->compilers < MAX_COMPILERS) settings->cc[settings->compilers++] = argv[++i];
+        else if (!strcmp(argv[i], "--wrong")) {
+            if (!op_find(argv[++i], &settings->wrong)) return false;
+        } else if (!strcmp(argv[i], "--cc") && settings->compilers < MAX_COMPILERS) settings->cc[settings->compilers++] = argv[++i];
         else return false;
     }
     if (!counted) settings->count = 1;

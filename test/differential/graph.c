@@ -130,7 +130,6 @@ static bool has_kernels(Graph *graph, const Op *op) {
     if (can_be_lowered(op, "lower")) return true;
     bool imported = op_operand(op, 0) && !op_operand(op, 0)->type->quant && can_be_lowered(op, "import,lower");
     graph->imported |= imported;
-    graph->refused += !imported;
     return imported;
 }
 

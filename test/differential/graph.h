@@ -19,7 +19,6 @@ typedef struct {
     Elem elem;                 // what plain tensors are drawn of, where a row allows it
     bool whole;                // all in floats, of ops that have an integer form
     bool imported;             // has ops that only the pipeline "import" makes something of that has kernels
-    int refused;               // attempts that inference took and lowering did not
 } Graph;
 
 // ---- random numbers: the same sequence for the same seed on every machine

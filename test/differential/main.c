@@ -44,7 +44,7 @@ typedef struct {
 // What the process that runs networks tells the one that started it.
 typedef struct {
     Cover cover;
-    long made, refused, quantized;
+    long made, quantized;
     uint64_t seed;
     bool running; // by `route`: what a crash is put down to
     Route route;

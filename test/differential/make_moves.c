@@ -1,4 +1,4 @@
-// Random elementwise ops, moves of data and changes of precision (graph.h).
+// Random moves of data and changes of precision (graph.h).
 #include <math.h>
 #include <string.h>
 

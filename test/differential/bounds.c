@@ -157,7 +157,8 @@ static double product_bound(Tracks *tracks, const Op *op) {
     int64_t taps = op->kind == OP_matmul ? type->shape[type->rank - 2] : type->shape[0] ? type_elem_count(type) / type->shape[0] : 0;
     double grown = x->bound * w->largest + w->bound * x->largest + x->bound * w->bound;
     double steps = fmax(4, (double)taps / 4); // many equal terms are rounded the same way
-    return (double)taps * (grown + steps * rounding * x->largest * w->largest + 0x1p-149) + (bias ? bias->bound + (2 + (double)taps / 2) * rounding * bias->largest : 0);
+    double added = bias ? bias->bound + (2 + (double)taps / 2) * rounding * bias->largest : 0;
+    return (double)taps * (grown + steps * rounding * x->largest * w->largest + 0x1p-149) + added;
 }
 
 static double mean_count(const Op *op) {
@@ -185,7 +186,7 @@ static double op_bound(Tracks *tracks, const Op *op, int result) {
         }
     if (is_product(op->kind)) return product_bound(tracks, op);
     const Track *a = track_of(tracks, op_operand(op, 0)), *out = track_of(tracks, &op->results[result]);
-    if (is_mean(op->kind)) return a->bound + rounding * mean_count(op) * a->largest;
+    if (is_mean(op->kind)) return a->bound + rounding * mean_count(op) * a->largest + smallest;
     if (most == 0 && float_stays_exact(op)) return 0;
     if (rule->moved == 0) return most; // moves
     if (rule->own >= 8 && largest * largest > 0x1p120) return INFINITY; // squares may leave single precision on the way, or not

@@ -117,6 +117,7 @@ static Attr *edited_attrs(const Rebuild *rebuild, const Op *op) {
     for (const Attr *attr = op->attrs; attr; attr = attr->next) {
         if (op == edit->attr_of && !strcmp(attr->name, edit->attr)) continue;
         Attr *copy = arena_copy(rebuild->arena, attr, sizeof *attr);
+        if (attr->kind == ATTR_INT && edit->from && !edit->resized && attr->i == edit->from) copy->i = edit->to; // groups
         if (attr->kind == ATTR_INTS && edit->from && !edit->resized) {
             int64_t *data = arena_copy(rebuild->arena, attr->ints.data, sizeof(int64_t) * (size_t)attr->ints.count + 1);
             for (int i = 0; i < attr->ints.count; i++)

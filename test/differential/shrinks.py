@@ -15,7 +15,7 @@ def main():
     for op in OPS:
         text = subprocess.run(["differential_test", "--seed", "1", "--count", "120", "--compiled", "0", "--wrong", op],
                               capture_output=True, text=True, check=False).stdout
-        for seed, command, module in re.findall(r"^FAILED: seed (\d+).*\n// qanat (.*) FILE\n((?:.*\n)+?^}\n)", text, re.M):
+        for seed, command, module in re.findall(r"^FAILED: seed (\d+).*\n// qanat (.*) FILE\n(module(?:.*\n)+?^}\n(?:\n\{-#\n(?:.*\n)+?#-\}\n)?)", text, re.M):
             shown += 1
             ops = re.findall(r"= (nn\.\w+)", module)
             done = subprocess.run([qanat, *shlex.split(command), "-"], input=module, capture_output=True, text=True, check=False)

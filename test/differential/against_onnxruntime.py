@@ -122,7 +122,7 @@ def recurrent(gates):
 
 
 HIDDEN = 3
-FIXED = {"hidden_size": HIDDEN}
+FIXED = {"hidden_size": HIDDEN, "sorted": 1} # unsorted: in any order
 HINTS = {
     **{f"{op}.{name}": hint for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)) for name, hint in zip("XWRB", recurrent(gates))},
     **{f"{op}.{name}": None for op in ("LSTM", "GRU", "RNN") for name in ("sequence_lens", "initial_h", "initial_c", "P")},

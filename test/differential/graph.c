@@ -142,7 +142,7 @@ static bool infer_results(Graph *graph, Op *op) {
         op->results[i].type = types[i];
         elems += type_elem_count(types[i]);
     }
-    return elems <= 40000;
+    return elems <= MAX_ELEMS;
 }
 
 static void quantize_results(Graph *graph, Op *op, double natural) {

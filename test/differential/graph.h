@@ -4,7 +4,7 @@
 #pragma once
 #include "ir/eval.h"
 
-enum { MAX_VALUES = 96 };
+enum { MAX_VALUES = 96, MAX_ELEMS = 40000 }; // of a tensor: a network takes milliseconds
 
 typedef struct {
     uint64_t random;

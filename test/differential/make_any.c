@@ -219,6 +219,12 @@ static const Type *leading_type(const Plan *plan, const OpInfo *info, const char
     return NULL;
 }
 
+static bool is_large(int rank, const int64_t *shape) {
+    int64_t count = 1;
+    for (int i = 0; i < rank && count <= MAX_ELEMS; i++) count *= shape[i];
+    return count > MAX_ELEMS;
+}
+
 static const Type *operand_type(Graph *graph, Plan *plan, int operand, const OperandInfo *row) {
     const OpInfo *info = op_info(plan->kind);
     const char *hint = hint_of(plan->kind, operand);
@@ -226,6 +232,7 @@ static const Type *operand_type(Graph *graph, Plan *plan, int operand, const Ope
     plan->elems[operand] = ELEM_COUNT;
     int rank = hint ? hinted_shape(graph, plan, operand, hint, shape) : related_shape(graph, info, plan->types[0], shape);
     if (rank > MAX_RANK) rank = MAX_RANK;
+    if (is_large(rank, shape)) rank = 0;
     if (plan->elems[operand] != ELEM_COUNT) return type_tensor(graph->arena, plan->elems[operand], rank, shape);
     const Type *like = leading_type(plan, info, row->type);
     if (!strcmp(row->type, "INTEGER")) {

@@ -155,7 +155,8 @@ def out_of_scope(model):
 # ---- running one
 
 def freeze_order(model, text, inputs):
-    """The graph inputs that the error's tensor depends on, nearest first."""
+    """The graph inputs that the error advises to make constant, then those its tensor depends on, nearest first."""
+    advised = [name for name in re.findall(r"--constant ([^ =]+)=", text) if name in inputs]
     named = re.search(r"input '([^']+)'", text)
     if not named:
         node = re.search(r"node '([^']+)'", text)
@@ -163,7 +164,7 @@ def freeze_order(model, text, inputs):
     else:
         wanted = [named[1]]
     makers = {name: node for node in model.graph.node for name in node.output}
-    order, seen = [], set()
+    order, seen = advised, set(advised)
     while wanted:
         name = wanted.pop(0)
         if name in seen:

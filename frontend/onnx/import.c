@@ -123,7 +123,7 @@ typedef struct {
 
 // False if the element type or the number of dimensions is not supported.
 static bool read_type(const Onnx__TypeProto__Tensor *tensor, Input *input) {
-    if (!tensor || !elem_from_onnx(tensor->elem_type, &input->elem))
+    if (!tensor || !elem_from_onnx(tensor->elem_type, &input->elem) || elem_bits(input->elem) < 8)
         return false;
     if (!tensor->shape)
         return true;

@@ -33,6 +33,9 @@ static bool bind_cast(Node *node, const Type *type, Elem elem) {
     if (type->elem == elem)
         return bind_same(node);
     const Dense *dense = node_dense(node, 0);
+    if (!dense && (elem_bits(elem) < 8 || elem_bits(type->elem) < 8))
+        return node_error(node, "elements of type %s are supported in constants only",
+                          elem_name(elem_bits(elem) < 8 ? elem : type->elem));
     if (dense && elem == ELEM_F32 && elem_is_float(type->elem)) // weights of 16 bits, however many
         return node_bind_dense(node, 0, dense_to_f32(node->importer->scratch, dense));
     return node_bind(node, 0, emit_cast(node, node_input(node, 0), elem));

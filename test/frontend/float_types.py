@@ -55,5 +55,8 @@ for name, ctype in (("float16", "uint16_t"), ("bfloat16", "uint16_t"), ("double"
         header = file.read()
     assert done.returncode == 0 and f"const {ctype} *x;" in header and f"    {ctype} *y;" in header, (done.stderr, header)
 
-done = run("import", os.path.join(models, "float8.onnx"), "-o", os.path.join(work, "float8.qir"))
-assert done.returncode == 1 and "node 'narrow' (Cast): the type FLOAT8E4M3FN (17) is not supported" in done.stderr, done.stderr
+for name, message in (("float8", "node 'narrow' (Cast): the type FLOAT8E4M3FN (17) is not supported"),
+                      ("int4", "node 'narrow' (Cast): elements of type i4 are supported in constants only"),
+                      ("int4_input", "input 'x' has elements of type INT4 and 1 dimensions, which is not supported")):
+    done = run("import", os.path.join(models, name + ".onnx"), "-o", os.path.join(work, name + ".qir"))
+    assert done.returncode == 1 and message in done.stderr, done.stderr

@@ -54,6 +54,7 @@ check("qlinear_conv", {"x": u8([[[12, 14, 9]]])}, {"y": u8([[[100, 100, 101]]])}
 check("conv_integer", {"x": np.full((1, 300, 1, 1), 255, np.uint8)}, {"y": np.array([[[[-19507500]], [[0]]]], np.int32)})
 check("matmul_integer", {"x": np.full((1, 5000), 255, np.uint8), "w": np.full((5000, 1), 255, np.uint8)},
       {"y": np.array([[325125000]], np.int32)})
+check("int4_weight", {"x": f32([2, 1])}, {"y": f32([2.5, -6])}) # [[0.5, -1], [1.5, -4]]
 # Integers wrap.
 check("matmul_whole", {"x": np.array([[65536, 3], [1, 2]], np.int32)}, {"y": np.array([[15, 65515], [65546, -13]], np.int32)})
 check("max_pool_whole", {"x": np.array([[[[-128, -5, 127]]]], np.int8)}, {"y": np.array([[[[-128, -5, 127]]]], np.int8)})

@@ -326,6 +326,11 @@ def float_types():
                    info("a", [2, 2], kind)]
         model(name, nodes, inputs=[info("x", [2, 2], kind)], constants=[weights], outputs=outputs)
     model("float8", [node("Cast", "x", name="narrow", to=TensorProto.FLOAT8E4M3FN)], x=(2,), opset=19)
+    model("int4", [node("Cast", "x", name="narrow", to=TensorProto.INT4)], x=(2,), opset=21)
+    model("int4_input", [node("Cast", "x", to=TensorProto.FLOAT)], inputs=[info("x", [2], TensorProto.INT4)], opset=21)
+    weight = helper.make_tensor("w", TensorProto.INT4, [2, 2], [1, -2, 3, -8])
+    model("int4_weight", [node("DequantizeLinear", "w,s", "v"), node("MatMul", "x,v")], x=(1, 2), opset=21,
+          constants=[weight, tensor("s", 0.5)])
 
 
 def graph(name, nodes, inputs, outputs, constants=()):

@@ -143,12 +143,24 @@ static bool write_outputs(Arena *arena, const Steps *steps, const Interface *int
     return ok;
 }
 
+// The functions of custom operators are not among the model's own.
+static bool check_customs(const Steps *steps, const EmitOptions *options, Diag *diag) {
+    size_t length = strlen(options->name);
+    for (int i = 0; i < steps->step_count; i++) {
+        const char *symbol = steps->steps[i].kernel->symbol;
+        if (!steps->steps[i].custom || strncmp(symbol, options->name, length) || symbol[length] != '_') continue;
+        return diag_error(diag, steps->steps[i].op->loc, "the custom operator's function '%s' is named like those of the model "
+                          "'%s': rename it, or give the model another --name", symbol, options->name);
+    }
+    return true;
+}
+
 bool emit_program(const Module *kn, const EmitOptions *options, Diag *diag, ProgramFacts *facts) {
     Arena *arena = arena_new();
     const Steps *steps = steps_new(arena, kn);
     const Interface *interface = interface_new(arena, steps, options, diag);
     Code code = {0};
-    bool ok = interface && (options->kind == EMIT_C ? emit_c(arena, steps, interface, options, &code)
+    bool ok = interface && check_customs(steps, options, diag) && (options->kind == EMIT_C ? emit_c(arena, steps, interface, options, &code)
                                                     : emit_llvm(arena, steps, interface, options, diag, &code));
     if (ok && options->kind == EMIT_LIB) make_archive(arena, options->name, &code);
     ok = ok && write_outputs(arena, steps, interface, options, &code, diag);

@@ -5,6 +5,7 @@
 
 #include "codegen/codegen.h"
 #include "codegen/steps.h"
+#include "ir/custom.h"
 #include "runtime/entry.h"
 #include "runtime/kernel_table.h"
 
@@ -30,9 +31,10 @@ struct Program {
 static int last_write(const Steps *steps, const Value *buffer) {
     for (int i = steps->step_count - 1; i >= 0; i--) {
         const Op *call = steps->steps[i].op;
-        const Value *out = call->operands[call->operand_count - 1].value;
-        for (; out; out = out->def->kind == OP_kn_view ? as_kn_view(out->def).source : NULL)
-            if (out == buffer) return i;
+        int first = steps->steps[i].custom ? steps->steps[i].custom->input_count : call->operand_count - 1;
+        for (int k = first; k < call->operand_count; k++)
+            for (const Value *out = call->operands[k].value; out; out = out->def->kind == OP_kn_view ? as_kn_view(out->def).source : NULL)
+                if (out == buffer) return i;
     }
     return -1;
 }
@@ -62,6 +64,11 @@ static bool find_kernels(Arena *arena, Program *program, Diag *diag) {
     program->kernels = arena_alloc(arena, sizeof *program->kernels * (size_t)(steps->step_count + 1));
     for (int i = 0; i < steps->step_count; i++) {
         const char *symbol = steps->steps[i].kernel->symbol;
+        if (steps->steps[i].custom) {
+            program->kernels[i] = (void (*)(void))custom_find(diag, steps->steps[i].op->loc, symbol);
+            if (!program->kernels[i]) return false;
+            continue;
+        }
         const struct qn_kernel_entry *entry = qn_kernel_find(symbol);
         if (!entry || !entry->fn)
             return diag_error(diag, steps->steps[i].op->loc,
@@ -120,6 +127,11 @@ static void run_rows(void *context, int worker, int32_t begin, int32_t end) {
     const Step *step = &run->program->steps->steps[run->step];
     void *pointers[MAX_POINTERS];
     for (int i = 0; i < step->pointer_count; i++) pointers[i] = pointer_at(run, step->pointers[i], worker);
+    if (step->custom) {
+        int inputs = step->custom->input_count;
+        ((qn_custom_fn *)run->program->kernels[run->step])(step->custom, (const void *const *)pointers, pointers + inputs);
+        return;
+    }
     const int32_t *words = step->varying_count ? run->args.words : step->args.words;
     qn_kernel_call(run->program->kernels[run->step], step->pointer_count, words, pointers, begin, end);
 }

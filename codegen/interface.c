@@ -30,25 +30,6 @@ static const char *field_name(Arena *arena, const InterfaceTensor *earlier, int 
     return name;
 }
 
-static bool interface_type(Elem elem, InterfaceTensor *tensor) {
-    switch (elem) {
-    case ELEM_F32: tensor->type = QN_F32, tensor->ctype = "float"; return true;
-    case ELEM_I8: tensor->type = QN_I8, tensor->ctype = "int8_t"; return true;
-    case ELEM_I1: tensor->type = QN_BOOL, tensor->ctype = "uint8_t"; return true;
-    case ELEM_U8: tensor->type = QN_U8, tensor->ctype = "uint8_t"; return true;
-    case ELEM_I32: tensor->type = QN_I32, tensor->ctype = "int32_t"; return true;
-    case ELEM_I64: tensor->type = QN_I64, tensor->ctype = "int64_t"; return true;
-    case ELEM_I16: tensor->type = QN_I16, tensor->ctype = "int16_t"; return true;
-    case ELEM_U16: tensor->type = QN_U16, tensor->ctype = "uint16_t"; return true;
-    case ELEM_U32: tensor->type = QN_U32, tensor->ctype = "uint32_t"; return true;
-    case ELEM_U64: tensor->type = QN_U64, tensor->ctype = "uint64_t"; return true;
-    case ELEM_F64: tensor->type = QN_F64, tensor->ctype = "double"; return true;
-    case ELEM_F16: tensor->type = QN_F16, tensor->ctype = "uint16_t"; return true;
-    case ELEM_BF16: tensor->type = QN_BF16, tensor->ctype = "uint16_t"; return true;
-    default: return false;
-    }
-}
-
 static void describe_dims(Arena *arena, const Value *buffer, const Sizes *sizes, InterfaceTensor *tensor) {
     VaryingList list = op_varying(arena, buffer->def, sizes);
     for (int i = 0; i < list.count; i++) tensor->dims[list.items[i].index] = &list.items[i].value;
@@ -62,7 +43,8 @@ static bool describe(Arena *arena, const Value *buffer, InterfaceTensor *list, i
     tensor->field = field_name(arena, list, index, tensor->name);
     tensor->rank = type->rank, tensor->shape = type->shape;
     tensor->bytes = type_elem_count(type) * ((elem_bits(type->elem) + 7) / 8);
-    if (!interface_type(type->elem, tensor))
+    tensor->type = elem_code(type->elem), tensor->ctype = elem_ctype(type->elem);
+    if (!tensor->type)
         return diag_error(diag, (Loc){.file = NULL, .name = tensor->name},
                           "an %s of type %s has no form in C; floats of 16 to 64 bits, i1 and integers of 8 to 64 bits have", kind, elem_name(type->elem));
     if (type->quant && type->quant->axis < 0) {

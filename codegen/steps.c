@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/custom.h"
 #include "runtime/entry.h"
 
 // Kernels may read 64 bytes before and after a buffer.
@@ -172,6 +173,27 @@ static void find_alike(Steps *steps, int index) {
     steps->steps[step->like].like_count++;
 }
 
+// A custom operator is a step of one row, which no other is like.
+static void add_custom(Arena *arena, Steps *steps, const Op *op) {
+    static const FamilyInfo family = {.name = "custom", .words = 2};
+    kn_custom_view view = as_kn_custom(op);
+    Step *step = &steps->steps[steps->step_count];
+    KernelInfo *kernel = ARENA_NEW(arena, KernelInfo);
+    *kernel = (KernelInfo){.family = "custom", .operands = "any", .result = "any", .isa = "generic", .symbol = view.symbol};
+    *step = (Step){.op = op, .kernel = kernel, .rows = 1, .grain = 1, .pointer_count = op->operand_count,
+                   .like = steps->step_count, .like_count = 1};
+    step->args.family = &family;
+    const Value **buffers = ARENA_ARRAY(arena, const Value *, op->operand_count);
+    for (int i = 0; i < op->operand_count; i++) {
+        buffers[i] = op_operand(op, i);
+        step->pointers[i] = buffer_address(steps, buffers[i]);
+    }
+    int inputs = (int)view.inputs;
+    step->custom = custom_describe(arena, op->loc.name, view.attributes, inputs, buffers, op->operand_count - inputs, buffers + inputs);
+    step->name = step_name(arena, steps, step);
+    steps->step_count++;
+}
+
 static void add_step(Arena *arena, Steps *steps, const Op *op) {
     kn_call_view call = as_kn_call(op);
     Step *step = &steps->steps[steps->step_count];
@@ -271,6 +293,7 @@ static void add_variant(Arena *arena, Steps *steps, const Func *func) {
     *variant = (Variant){.first = steps->step_count, .box = func_sizes(arena, func)};
     FOR_EACH_OP(func, op) {
         if (op->kind == OP_kn_call) add_step(arena, steps, op);
+        else if (op->kind == OP_kn_custom) add_custom(arena, steps, op);
         else BUG_UNLESS(op->kind == OP_return || !strcmp(op_info(op->kind)->dialect, "kn"), "'%s' in a planned program",
                         op_info(op->kind)->full_name);
     }

@@ -19,12 +19,13 @@ typedef struct {
 // A word of a step's arguments that follows from the sizes of the run.
 typedef struct { int word; SizeExpr value; } VaryingWord;
 
-enum { MAX_POINTERS = 7 };
+enum { MAX_POINTERS = 14 }; // of custom operators; kernels take at most 7
 
 typedef struct {
     const char *name; // a C identifier, unique in the program: the layer's
     const Op *op;
-    const KernelInfo *kernel;
+    const KernelInfo *kernel;       // of a custom operator a stand-in, whose symbol is the user's function
+    const struct qn_custom *custom; // what that is told; NULL for kernels
     KernelArgs args;
     int32_t rows, grain; // at the largest sizes
     int varying_count;

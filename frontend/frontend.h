@@ -19,6 +19,11 @@ typedef struct {
     bool list; // numbers of the command line, rank 1: it takes the shape that the model states
 } ConstantOption;
 
+// A custom operator, and the C function that computes it: --custom DOMAIN.OP=SYMBOL
+typedef struct {
+    const char *domain, *op, *symbol;
+} CustomOption;
+
 // What an input's dimensions are called in the model; NULL: nothing.
 typedef struct {
     const char *input;
@@ -33,6 +38,8 @@ typedef struct {
     int constant_count;
     const ConstantOption *constants;
     InputSymbols *symbols; // filled in for the first MAX_NAMED_INPUTS; NULL: not wanted
+    int custom_count;
+    const CustomOption *customs;
 } ImportOptions;
 
 // By the first bytes: .onnx, .qir text.

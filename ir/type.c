@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct { const char *name; int bits; char class; } elems[] = {
+#include "runtime/qanat.h"
+
+static const struct { const char *name; int bits; char class; const char *ctype; int code; } elems[] = {
 #define F 'F'
 #define S 'S'
 #define U 'U'
 #define B 'B'
-#define ELEM(name, text, bits, ctype, class) {text, bits, class},
+#define ELEM(name, text, bits, ctype, class, code) {text, bits, class, #ctype, code},
 #include "ir/elems.def"
 #undef ELEM
 #undef F
@@ -23,6 +25,14 @@ const char *elem_name(Elem elem) { return elems[elem].name; }
 int elem_bits(Elem elem) { return elems[elem].bits; }
 bool elem_is_float(Elem elem) { return elems[elem].class == 'F'; }
 bool elem_is_signed(Elem elem) { return elems[elem].class == 'S'; }
+const char *elem_ctype(Elem elem) { return elems[elem].ctype; }
+int elem_code(Elem elem) { return elems[elem].code; }
+
+Elem elem_of_code(int code) {
+    for (int i = 0; i < ELEM_COUNT; i++)
+        if (code && elems[i].code == code) return (Elem)i;
+    return ELEM_COUNT;
+}
 
 bool elem_find(const char *text, Elem *elem) {
     for (int i = 0; i < ELEM_COUNT; i++)

@@ -6,7 +6,7 @@
 #include "ir/arena.h"
 
 typedef enum {
-#define ELEM(name, text, bits, ctype, class) ELEM_##name,
+#define ELEM(name, text, bits, ctype, class, code) ELEM_##name,
 #include "ir/elems.def"
 #undef ELEM
     ELEM_COUNT
@@ -16,6 +16,10 @@ const char *elem_name(Elem elem);
 int elem_bits(Elem elem);
 bool elem_is_float(Elem elem);
 bool elem_is_signed(Elem elem);
+const char *elem_ctype(Elem elem); // the C type that holds one
+// QN_F32 … of qanat.h, 0 where a compiled model can have no such input or output; and back, ELEM_COUNT if there is none.
+int elem_code(Elem elem);
+Elem elem_of_code(int code);
 bool elem_find(const char *text, Elem *elem);
 // The range of an integer element type of at most 32 bits.
 void elem_range(Elem elem, int64_t *min, int64_t *max);

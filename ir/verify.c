@@ -196,7 +196,7 @@ static bool constant_verify(const Op *op, Diag *diag) {
 
 bool op_verify_row(const Op *op, Diag *diag) {
     return operands_verify(op, diag) && attrs_verify(op, diag) && activation_verify(op, diag) && results_verify(op, diag) &&
-           constant_verify(op, diag) && op_verify_call(op, diag);
+           constant_verify(op, diag) && op_verify_call(op, diag) && op_verify_custom(op, diag);
 }
 
 // ---- result types against inference

@@ -16,3 +16,4 @@ bool op_verify_quantized(const Op *op, Diag *diag);
 bool op_verify_call(const Op *op, Diag *diag);
 // A function whose sizes vary (ir/sizes.h): its bounds, and what the kn ops say of them.
 bool func_verify_sizes(const Func *func, Diag *diag, Arena *scratch);
+bool op_verify_custom(const Op *op, Diag *diag);

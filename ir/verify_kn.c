@@ -1,8 +1,9 @@
-// What the verifier asks of kn.call, by the tables of kernels and families: a known kernel; attributes that are fields of
+// What the verifier asks of custom operators; of kn.call, by the tables of kernels and families: a known kernel; attributes that are fields of
 // its family, of their kind, within 32 bits; as many buffers as the family has pointers. And of sizes that vary: what is said of
 // them can be read, and agrees at the largest with what the op is.
 #include <string.h>
 
+#include "ir/custom.h"
 #include "ir/sizes.h"
 #include "ir/targets.h"
 #include "ir/verify.h"
@@ -96,4 +97,29 @@ bool func_verify_sizes(const Func *func, Diag *diag, Arena *scratch) {
         return diag_error(diag, func->last->loc, "kn.sizes of '@%s': expected \"name = least..most; ...\", the names those of @main", func->name);
     FOR_EACH_OP(func, op) good = op_verify_varying(op, &sizes, diag, scratch) && good;
     return good;
+}
+static bool can_be_custom(const Type *type) {
+    return !type->quant && elem_code(type->elem) && !(type->halo[0] | type->halo[1] | type->halo[2] | type->halo[3]);
+}
+
+bool op_verify_custom(const Op *op, Diag *diag) {
+    if (op->kind != OP_custom && op->kind != OP_kn_custom) return true;
+    const char *name = op_info(op->kind)->full_name, *symbol = attr_find(op->attrs, "symbol")->s;
+    int outputs = op->result_count;
+    if (op->kind == OP_kn_custom) {
+        int64_t inputs = attr_find(op->attrs, "inputs")->i;
+        if (inputs < 0 || inputs > op->operand_count)
+            return diag_error(diag, op->loc, "%s: %lld inputs among %d buffers", name, (long long)inputs, op->operand_count);
+        outputs = op->operand_count - (int)inputs;
+    }
+    if (!is_c_identifier(symbol) || !strncmp(symbol, "qn_", 3))
+        return diag_error(diag, op->loc, "%s: '%s' can't be the name of a C function, or is one of Qanat's", name, symbol);
+    if (outputs < 1 || op->operand_count + op->result_count > MAX_CUSTOM_TENSORS)
+        return diag_error(diag, op->loc, "%s: expected a result and at most %d inputs and results", name, MAX_CUSTOM_TENSORS);
+    for (int i = 0; i < op->operand_count + op->result_count; i++) {
+        const Value *value = i < op->operand_count ? op_operand(op, i) : &op->results[i - op->operand_count];
+        if (!can_be_custom(value->type))
+            return diag_error(diag, op->loc, "%s: a C function takes no tensor of these elements, or with a halo", name);
+    }
+    return true;
 }

@@ -71,6 +71,6 @@ void explain_kernel(const PassContext *context, const KernelInfo *kernel) {
 void explain_end(const PassContext *context, const Func *kn, const Op *before) {
     if (!context->explain) return;
     bool called = false;
-    for (const Op *op = before ? before->next : kn->first; op; op = op->next) called |= op->kind == OP_kn_call;
+    for (const Op *op = before ? before->next : kn->first; op; op = op->next) called |= op->kind == OP_kn_call || op->kind == OP_kn_custom;
     fprintf(context->explain, called ? "\n" : " no code of its own\n");
 }

@@ -106,5 +106,6 @@ void lower_true_indices(Lower *lower, Op *op);
 void lower_arg_sort(Lower *lower, Op *op);
 void lower_non_max_suppression(Lower *lower, Op *op);
 void lower_normalize(Lower *lower, Op *op);
+void lower_custom(Lower *lower, Op *op);
 void lower_gather_nd(Lower *lower, Op *op);  // gather_elements, gather_nd
 void lower_scatter_nd(Lower *lower, Op *op); // scatter_elements, scatter_nd

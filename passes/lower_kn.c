@@ -34,6 +34,7 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_scatter_elements: case OP_scatter_nd: return lower_scatter_nd;
     case OP_cast: return lower_cast;
     case OP_bit_cast: return lower_bit_cast;
+    case OP_custom: return lower_custom;
     case OP_resample: return lower_resample;
     case OP_dft: return lower_dft;
     case OP_true_indices: return lower_true_indices;

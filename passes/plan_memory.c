@@ -29,10 +29,12 @@ static int index_of(const Plan *plan, const Op *alloc) {
     return (int)(buffer - plan->buffers);
 }
 
+static bool is_step(const Op *op) { return op->kind == OP_kn_call || op->kind == OP_kn_custom; }
+
 static void find_lifetimes(Func *func, Plan *plan) {
     int step = 0;
     FOR_EACH_OP(func, op) {
-        if (op->kind != OP_kn_call) continue;
+        if (!is_step(op)) continue;
         for (int i = 0; i < op->operand_count; i++) {
             Op *alloc = alloc_of(op_operand(op, i));
             if (!alloc) continue;
@@ -68,9 +70,9 @@ static bool can_take(const Plan *plan, const Value *input, const Value *output, 
 static void take_places(Func *func, Plan *plan) {
     int step = 0;
     FOR_EACH_OP(func, op) {
-        if (op->kind != OP_kn_call) continue;
+        if (!is_step(op)) continue;
         Value *output = op_operand(op, op->operand_count - 1);
-        if (works_in_place(as_kn_call(op).kernel) && value_def(output, OP_kn_alloc)) {
+        if (op->kind == OP_kn_call && works_in_place(as_kn_call(op).kernel) && value_def(output, OP_kn_alloc)) {
             int out = index_of(plan, output->def);
             for (int i = 0; i + 1 < op->operand_count; i++) {
                 Value *input = op_operand(op, i);

@@ -59,6 +59,16 @@ struct qn_tensor {
     int32_t zero_point;
 };
 
+// A custom operator: the network names a symbol of type qn_custom_fn, which the product defines.
+struct qn_custom {
+    const char *name;       // of the node
+    const char *attributes; // as in the textual IR: `alpha = 0.5, mode = "fast", sizes = [1, 2]`; "" when there are none
+    int32_t input_count, output_count;
+    const struct qn_tensor *inputs, *outputs; // types and shapes
+};
+// Dense tensors in C order, as the node has them. Each call is made by one thread; runs in several arenas may overlap.
+typedef void qn_custom_fn(const struct qn_custom *op, const void *const *inputs, void *const *outputs);
+
 struct qn_model {
     int32_t abi_version;
     const char *name;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tools/constants.h"
+#include "tools/customs.h"
 #include "tools/files.h"
 
 // ---- options
@@ -234,7 +235,8 @@ int model_open(Model *model, const Options *options, int default_threads) {
                                     .symbols = ARENA_ARRAY(model->arena, InputSymbols, MAX_NAMED_INPUTS)};
     if (resolve_sizes(shapes, options->shape.count))
         return STATUS_USAGE;
-    return read_constants(model->arena, model->diag, options, &model->import);
+    int status = read_customs(model->arena, model->diag, options, &model->import);
+    return status ? status : read_constants(model->arena, model->diag, options, &model->import);
 }
 
 void model_close(Model *model) {

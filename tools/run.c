@@ -146,24 +146,6 @@ static bool run_in_process(Run *run, const Module *kn) {
     return true;
 }
 
-static Elem elem_of_abi(int32_t type) {
-    switch (type) {
-    case QN_I8: return ELEM_I8;
-    case QN_U8: return ELEM_U8;
-    case QN_I32: return ELEM_I32;
-    case QN_I64: return ELEM_I64;
-    case QN_I16: return ELEM_I16;
-    case QN_U16: return ELEM_U16;
-    case QN_U32: return ELEM_U32;
-    case QN_U64: return ELEM_U64;
-    case QN_F64: return ELEM_F64;
-    case QN_BOOL: return ELEM_I1;
-    case QN_F16: return ELEM_F16;
-    case QN_BF16: return ELEM_BF16;
-    default: return ELEM_F32;
-    }
-}
-
 static bool run_compiled(Run *run, const Module *kn, const char *cc) {
     Model *model = run->model;
     Native native = {0};
@@ -179,7 +161,7 @@ static bool run_compiled(Run *run, const Module *kn, const char *cc) {
     done = done && native_run(&native, model->diag);
     for (int i = 0; done && i < native.model->output_count; i++) {
         const struct qn_tensor *output = &native.model->outputs[i];
-        results_add(&run->results, output->name, elem_of_abi(output->type), output->rank, output_type(run, kn, i)->shape,
+        results_add(&run->results, output->name, elem_of_code(output->type), output->rank, output_type(run, kn, i)->shape,
                     native.outputs[i]);
     }
     native_close(&native);

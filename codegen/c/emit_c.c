@@ -90,6 +90,7 @@ static void print_kernels(Printer *p) {
     print_path(p, "runtime/kernel.h");
     for (int i = 0; i < p->steps->step_count; i++) {
         const KernelInfo *kernel = p->steps->steps[i].kernel;
+        if (p->steps->steps[i].custom) continue;
         print_path(p, arena_printf(p->arena, "runtime/kernels/%s/%s.c", kernel->family, kernel->isa));
     }
 }
@@ -231,6 +232,36 @@ static void print_address(Printer *p, Address address) {
     fprintf(p->out, ", ");
 }
 
+static void print_string(FILE *out, const char *text);
+static void print_tensor_records(FILE *out, int count, const struct qn_tensor *tensors);
+
+static void print_pointers(Printer *p, const char *type, const char *name, const Address *addresses, int count) {
+    fprintf(p->out, "    %s const %s[] = {", type, name);
+    for (int i = 0; i < count; i++) print_address(p, addresses[i]);
+    fprintf(p->out, "%s};\n", count ? "" : "NULL");
+}
+
+static void print_custom_task(Printer *p, const Step *step) {
+    const struct qn_custom *custom = step->custom;
+    const char *name = arena_printf(p->arena, "%s_%s", p->options->name, step_task_name(step));
+    fprintf(p->out, "extern qn_custom_fn %s;\n", step->kernel->symbol);
+    fprintf(p->out, "static const struct qn_tensor %s_tensors[] = {\n", name);
+    print_tensor_records(p->out, custom->input_count, custom->inputs);
+    print_tensor_records(p->out, custom->output_count, custom->outputs);
+    fprintf(p->out, "};\nstatic const struct qn_custom %s_custom = {", name);
+    print_string(p->out, custom->name);
+    fprintf(p->out, ", ");
+    print_string(p->out, custom->attributes);
+    fprintf(p->out, ", %d, %d, %s_tensors, %s_tensors + %d};\n", custom->input_count, custom->output_count, name, name,
+            custom->input_count);
+    fprintf(p->out, "static void %s(void *context, int worker, int32_t begin, int32_t end) {\n"
+                    "    const struct qn_context *c = (const struct qn_context *)context;\n", name);
+    print_pointers(p, "const void *", "inputs", step->pointers, custom->input_count);
+    print_pointers(p, "void *", "outputs", step->pointers + custom->input_count, custom->output_count);
+    fprintf(p->out, "    (void)worker, (void)begin, (void)end;\n    %s(&%s_custom, inputs, outputs);\n}\n\n",
+            step->kernel->symbol, name);
+}
+
 static void print_task(Printer *p, const Step *step) {
     const Step *like = &p->steps->steps[step->like];
     fprintf(p->out, "static void %s_%s(void *context, int worker, int32_t begin, int32_t end) {\n", p->options->name,
@@ -287,16 +318,24 @@ static void print_string(FILE *out, const char *text) {
     fputc('"', out);
 }
 
+static void print_tensor_records(FILE *out, int count, const struct qn_tensor *tensors) {
+    for (const struct qn_tensor *tensor = tensors; tensor < tensors + count; tensor++) {
+        fprintf(out, "    {");
+        print_string(out, tensor->name);
+        fprintf(out, ", %d, %d, {", tensor->type, tensor->rank);
+        for (int k = 0; k < 8; k++) fprintf(out, "%s%lld", k ? ", " : "", (long long)tensor->shape[k]);
+        fprintf(out, "}, %zu, %af, %d},\n", tensor->bytes, (double)tensor->scale, tensor->zero_point);
+    }
+}
+
 static void print_tensors(FILE *out, const char *name, const char *kind, int count, const InterfaceTensor *tensors) {
     if (!count) return;
     fprintf(out, "static const struct qn_tensor %s_%s_info[] = {\n", name, kind);
     for (int i = 0; i < count; i++) {
-        fprintf(out, "    {");
-        print_string(out, tensors[i].name);
-        fprintf(out, ", %d, %d, {", tensors[i].type, tensors[i].rank);
-        for (int k = 0; k < 8; k++)
-            fprintf(out, "%s%lld", k ? ", " : "", k < tensors[i].rank ? (long long)tensors[i].shape[k] : 0LL);
-        fprintf(out, "}, %lld, %af, %d},\n", (long long)tensors[i].bytes, (double)tensors[i].scale, tensors[i].zero_point);
+        struct qn_tensor tensor = {tensors[i].name, tensors[i].type, tensors[i].rank, {0}, (size_t)tensors[i].bytes,
+                                   tensors[i].scale, tensors[i].zero_point};
+        memcpy(tensor.shape, tensors[i].shape, sizeof(int64_t) * (size_t)tensors[i].rank);
+        print_tensor_records(out, 1, &tensor);
     }
     fprintf(out, "};\n");
 }
@@ -392,6 +431,10 @@ static void print_body(Printer *p, const Interface *interface) {
     print_kernels(p);
     fprintf(p->out, "\n// ---- the layers\n\n");
     for (int i = 0; i < p->steps->step_count; i++) {
+        if (p->steps->steps[i].custom) {
+            print_custom_task(p, &p->steps->steps[i]);
+            continue;
+        }
         if (p->steps->steps[i].like == i) print_rows_function(p, &p->steps->steps[i]);
         print_task(p, &p->steps->steps[i]);
     }

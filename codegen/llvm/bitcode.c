@@ -23,7 +23,7 @@ static LLVMModuleRef load(Emitter *e, const char *path) {
 static bool is_needed(const Emitter *e, const char *name) {
     if (!strncmp(name, "qn_entry_", 9)) return true;
     for (int i = 0; i < e->steps->step_count; i++)
-        if (!strcmp(e->steps->steps[i].kernel->symbol, name)) return true;
+        if (!e->steps->steps[i].custom && !strcmp(e->steps->steps[i].kernel->symbol, name)) return true;
     return false;
 }
 
@@ -62,7 +62,7 @@ void bitcode_link(Emitter *e) {
     link_file(e, "runtime/entry.bc");
     for (int i = 0; i < e->steps->step_count; i++) {
         const KernelInfo *kernel = e->steps->steps[i].kernel;
-        bool loaded = false;
+        bool loaded = e->steps->steps[i].custom != NULL;
         for (int k = 0; k < i && !loaded; k++) {
             const KernelInfo *other = e->steps->steps[k].kernel;
             loaded = !strcmp(other->family, kernel->family) && !strcmp(other->isa, kernel->isa);

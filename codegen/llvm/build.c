@@ -201,6 +201,61 @@ static LLVMValueRef task_function(Emitter *e, const Step *step, LLVMValueRef row
     return f;
 }
 
+// A constant array of records; NULL where there are none.
+static LLVMValueRef table(Emitter *e, const char *name, int count, LLVMValueRef *records) {
+    if (!count) return LLVMConstNull(e->ptr);
+    LLVMValueRef value = LLVMConstArray2(LLVMTypeOf(records[0]), records, (uint64_t)count);
+    return global(e, name, value, LLVMPrivateLinkage, 8);
+}
+
+// ---- custom operators
+
+static LLVMValueRef tensor_record(Emitter *e, const struct qn_tensor *tensor) {
+    LLVMValueRef shape[8];
+    for (int k = 0; k < 8; k++) shape[k] = int64(e, tensor->shape[k]);
+    return RECORD(e, text(e, tensor->name), int32(e, tensor->type), int32(e, tensor->rank), LLVMConstArray2(e->i64, shape, 8),
+                  int64(e, (int64_t)tensor->bytes), LLVMConstReal(e->f32, (double)tensor->scale), int32(e, tensor->zero_point));
+}
+
+static LLVMValueRef tensors(Emitter *e, int count, const struct qn_tensor *list) {
+    LLVMValueRef *records = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
+    for (int i = 0; i < count; i++) records[i] = tensor_record(e, &list[i]);
+    return table(e, "tensors", count, records);
+}
+
+// struct qn_custom of runtime/qanat.h.
+static LLVMValueRef custom_record(Emitter *e, const struct qn_custom *custom) {
+    LLVMValueRef value = RECORD(e, text(e, custom->name), text(e, custom->attributes), int32(e, custom->input_count),
+                                int32(e, custom->output_count), tensors(e, custom->input_count, custom->inputs),
+                                tensors(e, custom->output_count, custom->outputs));
+    return global(e, "custom", value, LLVMPrivateLinkage, 8);
+}
+
+static LLVMValueRef pointer_array(Emitter *e, LLVMBuilderRef b, LLVMValueRef task, const Address *addresses, int count) {
+    int64_t pointer_bytes = (int64_t)LLVMPointerSize(LLVMGetModuleDataLayout(e->module));
+    LLVMValueRef memory = LLVMBuildAlloca(b, LLVMArrayType2(e->ptr, (uint64_t)count + 1), "");
+    for (int i = 0; i < count; i++)
+        LLVMBuildStore(b, address_value(e, b, task, addresses[i]), offset_by(e, b, memory, int64(e, i * pointer_bytes)));
+    return memory;
+}
+
+// A qn_task that calls the user's function.
+static LLVMValueRef custom_function(Emitter *e, const Step *step) {
+    LLVMTypeRef task[] = {e->ptr, e->i32, e->i32, e->i32}, none = LLVMVoidTypeInContext(e->context);
+    LLVMTypeRef type = LLVMFunctionType(none, task, 4, 0), own = LLVMFunctionType(none, (LLVMTypeRef[]){e->ptr, e->ptr, e->ptr}, 3, 0);
+    LLVMValueRef f = new_function(e, prefixed(e, step_task_name(step)), type, "qn_entry_run", LLVMInternalLinkage);
+    LLVMValueRef function = LLVMGetNamedFunction(e->module, step->kernel->symbol);
+    if (!function) function = LLVMAddFunction(e->module, step->kernel->symbol, own);
+    LLVMBuilderRef b = begin_body(e, f);
+    int inputs = step->custom->input_count;
+    LLVMValueRef values[] = {custom_record(e, step->custom), pointer_array(e, b, f, step->pointers, inputs),
+                             pointer_array(e, b, f, step->pointers + inputs, step->custom->output_count)};
+    LLVMBuildCall2(b, own, function, values, 3, "");
+    LLVMBuildRetVoid(b);
+    LLVMDisposeBuilder(b);
+    return f;
+}
+
 // ---- tables
 
 static LLVMValueRef steps_table(Emitter *e) {
@@ -209,19 +264,17 @@ static LLVMValueRef steps_table(Emitter *e) {
     LLVMValueRef *table = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
     for (int i = 0; i < count; i++) {
         const Step *step = &e->steps->steps[i];
-        rows[i] = step->like == i ? rows_function(e, step) : rows[step->like];
-        table[i] = RECORD(e, task_function(e, step, rows[i]), int32(e, step->rows), int32(e, step->grain));
+        LLVMValueRef task;
+        if (step->custom) task = custom_function(e, step);
+        else {
+            rows[i] = step->like == i ? rows_function(e, step) : rows[step->like];
+            task = task_function(e, step, rows[i]);
+        }
+        table[i] = RECORD(e, task, int32(e, step->rows), int32(e, step->grain));
     }
     if (!count) return LLVMConstNull(e->ptr);
     LLVMValueRef value = LLVMConstArray2(LLVMTypeOf(table[0]), table, (uint64_t)count);
     return global(e, prefixed(e, "steps"), value, LLVMInternalLinkage, 8);
-}
-
-// A constant array of records; NULL where there are none.
-static LLVMValueRef table(Emitter *e, const char *name, int count, LLVMValueRef *records) {
-    if (!count) return LLVMConstNull(e->ptr);
-    LLVMValueRef value = LLVMConstArray2(LLVMTypeOf(records[0]), records, (uint64_t)count);
-    return global(e, name, value, LLVMPrivateLinkage, 8);
 }
 
 static LLVMValueRef numbers(Emitter *e, const int32_t *values) {
@@ -271,16 +324,14 @@ static LLVMValueRef program_record(Emitter *e, LLVMValueRef sizes) {
 }
 
 // struct qn_tensor [count] of runtime/qanat.h.
-static LLVMValueRef tensors(Emitter *e, int count, const InterfaceTensor *list) {
-    LLVMValueRef *records = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
+static LLVMValueRef interface_tensors(Emitter *e, int count, const InterfaceTensor *list) {
+    struct qn_tensor *records = ARENA_ARRAY(e->arena, struct qn_tensor, count + 1);
     for (int i = 0; i < count; i++) {
-        LLVMValueRef shape[8];
-        for (int k = 0; k < 8; k++) shape[k] = int64(e, k < list[i].rank ? list[i].shape[k] : 0);
-        records[i] = RECORD(e, text(e, list[i].name), int32(e, list[i].type), int32(e, list[i].rank),
-                          LLVMConstArray2(e->i64, shape, 8), int64(e, list[i].bytes),
-                          LLVMConstReal(e->f32, (double)list[i].scale), int32(e, list[i].zero_point));
+        records[i] = (struct qn_tensor){list[i].name, list[i].type, list[i].rank, {0}, (size_t)list[i].bytes, list[i].scale,
+                                        list[i].zero_point};
+        memcpy(records[i].shape, list[i].shape, sizeof(int64_t) * (size_t)list[i].rank);
     }
-    return table(e, "tensors", count, records);
+    return tensors(e, count, records);
 }
 
 // A public function that calls one of the entry's with the program before its own arguments.
@@ -308,8 +359,8 @@ void build_program(Emitter *e) {
     LLVMValueRef run = entry_function(e, "run", program), reset = entry_function(e, "reset", program);
     LLVMValueRef info = RECORD(e, int32(e, QN_ABI_VERSION), text(e, interface->name), text(e, interface->target),
                                int32(e, interface->input_count), int32(e, interface->output_count),
-                               tensors(e, interface->input_count, interface->inputs),
-                               tensors(e, interface->output_count, interface->outputs),
+                               interface_tensors(e, interface->input_count, interface->inputs),
+                               interface_tensors(e, interface->output_count, interface->outputs),
                                int64(e, e->steps->weights_bytes), int64(e, e->steps->live_bytes), arena_bytes, init, run,
                                reset, int32(e, e->steps->sizes.count), sizes);
     global(e, prefixed(e, "info"), info, LLVMExternalLinkage, 8);

@@ -98,7 +98,7 @@ static const OnnxOp *find_op(const Importer *importer, const Onnx__NodeProto *pr
 }
 
 static bool is_supported(const Importer *importer, const Onnx__NodeProto *proto) {
-    if (find_function(importer, proto))
+    if (find_function(importer, proto) || custom_find_option(importer, proto))
         return true;
     const OnnxOp *op = find_op(importer, proto);
     // Rows of the first opsets say 7.
@@ -113,11 +113,12 @@ static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {
     importer->builder.loc =
         (Loc){.file = importer->module->file, .name = arena_strdup(importer->arena, name)};
     const Onnx__FunctionProto *function = find_function(importer, proto);
+    const CustomOption *custom = custom_find_option(importer, proto);
     bool ready = is_supported(importer, proto) && inputs_ready(&node);
-    node.computes_f32 = ready && !function && node_computes_f32(&node);
-    bool done = ready &&
-                (function ? convert_call(&node, function)
-                          : find_op(importer, proto)->convert(&node));
+    node.computes_f32 = ready && !function && !custom && node_computes_f32(&node);
+    bool done = ready && (custom     ? convert_custom(&node, custom)
+                          : function ? convert_call(&node, function)
+                                     : find_op(importer, proto)->convert(&node));
     if (!done)
         mark_broken(importer, proto);
 }
@@ -159,8 +160,10 @@ static void report_group(Importer *importer, const Group *group) {
              printable(scratch, node_name(proto)), type, more);
     else
         import_error(importer,
-             "node '%s' (%s)%s: op %s of domain %s is not supported; `qanat ops` lists what is",
-             printable(scratch, node_name(proto)), type, more, type, domain);
+             "node '%s' (%s)%s: op %s of domain %s is not supported; %s",
+             printable(scratch, node_name(proto)), type, more, type, domain,
+             is_onnx_domain(proto->domain) ? "`qanat ops` lists what is"
+                 : arena_printf(scratch, "a C function may compute it: --custom %s.%s=SYMBOL", domain, type));
 }
 
 // One message an op, however many nodes; of damaged files, not more than some hundred.

@@ -104,6 +104,8 @@ static bool declare_outputs(Importer *importer, const Onnx__GraphProto *graph) {
             return import_error(importer, "the graph's output '%s' is computed by no node", name);
         if (symbol->is_output)
             return import_error(importer, "the graph gives its output '%s' twice", name);
+        if (!symbol->info)
+            symbol->info = graph->output[i];
         symbol->is_output = true;
     }
     return graph->n_output > 0 || import_error(importer, "the graph has no outputs");
@@ -311,19 +313,23 @@ static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
 
 // ---- outputs
 
+const Type *stated_type(Importer *importer, const Symbol *symbol) {
+    Input input = {0};
+    const Onnx__TypeProto *type = symbol->info ? symbol->info->type : NULL;
+    bool read = type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && read_type(type->tensor_type, &input);
+    if (!read || !input.has_shape || dims_count(input.rank, input.dims) < 0)
+        return NULL;
+    return type_tensor(importer->arena, input.elem, input.rank, input.dims);
+}
+
 // A stand-in of the type that the model states, so that the nodes behind a failed one are still
 // examined; the module is dropped in the end. NULL if the model states none, or not all of it.
 Value *stand_in(Importer *importer, const Symbol *symbol) {
-    Input input = {0};
-    const Onnx__TypeProto *type = symbol->info ? symbol->info->type : NULL;
-    if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ||
-        !read_type(type->tensor_type, &input))
+    const Type *type = stated_type(importer, symbol);
+    if (!type || !elem_is_float(type->elem) || !type->rank || !type_elem_count(type))
         return NULL;
-    bool fixed = elem_is_float(input.elem) && input.rank > 0 && dims_count(input.rank, input.dims) > 0;
-    if (!fixed)
-        return NULL;
-    const Type *tensor = type_tensor(importer->arena, ELEM_F32, input.rank, input.dims);
-    return op_result(op_new(&importer->builder, OP_requantize, 0, NULL, 1, &tensor, NULL), 0);
+    const Type *single = type_with_elem(importer->arena, type, ELEM_F32);
+    return op_result(op_new(&importer->builder, OP_requantize, 0, NULL, 1, &single, NULL), 0);
 }
 
 // The value to return under the name of a graph's output: a copy where the value has another name
@@ -419,6 +425,7 @@ Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data
     bool done = false;
     Onnx__ModelProto *model = onnx_unpack(scratch, diag, path, data, bytes);
     importer.model = model;
+    importer.options = options;
     if (model && read_opset(&importer, model)) {
         importer.module = module_new(arena, module_name(scratch, path));
         importer.module->file = arena_strdup(arena, path);

@@ -71,6 +71,7 @@ typedef struct {
     Scope *scope;
     Map *names; // of the module's values
     const Onnx__ModelProto *model;
+    const ImportOptions *options; // may be NULL
     const Call *call;      // NULL in the model's own graph
     bool warned_of_f64;
     External *externals;   // files of external data that are open
@@ -159,6 +160,14 @@ void name_value(Importer *importer, Value *value, const char *name);
 bool take_constants(Importer *importer, const Onnx__GraphProto *graph, const ImportOptions *options);
 // The options that would make `value` constant; NULL when none of use would.
 const char *constant_advice(const Importer *importer, const Value *value);
+
+// ---- operators of the user (custom.c)
+
+// What --custom says of such a node; NULL when nothing.
+const CustomOption *custom_find_option(const Importer *importer, const Onnx__NodeProto *proto);
+bool convert_custom(Node *node, const CustomOption *custom);
+// The type that the model states for a tensor; NULL when it states none, or not all of it (import.c).
+const Type *stated_type(Importer *importer, const Symbol *symbol);
 
 // ---- floats other than f32 (floats.c)
 

@@ -48,7 +48,7 @@ int cover_missing(const Cover *cover, FILE *out) {
     for (int kind = 0; kind < OP_COUNT; kind++) {
         const OpInfo *info = op_info((OpKind)kind);
         const long *forms = cover->ops[kind];
-        if (strcmp(info->dialect, "nn")) continue;
+        if (strcmp(info->dialect, "nn") || !(info->traits & PURE)) continue;
         const char *class = info->operand_count ? info->operands[0].type : "ANY";
         if (strcmp(class, "QUANT") && forms[FORM_FLOAT] + forms[FORM_INTEGER] == 0) count += missing(out, info->full_name, "");
         if (info->traits & INT8 && info->operand_count && strcmp(class, "F32") && !forms[FORM_QUANTIZED])

@@ -271,15 +271,18 @@ static MakeOp *own_maker(OpKind kind) {
     return NULL;
 }
 
+// Custom operators have no meaning of ours.
+static bool can_be_drawn(OpKind kind) { return !strcmp(op_info(kind)->dialect, "nn") && op_info(kind)->traits & PURE; }
+
 int nn_op_count(void) {
     int count = 0;
-    for (int kind = 0; kind < OP_COUNT; kind++) count += !strcmp(op_info((OpKind)kind)->dialect, "nn");
+    for (int kind = 0; kind < OP_COUNT; kind++) count += can_be_drawn((OpKind)kind);
     return count;
 }
 
 OpKind nn_op_at(int index) {
     for (int kind = 0;; kind++)
-        if (!strcmp(op_info((OpKind)kind)->dialect, "nn") && !index--) return (OpKind)kind;
+        if (can_be_drawn((OpKind)kind) && !index--) return (OpKind)kind;
 }
 
 static Value *make_random(Graph *graph) {

@@ -125,8 +125,6 @@ static RunResult run_process(const Case *test, const Route *route, Program *prog
     return RUN_OVERWRITES;
 }
 
-static Elem elem_of_abi(int32_t type) { return type == QN_U8 ? ELEM_U8 : ELEM_I8; }
-
 static RunResult run_compiled(const Case *test, const Route *route, const Module *kn, const char *dir, const char **what) {
     Native native = {0};
     Diag *diag = diag_new(test->arena, NULL);
@@ -134,10 +132,10 @@ static RunResult run_compiled(const Case *test, const Route *route, const Module
     const char *name = arena_printf(test->arena, "m%llu%s", (unsigned long long)test->seed, cc ? "c" : "l");
     RunResult result = RUN_SAME;
     if (native_open(&native, test->arena, diag, kn, route->target, dir, name, cc, route->threads)) {
-        for (int i = 0; i < test->input_count; i++) put_input(test, i, native.inputs[i], elem_of_abi(native.model->inputs[i].type));
+        for (int i = 0; i < test->input_count; i++) put_input(test, i, native.inputs[i], elem_of_code(native.model->inputs[i].type));
         native_run(&native, diag);
         for (int i = 0; i < test->output_count && result == RUN_SAME; i++)
-            result = compare(test, i, native.outputs[i], elem_of_abi(native.model->outputs[i].type), what);
+            result = compare(test, i, native.outputs[i], elem_of_code(native.model->outputs[i].type), what);
     } else {
         *what = diag_message_count(diag) ? diag_message(diag, 0)->text : "can't be compiled";
         result = RUN_BROKEN;

@@ -11,6 +11,18 @@ static int64_t index_within(const Tensor *indices, int64_t at, int64_t size) {
     return index >= size ? size - 1 : index < 0 ? 0 : index;
 }
 
+bool eval_gather(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag;
+    AxisView view = axis_view(operands[0]->type, as_gather(op).axis);
+    int64_t count = type_elem_count(operands[1]->type);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t index = index_within(operands[1], i, view.size);
+        for (int64_t o = 0; o < view.outer; o++)
+            copy_elems(results[0], (o * count + i) * view.inner, operands[0], (o * view.size + index) * view.inner, view.inner);
+    }
+    return true;
+}
+
 // A walk over the indices of a whole tensor; its offset is that of the element in `type`, but for the index along `axis`.
 static Walk walk_along(const Type *indices, const Type *type, int64_t axis, int64_t *stride) {
     int64_t strides[MAX_RANK];

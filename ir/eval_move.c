@@ -185,21 +185,3 @@ bool eval_resample(Diag *diag, const Op *op, const Tensor *const *operands, Tens
     }
     return true;
 }
-
-bool eval_gather(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    int axis = (int)as_gather(op).axis;
-    const Type *in = operands[0]->type;
-    int64_t outer = 1, size = in->shape[axis], inner = 1, count = type_elem_count(operands[1]->type);
-    for (int i = 0; i < axis; i++) outer *= in->shape[i];
-    for (int i = axis + 1; i < in->rank; i++) inner *= in->shape[i];
-    for (int64_t i = 0; i < count; i++) {
-        int64_t index = tensor_i64(operands[1], i);
-        if (index < -size || index >= size)
-            return eval_fail(diag, op, "index %lld is out of range for axis %d of size %lld", (long long)index, axis,
-                             (long long)size);
-        if (index < 0) index += size;
-        for (int64_t o = 0; o < outer; o++)
-            copy_elems(results[0], (o * count + i) * inner, operands[0], (o * size + index) * inner, inner);
-    }
-    return true;
-}

@@ -92,6 +92,10 @@ def one(low, high, dtype=np.int64):
     return lambda rnd, arrays: np.array(rnd.randint(low, high), dtype)
 
 
+def one_positive(rnd, arrays):
+    return np.array(rnd.choice((0.01, 0.05, 0.25)), np.float32)
+
+
 def filters(rnd, arrays):
     shape = [rnd.randint(1, 3) for _ in arrays[0].shape[2:]]
     return floats(rnd, [rnd.randint(1, 5), arrays[0].shape[1] if arrays[0].ndim > 1 else 1, *shape])
@@ -126,7 +130,7 @@ FIXED = {"hidden_size": HIDDEN, "sorted": 1} # unsorted: in any order
 HINTS = {
     **{f"{op}.{name}": hint for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)) for name, hint in zip("XWRB", recurrent(gates))},
     **{f"{op}.{name}": None for op in ("LSTM", "GRU", "RNN") for name in ("sequence_lens", "initial_h", "initial_c", "P")},
-    "axes": axes, "Reshape.shape": new_shape, "Expand.shape": wider, "ConstantOfShape.input": lambda rnd, arrays: np.array([2, rnd.randint(0, 3)], np.int64),
+    "y_scale": one_positive, "x_scale": one_positive, "axes": axes, "Reshape.shape": new_shape, "Expand.shape": wider, "ConstantOfShape.input": lambda rnd, arrays: np.array([2, rnd.randint(0, 3)], np.int64),
     "pads": borders, "Slice.starts": lambda rnd, arrays: along(rnd, arrays) // 2, "Slice.ends": along, "Tile.repeats": lambda rnd, arrays: along(rnd, arrays, 1) % 3 + 1,
     "Gather.indices": indices, "GatherND.indices": indices, "GatherElements.indices": same_rank_indices, "ScatterElements.indices": same_rank_indices,
     "ScatterElements.updates": like(1, np.float32), "Scatter.indices": same_rank_indices, "Scatter.updates": like(1, np.float32), "ScatterND.indices": indices,

@@ -32,6 +32,19 @@ typedef struct {
 } InputSymbols;
 
 enum { MAX_NAMED_INPUTS = 64 };
+
+// An operator that is not imported, with its nodes.
+typedef struct {
+    const char *op, *domain, *first, *advice; // first: the name of a node
+    int64_t opset;                            // of ai.onnx; 0 for other domains
+    int count;
+} Unsupported;
+enum { MAX_UNSUPPORTED = 200 };
+typedef struct {
+    int count;
+    Unsupported items[MAX_UNSUPPORTED];
+} UnsupportedList;
+
 typedef struct {
     int shape_count;
     const ShapeOption *shapes;
@@ -40,6 +53,7 @@ typedef struct {
     InputSymbols *symbols; // filled in for the first MAX_NAMED_INPUTS; NULL: not wanted
     int custom_count;
     const CustomOption *customs;
+    UnsupportedList *unsupported; // filled in when the import fails; may be NULL
 } ImportOptions;
 
 // By the first bytes: .onnx, .qir text.

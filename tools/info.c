@@ -1,12 +1,14 @@
-// qanat info: what a model is: inputs, outputs, operators by kind, multiply-accumulates, weights.
+// qanat info: what a model is: inputs, outputs, operators by kind, multiply-accumulates, weights; or which of its operators
+// are not supported, and what to do about them.
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/data/npy.h"
+#include "tools/dot.h"
 #include "tools/json.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {OPT_json, MODEL_OPTIONS, OPT_COUNT};
+static const OptionId ids[] = {OPT_json, OPT_dot, MODEL_OPTIONS, OPT_COUNT};
 
 typedef struct {
     int op_count, kinds[OP_COUNT];
@@ -101,19 +103,61 @@ static void print_json(const Model *model, const Facts *facts) {
     printf("}}\n");
 }
 
+// ---- what is not supported
+
+static void print_unsupported(const Model *model, const UnsupportedList *list) {
+    printf("model     %s\nnot supported: %d operators\n", model->path, list->count);
+    for (int i = 0; i < list->count; i++) {
+        const Unsupported *item = &list->items[i];
+        char opset[32] = "";
+        if (item->opset)
+            snprintf(opset, sizeof opset, ", opset %lld", (long long)item->opset);
+        printf("  %5d  %s (domain %s%s), first '%s': %s\n", item->count, item->op, item->domain, opset, item->first,
+               item->advice);
+    }
+}
+
+static void json_field(const char *name, const char *text, bool last) {
+    printf("\"%s\": ", name);
+    json_string(stdout, text);
+    printf("%s", last ? "}" : ", ");
+}
+
+static void json_unsupported(const Model *model, const UnsupportedList *list) {
+    printf("{\"model\": ");
+    json_string(stdout, model->path);
+    printf(", \"unsupported\": [");
+    for (int i = 0; i < list->count; i++) {
+        const Unsupported *item = &list->items[i];
+        printf("%s{\"count\": %d, \"opset\": %lld, ", i ? ", " : "", item->count, (long long)item->opset);
+        json_field("op", item->op, false);
+        json_field("domain", item->domain, false);
+        json_field("first", item->first, false);
+        json_field("advice", item->advice, true);
+    }
+    printf("]}\n");
+}
+
 int cmd_info(int argc, char **argv) {
     Options options;
     Model model;
     Facts facts;
+    UnsupportedList unsupported = {0};
     int status;
     if (!cli_parse(argc, argv, ids, &options, &status))
         return status;
     if ((status = model_open(&model, &options, 1)) == STATUS_DONE) {
+        model.import.unsupported = &unsupported;
         if (model_import(&model)) {
             gather(&model, &facts);
-            (options.json ? print_json : print_text)(&model, &facts);
+            if (options.dot)
+                print_dot(module_main(model.imported));
+            else
+                (options.json ? print_json : print_text)(&model, &facts);
         } else {
-            status = STATUS_INPUT;
+            status = STATUS_INPUT; // its messages say what is wrong with single nodes
+            if (unsupported.count)
+                (options.json ? json_unsupported : print_unsupported)(&model, &unsupported);
         }
     }
     model_close(&model);

@@ -45,7 +45,7 @@ static const Onnx__FunctionProto *find_function(const Importer *importer,
 
 // ---- nodes
 
-static const char *node_name(const Onnx__NodeProto *proto) {
+const char *proto_name(const Onnx__NodeProto *proto) {
     if (proto->name && *proto->name)
         return proto->name;
     for (size_t i = 0; i < proto->n_output; i++)
@@ -54,8 +54,7 @@ static const char *node_name(const Onnx__NodeProto *proto) {
     return "unnamed";
 }
 
-// Fit for a terminal.
-static const char *printable(Arena *arena, const char *text) {
+const char *printable(Arena *arena, const char *text) {
     char *copy = arena_strdup(arena, text);
     for (char *at = copy; *at; at++)
         if (iscntrl((unsigned char)*at))
@@ -97,7 +96,7 @@ static const OnnxOp *find_op(const Importer *importer, const Onnx__NodeProto *pr
     return onnx_op_find(arena_printf(importer->scratch, "%s.%s", proto->domain, name));
 }
 
-static bool is_supported(const Importer *importer, const Onnx__NodeProto *proto) {
+bool node_is_supported(const Importer *importer, const Onnx__NodeProto *proto) {
     if (find_function(importer, proto) || custom_find_option(importer, proto))
         return true;
     const OnnxOp *op = find_op(importer, proto);
@@ -106,7 +105,7 @@ static bool is_supported(const Importer *importer, const Onnx__NodeProto *proto)
 }
 
 static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {
-    const char *name = node_name(proto);
+    const char *name = proto_name(proto);
     const char *op = printable(importer->scratch, proto->op_type ? proto->op_type : "");
     Node node = {.importer = importer, .proto = proto};
     node.label = arena_printf(importer->scratch, "node '%s' (%s)", printable(importer->scratch, name), op);
@@ -114,80 +113,13 @@ static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {
         (Loc){.file = importer->module->file, .name = arena_strdup(importer->arena, name)};
     const Onnx__FunctionProto *function = find_function(importer, proto);
     const CustomOption *custom = custom_find_option(importer, proto);
-    bool ready = is_supported(importer, proto) && inputs_ready(&node);
+    bool ready = node_is_supported(importer, proto) && inputs_ready(&node);
     node.computes_f32 = ready && !function && !custom && node_computes_f32(&node);
     bool done = ready && (custom     ? convert_custom(&node, custom)
                           : function ? convert_call(&node, function)
                                      : find_op(importer, proto)->convert(&node));
     if (!done)
         mark_broken(importer, proto);
-}
-
-static bool same_op(const Onnx__NodeProto *a, const Onnx__NodeProto *b) {
-    return !strcmp(a->op_type ? a->op_type : "", b->op_type ? b->op_type : "") &&
-           !strcmp(a->domain ? a->domain : "", b->domain ? b->domain : "");
-}
-
-// Nodes of one op that is not supported.
-typedef struct Group {
-    const Onnx__NodeProto *first;
-    size_t count;
-    struct Group *next;
-} Group;
-
-// What differs from run to run.
-static bool is_random(const char *op) {
-    return !strncmp(op, "Random", 6) || !strcmp(op, "Bernoulli") || !strcmp(op, "Multinomial");
-}
-
-static void report_group(Importer *importer, const Group *group) {
-    Arena *scratch = importer->scratch;
-    const Onnx__NodeProto *proto = group->first;
-    const char *type = printable(scratch, proto->op_type ? proto->op_type : "");
-    const char *more =
-        group->count > 1 ? arena_printf(scratch, " and %zu more like it", group->count - 1) : "";
-    const char *domain =
-        is_onnx_domain(proto->domain) ? "ai.onnx" : printable(scratch, proto->domain);
-    const OnnxOp *op = is_onnx_domain(proto->domain) ? onnx_op_find(type) : NULL;
-    if (op)
-        import_error(importer,
-             "node '%s' (%s)%s: the op is in opset %d and later, the model's opset is %lld",
-             printable(scratch, node_name(proto)), type, more, op->first_opset,
-             (long long)importer->opset);
-    else if (is_onnx_domain(proto->domain) && is_random(type))
-        import_error(importer,
-             "node '%s' (%s)%s: random numbers are not supported: make its result an input of the model",
-             printable(scratch, node_name(proto)), type, more);
-    else
-        import_error(importer,
-             "node '%s' (%s)%s: op %s of domain %s is not supported; %s",
-             printable(scratch, node_name(proto)), type, more, type, domain,
-             is_onnx_domain(proto->domain) ? "`qanat ops` lists what is"
-                 : arena_printf(scratch, "a C function may compute it: --custom %s.%s=SYMBOL", domain, type));
-}
-
-// One message an op, however many nodes; of damaged files, not more than some hundred.
-static void report_unsupported(Importer *importer, size_t count, Onnx__NodeProto *const *nodes) {
-    enum { MAX_GROUPS = 200 };
-    Group *groups = NULL, **end = &groups;
-    int group_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        const Onnx__NodeProto *proto = nodes[i];
-        if (is_supported(importer, proto))
-            continue;
-        Group *group = groups;
-        while (group && !same_op(group->first, proto))
-            group = group->next;
-        if (!group && group_count++ < MAX_GROUPS) {
-            *end = group = ARENA_NEW(importer->scratch, Group);
-            group->first = proto;
-            end = &group->next;
-        }
-        if (group)
-            group->count++;
-    }
-    for (const Group *group = groups; group; group = group->next)
-        report_group(importer, group);
 }
 
 void convert_nodes(Importer *importer, size_t count, Onnx__NodeProto *const *nodes) {

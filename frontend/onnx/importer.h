@@ -74,6 +74,7 @@ typedef struct {
     const ImportOptions *options; // may be NULL
     const Call *call;      // NULL in the model's own graph
     bool warned_of_f64;
+    UnsupportedList *unsupported; // what the user asks to be listed; may be NULL
     External *externals;   // files of external data that are open
     Map *counted;          // values of a size that depends on data (counted.c): Value to Counted; NULL: none
     int64_t inlined_nodes; // converted for bodies of loops, branches and functions
@@ -184,6 +185,12 @@ Value *output_of_type(Importer *importer, Value *value, Elem elem, const char *n
 bool import_error(const Importer *importer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 bool is_onnx_domain(const char *domain);
+// What the user calls a node: its name, or that of its first result.
+const char *proto_name(const Onnx__NodeProto *proto);
+const char *printable(Arena *arena, const char *text); // fit for a terminal
+bool node_is_supported(const Importer *importer, const Onnx__NodeProto *proto);
+// Reports the nodes of operators that are not imported (unsupported.c).
+void report_unsupported(Importer *importer, size_t count, Onnx__NodeProto *const *nodes);
 // Nodes in order. One that fails is reported and its results are marked.
 void convert_nodes(Importer *importer, size_t count, Onnx__NodeProto *const *nodes);
 // A stand-in of the type that the model states for the result of a node that failed; may be NULL.

@@ -525,6 +525,12 @@ def shapes_and_errors():
                           node("Fancy", "b", domain="com.example", name="fourth")],
           constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)], domains=("com.example",),
           stated=[info("b", [1, 2, 4, 4])])
+    model("out_of_scope", [node("TreeEnsembleClassifier", "x", "a", name="trees", domain="ai.onnx.ml"),
+                           node("Gradient", "x", "b", name="slope", domain="ai.onnx.preview.training"),
+                           node("SequenceConstruct", "x", "c", name="list"), node("StringConcat", "x,x", "d", name="text"),
+                           node("RandomNormal", "", "e", name="dice", shape=[1]), node("HardSwish", "x", "y", name="swish"),
+                           node("SequenceConstruct", "x", "f")], opset=13, domains=("ai.onnx.ml", "ai.onnx.preview.training"))
+    model("dot", [node("Relu", "x", 'a "b" \\ c'), node("Add", 'a "b" \\ c,w', "y")], x=(2,), constants=[tensor("w", [1, 2])])
     model("opset_0", relu, opset=0)
     model("newer_op", [node("HardSwish", "x", name="swish")], opset=13)
     model("undefined_name", [node("Add", "x,later", name="early"), node("Relu", "x", "later")])

@@ -142,7 +142,7 @@ static double moved_by(Tracks *tracks, const Op *op, int result, double units) {
         if (!eval_op(diag_new(arena, NULL), op, operands, results)) continue;
         for (int64_t k = 0; k < type_elem_count(base->type); k++) {
             double difference = fabs(tensor_f64(&outs[result], k) - tensor_f64(base, k));
-            if (isfinite(difference)) most = fmax(most, difference);
+            if (!isnan(difference)) most = fmax(most, difference); // infinite: what is close to overflowing may do so, or not
         }
     }
     arena_free(arena);

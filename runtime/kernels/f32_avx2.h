@@ -17,6 +17,7 @@ QN_INLINE void f32_avx2_store(float *out, __m256 v, int32_t count) {
 #define F32_VEC __m256
 #define F32_LOAD _mm256_loadu_ps
 #define F32_SET1 _mm256_set1_ps
+#define F32_ADD _mm256_add_ps
 #define F32_FMA _mm256_fmadd_ps
 #define F32_MIN _mm256_min_ps
 #define F32_MAX _mm256_max_ps
@@ -39,6 +40,7 @@ QN_INLINE void f32_avx2_store(float *out, __m256 v, int32_t count) {
 #undef F32_VEC
 #undef F32_LOAD
 #undef F32_SET1
+#undef F32_ADD
 #undef F32_FMA
 #undef F32_MIN
 #undef F32_MAX

@@ -17,6 +17,7 @@ QN_INLINE void f32_avx512_store(float *out, __m512 v, int32_t count) {
 #define F32_VEC __m512
 #define F32_LOAD _mm512_loadu_ps
 #define F32_SET1 _mm512_set1_ps
+#define F32_ADD _mm512_add_ps
 #define F32_FMA _mm512_fmadd_ps
 #define F32_MIN _mm512_min_ps
 #define F32_MAX _mm512_max_ps
@@ -41,6 +42,7 @@ QN_INLINE void f32_avx512_store(float *out, __m512 v, int32_t count) {
 #undef F32_VEC
 #undef F32_LOAD
 #undef F32_SET1
+#undef F32_ADD
 #undef F32_FMA
 #undef F32_MIN
 #undef F32_MAX

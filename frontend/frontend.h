@@ -60,7 +60,7 @@ typedef struct {
 Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options);
 Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data, size_t bytes,
                     const ImportOptions *options);
-// The ONNX operators that are imported, by index; NULL beyond the last. `opset`: the first that has it (7 if older).
+// The ONNX operators that are imported, by index; NULL beyond the last. `opset`: the first that has it.
 const char *onnx_operator(int index, int *opset);
 // A file of that name, or a text that begins with a comment, `module` or `func`, after white space.
 bool is_qir(const char *path, const char *data, size_t bytes);

@@ -100,8 +100,7 @@ bool node_is_supported(const Importer *importer, const Onnx__NodeProto *proto) {
     if (find_function(importer, proto) || custom_find_option(importer, proto))
         return true;
     const OnnxOp *op = find_op(importer, proto);
-    // Rows of the first opsets say 7.
-    return op && (importer->opset >= op->first_opset || op->first_opset == 7);
+    return op && importer->opset >= op->first_opset;
 }
 
 static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {

@@ -11,7 +11,7 @@ InferFn infer_conv2d, infer_linear, infer_matmul, infer_pool2d, infer_reduce, in
     infer_dequantize, infer_compare, infer_shift, infer_test, infer_where, infer_along, infer_arg;
 InferFn infer_resample, infer_normalize;
 InferFn infer_gather_elements, infer_gather_nd, infer_scatter_elements, infer_scatter_nd, infer_top_k, infer_bit_cast;
-InferFn infer_dft;
+InferFn infer_dft, infer_sample, infer_roi_align, infer_max_pool_index, infer_eliminate;
 InferFn infer_true_indices, infer_arg_sort, infer_non_max_suppression;
 
 // Meanings: eval_<id>, for every op of dialects nn and check; the others have none.

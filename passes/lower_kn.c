@@ -37,6 +37,10 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_custom: return lower_custom;
     case OP_resample: return lower_resample;
     case OP_dft: return lower_dft;
+    case OP_sample: return lower_sample;
+    case OP_roi_align: return lower_roi_align;
+    case OP_max_pool_index: return lower_max_pool_index;
+    case OP_eliminate: return lower_eliminate;
     case OP_true_indices: return lower_true_indices;
     case OP_arg_sort: return lower_arg_sort;
     case OP_non_max_suppression: return lower_non_max_suppression;

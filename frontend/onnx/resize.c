@@ -20,8 +20,10 @@ typedef struct {
 static float source_of(const Resize *r, int dim, int64_t in, int64_t x) {
     float scale = r->scales[dim], at = (float)x, last = (float)(in - 1);
     int64_t out = r->sizes[dim];
-    if (!strcmp(r->where, "align_corners"))
-        return out > 1 ? at * last / (float)(out - 1) : 0;
+    if (!strcmp(r->where, "align_corners")) { // the length need not be whole
+        float length = fabsf(scale * (float)in - (float)out) < 1e-3f ? (float)out : scale * (float)in;
+        return length > 1 ? at * last / (length - 1) : 0;
+    }
     if (!strcmp(r->where, "asymmetric"))
         return at / scale;
     if (!strcmp(r->where, "pytorch_half_pixel"))

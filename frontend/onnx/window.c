@@ -203,9 +203,11 @@ static bool convert_pool(Node *node, OpKind kind) {
 }
 
 bool convert_max_pool(Node *node) {
-    if (node->proto->n_output > 1 && node->proto->output[1][0])
-        return node_error(node, "its second output (Indices) is not supported");
-    return convert_pool(node, OP_max_pool2d);
+    if (!convert_pool(node, OP_max_pool2d))
+        return false;
+    Window window = {0};
+    bool places = node->proto->n_output > 1 && node->proto->output[1][0];
+    return !places || (read_window(node, node_input(node, 0)->type, &window) && bind_pool_places(node, &window));
 }
 bool convert_average_pool(Node *node) {
     return convert_pool(node, OP_avg_pool2d);

@@ -22,6 +22,8 @@ Value *emit_conv(const Node *node, Value *input, Value *weight, Value *bias, con
 Value *emit_pool2d(const Node *node, OpKind kind, Value *input, const Window *window);
 Value *emit_conv3d(const Node *node, Value *input, Value *weight, Value *bias,
                    const Window *window, int64_t group);
+// The second output of a max pool: where its maxima lie (sample.c).
+bool bind_pool_places(const Node *node, const Window *window);
 Value *emit_pool3d(const Node *node, OpKind kind, Value *input, const Window *window);
 
 // For global pools: N C and at most two spatial dimensions; and back, each of size 1.

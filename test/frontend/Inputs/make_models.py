@@ -491,6 +491,20 @@ def images():
           opset=20)
 
 
+def sampled():
+    model("grid_sample", [node("GridSample", "x,grid", padding_mode="border")], x=(1, 2, 4, 3), constants=[ramp("grid", 1, 1, 2, 2)])
+    model("grid_sample_cubic", [node("GridSample", "x,grid", mode="cubic", align_corners=1)], x=(1, 1, 2, 3, 5), opset=20,
+          constants=[ramp("grid", 1, 1, 1, 2, 3)])
+    model("deform_conv", [node("DeformConv", "x,w,offset", strides=[2, 2])], x=(1, 1, 3, 3), opset=19,
+          constants=[ramp("w", 1, 1, 1, 2)], inputs=[info("x", (1, 1, 3, 3)), info("offset", (1, 4, 2, 1))])
+    model("roi_align", [node("RoiAlign", "x,rois,images", output_height=2, output_width=1, mode="max")], x=(1, 2, 4, 4), opset=16,
+          constants=[tensor("rois", [[0, 0, 2, 3]]), ints("images", 0)])
+    model("max_pool_places", [node("MaxPool", "x", "y,i", kernel_shape=[2, 2], storage_order=1)], x=(1, 2, 3, 2), outputs=("y", "i"))
+    model("max_unpool", [node("MaxUnpool", "x,i,size", kernel_shape=[2], strides=[2])], x=(1, 1, 2),
+          inputs=[info("x", (1, 1, 2)), info("i", (1, 1, 2), TensorProto.INT64)], constants=[ints("size", 1, 1, 5)])
+    model("det", [node("Det", "x")], x=(2, 3, 3))
+
+
 def counted():
     """Sizes that depend on data."""
     table = tensor("table", np.arange(12).reshape(6, 2))
@@ -520,7 +534,7 @@ def shapes_and_errors():
     model("no_shape", relu, inputs=[info("x", None)])
     model("input_with_initializer", [node("Add", "x,w")], inputs=[info("x", [2]), info("w", [2])],
           constants=[tensor("w", [1, 2])], opset=8)
-    model("unsupported", [node("Det", "x", "a", name="first"), node("Det", "a", "b", name="second"),
+    model("unsupported", [node("TfIdfVectorizer", "x", "a", name="first"), node("TfIdfVectorizer", "a", "b", name="second"),
                           node("Pad", "b,pads", "c", name="behind", mode="mirror"),
                           node("Fancy", "b", domain="com.example", name="fourth")],
           constants=[ints("pads", 0, 0, 1, 1, 0, 0, 1, 1)], domains=("com.example",),
@@ -561,6 +575,7 @@ for make in (
     signals, images,
     float_types, quantized,
     attentions, sequences,
+    sampled,
     counted,
     controls, recurrences,
     constants,

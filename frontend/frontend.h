@@ -50,6 +50,7 @@ typedef struct {
     const ShapeOption *shapes;
     int constant_count;
     const ConstantOption *constants;
+    bool unfolded;         // constants that may follow the inputs' sizes stay ops
     InputSymbols *symbols; // filled in for the first MAX_NAMED_INPUTS; NULL: not wanted
     int custom_count;
     const CustomOption *customs;

@@ -201,3 +201,11 @@ VaryingList op_varying(Arena *arena, const Op *op, const Sizes *sizes) {
         BUG("kn.varying of %s", op->loc.name ? op->loc.name : op_info(op->kind)->full_name);
     return list;
 }
+
+bool op_follows_sizes(const Op *op) {
+    const Type *type = op->results[0].type;
+    int64_t taken = 0;
+    if (!elem_is_float(type->elem) && type->elem != ELEM_I1) return false;
+    for (int i = 0; i < op->operand_count; i++) taken += op_operand(op, i) ? type_elem_count(op_operand(op, i)->type) : 0;
+    return op->kind == OP_slice ? type->rank > 1 : type_elem_count(type) > taken;
+}

@@ -38,3 +38,7 @@ bool varying_parse(Arena *arena, const char *text, const Sizes *sizes, VaryingLi
 // Of verified ops: none where there is no attribute.
 Sizes func_sizes(Arena *arena, const Func *func);
 VaryingList op_varying(Arena *arena, const Op *op, const Sizes *sizes);
+
+// Whether a constant that this op would be folded to may have other elements at other sizes, though its operands be the same:
+// slices, and what gives more elements than it takes, of anything but shapes and indices.
+bool op_follows_sizes(const Op *op);

@@ -118,11 +118,16 @@ static bool simplify(Op *op) {
     return true;
 }
 
+// Where constants follow sizes: all of one at the largest size is a part of it at others.
+static bool is_kept(const Op *op, const PassContext *context) {
+    return context->unfolded && op->kind == OP_slice && value_constant(op_operand(op, 0));
+}
+
 bool canonicalize_ops(Module *module, const PassContext *context) {
     for (bool changed = true; changed;) {
         changed = false;
         for (Func *func = module->funcs; func; func = func->next)
-            FOR_EACH_OP(func, op) changed |= simplify(op);
+            FOR_EACH_OP(func, op) changed |= !is_kept(op, context) && simplify(op);
         dead_code(module, context);
     }
     return true;

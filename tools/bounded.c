@@ -201,6 +201,12 @@ Module *model_lower_bounded(Model *model, Elem precision) {
     Forms forms = {.model = model, .precision = precision};
     Sizes box = box_of(&model->sizes, 0);
     const Bounded *general = new_form(&forms, &box);
+    if (!general && forms.why) { // its constants may be what differs: then they are computed at run time
+        Forms retry = forms;
+        model->unfolded = true;
+        general = new_form(&retry, &box);
+        model->unfolded = general != NULL;
+    }
     if (!general || !add_ones(&forms, general, general->most)) return report(&forms), NULL;
     bounded_write(general, &model->sizes);
     BUG_UNLESS(module_verify(general->most, model->diag), "the bounded program of %s", model->path);

@@ -17,6 +17,7 @@ typedef struct {
     ImportOptions import;     // --shape, --constant
     Sizes sizes;              // that vary; none: the network is of one size
     CalibrationTable constants; // at the largest of them
+    bool unfolded;            // constants that depend on them are computed at run time
     int32_t at[MAX_SIZES];    // of them, where `imported` is: the largest, until data says otherwise
     signed char (*size_of)[MAX_RANK]; // by input and dimension: its number in `sizes`; -1: fixed
     char hash[17];            // of the model file's bytes; empty until something asks for it

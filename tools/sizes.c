@@ -109,6 +109,7 @@ bool model_find_sizes(Model *model) {
 Module *model_import_at(const Model *model, Arena *arena, Diag *diag, const int32_t *sizes) {
     ImportOptions import = model->import;
     import.symbols = NULL;
+    import.unfolded = model->unfolded;
     ShapeOption *shapes = ARENA_ARRAY(arena, ShapeOption, import.shape_count + 1);
     for (int i = 0; i < import.shape_count; i++) {
         int input = input_index(model, model->import.shapes[i].input);
@@ -121,6 +122,7 @@ Module *model_import_at(const Model *model, Arena *arena, Diag *diag, const int3
     PassContext context = model_context(model, ELEM_F32, false);
     context.diag = diag;
     context.scratch = arena;
+    context.unfolded = model->unfolded;
     Module *module = import_model(arena, diag, model->path, &import);
     return module && run_pipeline(module, &context, "import") ? module : NULL;
 }

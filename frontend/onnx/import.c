@@ -422,6 +422,7 @@ Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data
     Importer importer = {.arena = arena, .scratch = scratch, .diag = diag, .path = path};
     importer.quiet = diag_new(scratch, NULL);
     importer.unsupported = options ? options->unsupported : NULL;
+    importer.unfolded = options && options->unfolded;
     importer.errors = diag_error_count(diag);
     bool done = false;
     Onnx__ModelProto *model = onnx_unpack(scratch, diag, path, data, bytes);

@@ -64,6 +64,7 @@ typedef struct {
     Arena *scratch; // of the import
     Diag *diag;
     Diag *quiet; // collects what inference says, to be told with the node's name
+    bool unfolded; // constants that may follow the sizes of inputs stay ops
     int errors;  // reported before this import
     const char *path;
     Builder builder;

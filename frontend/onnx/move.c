@@ -325,7 +325,7 @@ Value *emit_slice(const Node *node, Value *input, const int64_t *starts, const i
                   const int64_t *steps) {
     Arena *arena = node->importer->arena;
     int rank = input->type->rank;
-    bool whole = true;
+    bool whole = !(node->importer->unfolded && value_constant(input)); // a part at other sizes
     for (int i = 0; i < rank; i++)
         whole &= starts[i] == 0 && ends[i] == input->type->shape[i] && steps[i] == 1;
     if (whole)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "frontend/onnx/importer.h"
+#include "ir/sizes.h"
 
 bool node_error(const Node *node, const char *format, ...) {
     Importer *importer = node->importer;
@@ -346,7 +347,7 @@ Value *emit(const Node *node, OpKind kind, int count, Value *const *operands, At
         node_error(node, "its result would have more than 2^31 elements");
         return NULL;
     }
-    if (can_fold(value->def))
+    if (can_fold(value->def) && !(node->importer->unfolded && op_follows_sizes(value->def)))
         return fold(node, value->def);
     return check_elems(node, value->def) && node_pass_counted(node, value) ? value : NULL;
 }

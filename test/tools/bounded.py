@@ -32,6 +32,8 @@ def pairs(n):
 # Network, --shape, sizes in their order, inputs for sizes, sizes to try.
 NETS = [("conv", ["x:1..8,3,8,8"], images, [(1,), (2,), (3,), (7,), (8,)]),
         ("transformer", ["ids:1..3,1..48"], words, [(1, 1), (1, 2), (2, 1), (3, 1), (2, 7), (1, 48), (3, 31), (3, 48)]),
+        ("causal", ["x:1..2,1..48,8"], lambda *size: {"x": random.standard_normal((*size, 8)).astype(np.float32)},
+         [(1, 1), (2, 5), (1, 47), (2, 48)]),
         ("pair", ["a:len=2..40,6", "b:len,6"], pairs, [(2,), (3,), (29,), (40,)])]
 
 

@@ -1,5 +1,5 @@
 """Small networks with sizes that vary, for bounded.py: conv.onnx (batch), transformer.onnx (batch and seq), pair.onnx (two
-inputs of one length), and some that can't vary: fixed.onnx (a reshape to 8 rows), mask.onnx (a triangle of the length),
+inputs of one length), causal.onnx (a mask of batch and seq), and some that can't vary: fixed.onnx (a reshape to 8 rows), mask.onnx (a triangle of the length),
 odd.onnx (half the length, rounded down)."""
 import numpy as np
 import onnx
@@ -78,6 +78,17 @@ def small(path, op, inputs, shape):
     net.save(path, inputs, {"y": (TensorProto.FLOAT, shape)})
 
 
+def causal(net):
+    """The corner of a constant mask, as exported decoders have it."""
+    mask = net.constant(np.tril(np.ones((1, 1, LONGEST, LONGEST), bool)))
+    length = net("Gather", net("Shape", "x"), np.array([1], np.int64))
+    mask = net("Slice", mask, np.array([0, 0], np.int64), net("Concat", length, length, axis=0), np.array([2, 3], np.int64))
+    x = net("Unsqueeze", "x", np.array([1], np.int64))
+    scores = net("MatMul", x, net("Transpose", x, perm=[0, 1, 3, 2]))
+    mixed = net("MatMul", net("Softmax", net("Where", mask, scores, np.float32(-1e9)), axis=-1), x)
+    net("Squeeze", mixed, np.array([1], np.int64), name="y")
+
+
 def mask(net):
     length = net("Gather", net("Shape", "x"), np.array([0], np.int64))
     square = net("Expand", np.float32(1), net("Concat", length, length, axis=0))
@@ -89,6 +100,7 @@ def all_models():
     transformer()
     small("pair.onnx", lambda net: net("Concat", net("Mul", "a", "b"), "b", axis=1, name="y"),
           {name: (TensorProto.FLOAT, ["n", 6]) for name in "ab"}, ["n", 12])
+    small("causal.onnx", causal, {"x": (TensorProto.FLOAT, ["batch", "seq", 8])}, ["batch", "seq", 8])
     small("fixed.onnx", lambda net: net("Reshape", "x", np.array([8, 4], np.int64), name="y"), {"x": (TensorProto.FLOAT, ["n", 4])},
           [8, 4])
     small("mask.onnx", mask, {"x": (TensorProto.FLOAT, ["n", 4])}, ["n", 4])

@@ -11,8 +11,8 @@ enum { MAX_CUSTOM_TENSORS = 14 }; // inputs and outputs
 bool custom_open(Diag *diag, const char *path);
 // A function of the libraries that were opened; NULL after a message when none has it.
 qn_custom_fn *custom_find(Diag *diag, Loc loc, const char *symbol);
-// Whether it can name a function of C.
-bool is_c_identifier(const char *text);
+// Whether a C function may have this name: no word of C, and none that compiled models have or call.
+bool can_name_custom(const char *text);
 // Names, types and shapes of dense tensors (or buffers).
 struct qn_custom *custom_describe(Arena *arena, const char *name, const char *attributes, int input_count,
                                   const Value *const *inputs, int output_count, const Value *const *outputs);

@@ -32,11 +32,24 @@ qn_custom_fn *custom_find(Diag *diag, Loc loc, const char *symbol) {
     return NULL;
 }
 
-bool is_c_identifier(const char *text) {
+// Words of C, and functions that compiled models call or link with.
+static bool is_reserved(const char *text) {
+    static const char *const words[] = {
+        "asm", "auto", "bool", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum",
+        "extern", "false", "float", "for", "goto", "if", "inline", "int", "long", "main", "memcpy", "memmove", "memset",
+        "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "true", "typedef",
+        "typeof", "union", "unsigned", "void", "volatile", "while",
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(words[i], text)) return true;
+    return false;
+}
+
+bool can_name_custom(const char *text) {
     if (!isalpha((unsigned char)*text) && *text != '_') return false;
-    for (; *text; text++)
-        if (!isalnum((unsigned char)*text) && *text != '_') return false;
-    return true;
+    for (const char *at = text; *at; at++)
+        if (!isalnum((unsigned char)*at) && *at != '_') return false;
+    return strncmp(text, "qn_", 3) != 0 && !is_reserved(text);
 }
 
 static struct qn_tensor *describe(Arena *arena, int count, const Value *const *values) {

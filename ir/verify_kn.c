@@ -98,6 +98,7 @@ bool func_verify_sizes(const Func *func, Diag *diag, Arena *scratch) {
     FOR_EACH_OP(func, op) good = op_verify_varying(op, &sizes, diag, scratch) && good;
     return good;
 }
+
 static bool can_be_custom(const Type *type) {
     return !type->quant && elem_code(type->elem) && !(type->halo[0] | type->halo[1] | type->halo[2] | type->halo[3]);
 }
@@ -112,8 +113,8 @@ bool op_verify_custom(const Op *op, Diag *diag) {
             return diag_error(diag, op->loc, "%s: %lld inputs among %d buffers", name, (long long)inputs, op->operand_count);
         outputs = op->operand_count - (int)inputs;
     }
-    if (!is_c_identifier(symbol) || !strncmp(symbol, "qn_", 3))
-        return diag_error(diag, op->loc, "%s: '%s' can't be the name of a C function, or is one of Qanat's", name, symbol);
+    if (!can_name_custom(symbol))
+        return diag_error(diag, op->loc, "%s: '%s' can't be the name of the user's C function", name, symbol);
     if (outputs < 1 || op->operand_count + op->result_count > MAX_CUSTOM_TENSORS)
         return diag_error(diag, op->loc, "%s: expected a result and at most %d inputs and results", name, MAX_CUSTOM_TENSORS);
     for (int i = 0; i < op->operand_count + op->result_count; i++) {

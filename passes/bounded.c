@@ -46,8 +46,17 @@ static bool never_falls(const SizeExpr *expr) {
     return true;
 }
 
+// Their functions are told of one size, which is a constant.
+static const Op *find_custom(const Module *kn) {
+    FOR_EACH_OP(module_main(kn), op)
+        if (op->kind == OP_kn_custom) return op;
+    return NULL;
+}
+
 const char *bounded_fit(Bounded *bounded) {
     const Trace *trace = bounded->trace;
+    const Op *custom = find_custom(bounded->most);
+    if (custom) return arena_printf(bounded->arena, "the custom operator '%s' takes one size", custom->loc.name);
     int64_t values[MAX_FIT_POINTS];
     bounded->exprs = ARENA_ARRAY(bounded->arena, SizeExpr, trace->field_count);
     for (int f = 0; f < trace->field_count; f++) {

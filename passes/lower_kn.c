@@ -159,6 +159,12 @@ static void return_all(Func *func) {
     op_erase(ret);
 }
 
+static bool gives_no_elements(const Op *op) {
+    for (int i = 0; i < op->result_count; i++)
+        if (type_elem_count(op->results[i].type)) return false;
+    return true;
+}
+
 static bool lower_op(Lower *lower, Op *op) {
     const PassContext *context = lower->context;
     LowerFn *fn = lowering_of(op);
@@ -170,8 +176,9 @@ static bool lower_op(Lower *lower, Op *op) {
     const Op *before = lower->to->last;
     explain_op(context, op);
     // What has no elements needs no computing, only a place.
-    if (!type_elem_count(op->results[0].type) && op->kind != OP_reshape) result_buffer(lower, &op->results[0]);
-    else fn(lower, op);
+    if (!gives_no_elements(op) || op->kind == OP_reshape) fn(lower, op);
+    else
+        for (int i = 0; i < op->result_count; i++) result_buffer(lower, &op->results[i]);
     explain_end(context, lower->to, before);
     return !lower->failed;
 }

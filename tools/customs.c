@@ -13,8 +13,8 @@ static int read_custom(Arena *arena, const char *text, CustomOption *option) {
         return usage_error("--custom: expected DOMAIN.OP=SYMBOL, found '%s'", text);
     *dot = 0;
     *option = (CustomOption){domain, dot + 1, equals + 1};
-    if (!is_c_identifier(option->symbol))
-        return usage_error("--custom: '%s' can't be the name of a C function", option->symbol);
+    if (!can_name_custom(option->symbol))
+        return usage_error("--custom: '%s' can't be the name of a C function of yours", option->symbol);
     return STATUS_DONE;
 }
 

@@ -70,10 +70,22 @@ static const char *attributes_text(const Node *node) {
 
 // ---- the node
 
+// As the model states the input's type: what the nodes before it computed in f32 may be another float there.
+static Value *read_operand(const Node *node, int index) {
+    Value *value = node_input(node, index);
+    const Symbol *symbol = value ? symbol_find(node->importer, node->proto->input[index]) : NULL;
+    const Type *type = symbol ? stated_type(node->importer, symbol) : NULL;
+    if (!node_has_fixed_size(node, index))
+        return NULL;
+    return type && elem_is_float(type->elem) && elem_is_float(value->type->elem) ? emit_cast(node, value, type->elem) : value;
+}
+
 static bool result_types(const Node *node, const Type **types) {
     for (size_t i = 0; i < node->proto->n_output; i++) {
         const char *name = node->proto->output[i];
-        const Symbol *symbol = *name ? symbol_find(node->importer, name) : NULL;
+        if (!*name)
+            return node_error(node, "its output %zu has no name: give it one, and state its type and shape", i);
+        const Symbol *symbol = symbol_find(node->importer, name);
         types[i] = symbol ? stated_type(node->importer, symbol) : NULL;
         if (!types[i])
             return node_error(node, "the model does not state the type and shape of its output '%s': add them to the "
@@ -91,7 +103,7 @@ bool convert_custom(Node *node, const CustomOption *custom) {
     Value *operands[MAX_CUSTOM_TENSORS];
     const Type *types[MAX_CUSTOM_TENSORS];
     for (int i = 0; i < inputs; i++)
-        if (!(operands[i] = node_input(node, i)))
+        if (!(operands[i] = read_operand(node, i)))
             return false;
     const char *attributes = attributes_text(node);
     if (!attributes || !result_types(node, types))

@@ -229,8 +229,9 @@ bool convert_graph(const Node *node, const Onnx__GraphProto *graph, int input_co
                           output_count);
     Scope *outer = importer->scope;
     scope_enter(importer, graph->n_initializer + 2 * graph->n_node, outer);
-    bool done = fill_scope(node, graph, input_count, inputs) &&
-                convert_body(node, graph->n_node, graph->node);
+    bool done = fill_scope(node, graph, input_count, inputs);
+    note_types(importer, graph);
+    done = done && convert_body(node, graph->n_node, graph->node);
     for (int i = 0; done && i < output_count; i++)
         done = read_result(node, graph->output[i]->name, &outputs[i]);
     importer->scope = outer;

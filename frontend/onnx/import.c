@@ -84,6 +84,19 @@ static bool declare_initializers(Importer *importer, const Onnx__GraphProto *gra
     return true;
 }
 
+static void note_type(Importer *importer, const Onnx__ValueInfoProto *info) {
+    Symbol *symbol = info->name ? symbol_find(importer, info->name) : NULL;
+    if (symbol && !symbol->info)
+        symbol->info = info;
+}
+
+void note_types(Importer *importer, const Onnx__GraphProto *graph) {
+    for (size_t i = 0; i < graph->n_value_info; i++)
+        note_type(importer, graph->value_info[i]);
+    for (size_t i = 0; i < graph->n_output; i++)
+        note_type(importer, graph->output[i]);
+}
+
 static bool declare_outputs(Importer *importer, const Onnx__GraphProto *graph) {
     for (size_t i = 0; i < graph->n_node; i++)
         for (size_t j = 0; j < graph->node[i]->n_output; j++) {
@@ -91,12 +104,7 @@ static bool declare_outputs(Importer *importer, const Onnx__GraphProto *graph) {
             if (*name && !declare(importer, name, "the result"))
                 return false;
         }
-    for (size_t i = 0; i < graph->n_value_info; i++) {
-        Symbol *symbol =
-            symbol_find(importer, graph->value_info[i]->name ? graph->value_info[i]->name : "");
-        if (symbol)
-            symbol->info = graph->value_info[i];
-    }
+    note_types(importer, graph);
     for (size_t i = 0; i < graph->n_output; i++) {
         const char *name = graph->output[i]->name ? graph->output[i]->name : "";
         Symbol *symbol = symbol_find(importer, name);
@@ -104,8 +112,6 @@ static bool declare_outputs(Importer *importer, const Onnx__GraphProto *graph) {
             return import_error(importer, "the graph's output '%s' is computed by no node", name);
         if (symbol->is_output)
             return import_error(importer, "the graph gives its output '%s' twice", name);
-        if (!symbol->info)
-            symbol->info = graph->output[i];
         symbol->is_output = true;
     }
     return graph->n_output > 0 || import_error(importer, "the graph has no outputs");
@@ -113,7 +119,7 @@ static bool declare_outputs(Importer *importer, const Onnx__GraphProto *graph) {
 
 // ---- inputs and their shapes
 
-typedef struct {
+typedef struct Input {
     const char *name;
     Elem elem;
     bool has_shape;
@@ -292,6 +298,8 @@ static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
     }
     if (!match_options(importer, options, inputs, count) || !fix_dims(importer, inputs, count))
         return false;
+    importer->inputs = inputs;
+    importer->input_count = count;
     if (options && options->symbols)
         give_symbols(importer, inputs, count, options->symbols);
     const Type **types = ARENA_ARRAY(importer->scratch, const Type *, count + 1);
@@ -313,10 +321,22 @@ static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
 
 // ---- outputs
 
+// What an input has where it names the dimension so; -1 if none does.
+static int64_t input_size(const Importer *importer, const char *name) {
+    for (int i = 0; i < importer->input_count; i++)
+        for (int j = 0; j < importer->inputs[i].rank; j++)
+            if (importer->inputs[i].symbols[j] && !strcmp(importer->inputs[i].symbols[j], name))
+                return importer->inputs[i].dims[j];
+    return -1;
+}
+
 const Type *stated_type(Importer *importer, const Symbol *symbol) {
     Input input = {0};
     const Onnx__TypeProto *type = symbol->info ? symbol->info->type : NULL;
     bool read = type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && read_type(type->tensor_type, &input);
+    for (int i = 0; read && i < input.rank; i++)
+        if (input.symbols[i])
+            input.dims[i] = input_size(importer, input.symbols[i]);
     if (!read || !input.has_shape || dims_count(input.rank, input.dims) < 0)
         return NULL;
     return type_tensor(importer->arena, input.elem, input.rank, input.dims);

@@ -74,6 +74,8 @@ typedef struct {
     const Onnx__ModelProto *model;
     const ImportOptions *options; // may be NULL
     const Call *call;      // NULL in the model's own graph
+    const struct Input *inputs; // of the model (import.c); their dimensions' names stand for sizes
+    int input_count;
     bool warned_of_f64;
     UnsupportedList *unsupported; // what the user asks to be listed; may be NULL
     External *externals;   // files of external data that are open
@@ -168,6 +170,8 @@ const char *constant_advice(const Importer *importer, const Value *value);
 // What --custom says of such a node; NULL when nothing.
 const CustomOption *custom_find_option(const Importer *importer, const Onnx__NodeProto *proto);
 bool convert_custom(Node *node, const CustomOption *custom);
+// Ties what a graph says of its tensors' types to their names (import.c).
+void note_types(Importer *importer, const Onnx__GraphProto *graph);
 // The type that the model states for a tensor; NULL when it states none, or not all of it (import.c).
 const Type *stated_type(Importer *importer, const Symbol *symbol);
 

@@ -96,3 +96,58 @@ run("run", model, "--custom", "my.ops.Mix=2x", *inputs, status=2, error="'2x' ca
 run("compile", model, *custom, "--name", "my", "-o", objects[0], status=1, error="'my_mix' is named like those of the model 'my'")
 make_model(stated=False)
 run("compile", model, *custom, "-o", objects[0], status=1, error="the model does not state the type and shape of its output 'y0'")
+
+
+def value(name, elem, shape):
+    return helper.make_tensor_value_info(name, elem, shape)
+
+
+def make_copy(inputs, outputs, values=(), before=(), after=()):
+    """A model of one node Copy of inputs and outputs of these names; what stands before and after it are other nodes."""
+    names = [[tensor.name for tensor in tensors] for tensors in (inputs, outputs)]
+    copy = helper.make_node("Copy", before[-1].output if before else names[0], after[0].input if after else names[1], domain="my.ops")
+    graph = helper.make_graph([*before, copy, *after], "g", inputs, outputs, value_info=values)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("my.ops", 1)]), model)
+
+
+# Each output: the bytes of the input of the same index.
+with open(os.path.join(scratch, "lib.c"), "w", encoding="ascii") as file:
+    file.write('#include <string.h>\n#include "runtime/qanat.h"\n'
+               "void my_copy(const struct qn_custom *op, const void *const *in, void *const *out) {\n"
+               "    for (int i = 0; i < op->output_count; i++)\n"
+               "        if (op->inputs[i].bytes == op->outputs[i].bytes) memcpy(out[i], in[i], op->inputs[i].bytes);\n"
+               "        else memset(out[i], 0, op->outputs[i].bytes);\n}\n")
+subprocess.run([gcc, "-shared", "-fPIC", "-I" + root, file.name, "-o", library], check=True)
+custom = ["--custom", "my.ops.Copy=my_copy"]
+ROUTES = (["interp"], ["process"], ["llvm"], ["c", "--cc", gcc])
+
+
+def check_copy(feed, *options):
+    np.savez(inputs[1], **feed)
+    for route in ROUTES:
+        run("run", model, *custom, *options, "--library", library, *inputs, "--via", *route)
+        with np.load(inputs[-1]) as out:
+            for name, array in zip(out.files, feed.values()):
+                assert out[name].dtype == array.dtype and (out[name] == array).all(), (route, name, out[name])
+
+
+HALF, FLOAT = TensorProto.FLOAT16, TensorProto.FLOAT
+# A first result without elements is no reason not to call the function.
+make_copy([value("x", FLOAT, [0, 2]), value("s", FLOAT, [])], [value("y", FLOAT, [0, 2]), value("z", FLOAT, [])])
+check_copy({"x": np.ones((0, 2), np.float32), "s": np.float32(3)})
+# Between nodes that compute in f32 it gets the f16 that the model states.
+relu = [helper.make_node("Relu", ["x"], ["c"])], [helper.make_node("Relu", ["d"], ["y"])]
+make_copy([value("x", HALF, [2])], [value("y", HALF, [2])], [value("c", HALF, [2]), value("d", HALF, [2])], *relu)
+check_copy({"x": np.array([1, 2], np.float16)})
+# Dimensions by the names that inputs have for them; they can't vary from run to run.
+make_copy([value("x", FLOAT, ["n", 2])], [value("y", FLOAT, ["n", 2])], [value("d", FLOAT, ["n", 2])], *relu)
+check_copy({"x": np.ones((3, 2), np.float32)}, "--shape", "x:3,2")
+run("compile", model, *custom, "--shape", "x:1..4,2", "-o", objects[0], status=1, error="the custom operator 'd' takes one size")
+# Nor can they depend on data.
+nonzero = [helper.make_node("NonZero", ["x"], ["c"])]
+make_copy([value("x", FLOAT, [2])], [value("y", TensorProto.INT64, [1, 2])], before=nonzero)
+run("compile", model, *custom, "-o", objects[0], status=1, error="has a size that depends on data")
+make_copy([value("x", FLOAT, [2])], [value("y", FLOAT, [2])], after=[helper.make_node("Relu", [""], ["y"])])
+run("compile", model, *custom, "-o", objects[0], status=1, error="its output 0 has no name")
+for word in ("int", "memcpy", "qn_mine"):
+    run("compile", model, "--custom", "my.ops.Copy=" + word, "-o", objects[0], status=2, error="'" + word + "' can't be the name")

@@ -54,6 +54,11 @@ static Value *emit_parameter(const Node *node, int index, const Type *type, Grai
     return emit(node, OP_gather, 2, operands, attr_int(node->importer->arena, NULL, "axis", grain.axis));
 }
 
+static bool has_type_of_zero(const Node *node, Elem elem, const Type *zero) {
+    return !zero || zero->elem == elem ||
+           node_error(node, "its zero point has elements of type %s, its input of type %s", elem_name(zero->elem), elem_name(elem));
+}
+
 static bool same_parameters(const Node *node, int scale, int zero) {
     const Type *a = node_input_type(node, scale), *b = node_input_type(node, zero);
     if (!b || type_same_shape(a, b) || (type_elem_count(a) == 1 && type_elem_count(b) == 1))
@@ -123,7 +128,8 @@ bool convert_dequantize_linear(Node *node) {
         return node_input(node, type ? 1 : 0) && false;
     if (elem_is_float(type->elem))
         return node_error(node, "its input has elements of type %s, expected integers", elem_name(type->elem));
-    if (!same_parameters(node, 1, 2) || !read_grain(node, type, scale, &grain))
+    if (!has_type_of_zero(node, type->elem, node_input_type(node, 2)) || !same_parameters(node, 1, 2) ||
+        !read_grain(node, type, scale, &grain))
         return false;
     if (input && scales && (zeros || !has_zero))
         return node_bind_dense(node, 0, dequantized(node, input, scales, zeros, grain));
@@ -226,10 +232,22 @@ static Value *emit_exact(const Node *node, Value *a, Value *b, int64_t terms, co
     return sum;
 }
 
+// Products are exact for factors of 8 bits, with zero points of the same type.
+static bool is_factor(const Node *node, int input, int zero) {
+    const Type *type = node_input_type(node, input), *zero_type = node_input_type(node, zero);
+    if (!type)
+        return node_input(node, input) && false;
+    if (type->elem != ELEM_I8 && type->elem != ELEM_U8)
+        return node_error(node, "its input %d has elements of type %s, expected i8 or u8", input, elem_name(type->elem));
+    return has_type_of_zero(node, type->elem, zero_type);
+}
+
 // The sums of a matrix product; inputs a and b, and their zero points: those of rows and of columns.
 static Value *emit_integer_matmul(const Node *node, int a_index, int a_zero, int b_index, int b_zero) {
     const Type *a = node_input_type(node, a_index), *b = node_input_type(node, b_index);
-    if (!a || !b || a->rank < 2 || b->rank < 2)
+    if (!is_factor(node, a_index, a_zero) || !is_factor(node, b_index, b_zero))
+        return NULL;
+    if (a->rank < 2 || b->rank < 2)
         return node_error(node, "factors of fewer than 2 dimensions are not supported"), NULL;
     int64_t terms = a->shape[a->rank - 1], rows[2] = {a->shape[a->rank - 2], 1}, columns = b->shape[b->rank - 1];
     Value *left = emit_centered(node, a_index, a_zero, 2, rows);
@@ -245,9 +263,7 @@ bool convert_matmul_integer(Node *node) {
 static Value *emit_integer_conv(const Node *node, int x_zero, int w_index, int w_zero) {
     const Type *input = node_input_type(node, 0), *weight = node_input_type(node, w_index);
     Product product = {.group = node_int(node, "group", 1)};
-    if (!input || !weight)
-        return node_input(node, input ? w_index : 0), NULL;
-    if (!check_spatial(node, input))
+    if (!is_factor(node, 0, x_zero) || !is_factor(node, w_index, w_zero) || !check_spatial(node, input))
         return NULL;
     if (weight->rank != input->rank)
         return node_error(node, "its weight has %d dimensions, its input %d", weight->rank, input->rank), NULL;

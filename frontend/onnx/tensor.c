@@ -190,6 +190,19 @@ static const void *raw_data(Importer *importer, const Onnx__TensorProto *proto, 
     return bytes ? (const void *)proto->raw_data.data : "";
 }
 
+// Any other byte than 0 is true, which is 1 from here on.
+static const void *plain_booleans(Arena *arena, const uint8_t *data, size_t count) {
+    uint8_t most = 0;
+    for (size_t i = 0; i < count; i++)
+        most |= data[i];
+    if (most <= 1)
+        return data;
+    uint8_t *copy = arena_alloc(arena, count);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = data[i] != 0;
+    return copy;
+}
+
 const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto,
                               const char *what) {
     Elem elem;
@@ -213,5 +226,7 @@ const Dense *dense_from_proto(Importer *importer, const Onnx__TensorProto *proto
     const void *data = external              ? external_data(importer, proto, type_bytes(type), what)
                        : proto->has_raw_data ? raw_data(importer, proto, type, what)
                                              : list_data(importer, proto, type, what);
+    if (data && elem == ELEM_I1)
+        data = plain_booleans(importer->scratch, data, type_bytes(type));
     return data ? dense_new(importer->scratch, type, data, false) : NULL;
 }

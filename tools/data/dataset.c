@@ -167,12 +167,12 @@ static bool is_one_sample(const Array *array, const Type *type) {
            memcmp(array->shape, type->shape + 1, (size_t)array->rank * sizeof *type->shape) == 0;
 }
 
-// An input of no dimensions has none that could count samples.
-static bool has_scalar(const DatasetShape *shape) {
+// Without an input, with one of no dimensions or of none along the first, nothing could count samples: there is one.
+static bool has_one_sample(const DatasetShape *shape) {
     for (int i = 0; i < shape->input_count; i++)
-        if (shape->inputs[i].type->rank == 0)
+        if (shape->inputs[i].type->rank == 0 || shape->inputs[i].type->shape[0] == 0)
             return true;
-    return false;
+    return shape->input_count == 0;
 }
 
 static const Array *find_array(const ArrayFile *file, const DatasetShape *shape, int input) {
@@ -202,7 +202,7 @@ static bool find_arrays(const ArrayFile *file, const DatasetShape *shape, const 
                              shape->inputs[i].name ? shape->inputs[i].name : "");
         const Type *type = shape->inputs[i].type;
         bool as_first = array_fits(arrays[0], shape->inputs[0].type) == array_fits(arrays[i], type);
-        as_first |= has_scalar(shape);
+        as_first |= has_one_sample(shape);
         if (!as_first || (!array_fits(arrays[i], type) && !is_one_sample(arrays[i], type)))
             return shape_fault(fault, arrays[i], &shape->inputs[i]);
     }
@@ -217,7 +217,7 @@ static bool open_archive(Dataset *dataset, const char *path) {
     dataset->arrays = ARENA_ARRAY(dataset->arena, const Array *, shape->input_count);
     if (!find_arrays(&dataset->archive, shape, dataset->arrays, &fault))
         return fail(dataset, path, &fault);
-    if (has_scalar(shape) || !array_fits(dataset->arrays[0], shape->inputs[0].type)) { // one sample without the batch
+    if (has_one_sample(shape) || !array_fits(dataset->arrays[0], shape->inputs[0].type)) { // one sample without the batch
         dataset->arrays = NULL;
         add_sample(dataset, path, base_name(path), -1);
         return true;

@@ -46,7 +46,7 @@ QN_ROUND struct qn_taps qn_taps_at(float x, int32_t size, int32_t mode, int32_t 
     struct qn_taps taps = {1, {0, 0, 0, 0}, {1.0f, 0.0f, 0.0f, 0.0f}};
     x = x > far ? far : x >= -far ? x : -far;
     if (mode == QN_NEAREST) x = (float)qn_rne(x);
-    if (padding == QN_BORDER) x = x < 0.0f ? 0.0f : x > (float)(size - 1) ? (float)(size - 1) : x;
+    if (padding == QN_BORDER) x = x < low ? 0.0f : x > high ? (float)(size - 1) : x;
     if (padding == QN_REFLECTION) x = qn_reflect(x, low, high);
     const int32_t floor = mode == QN_NEAREST ? (int32_t)x : qn_floor_i32(x), first = mode == QN_CUBIC ? floor - 1 : floor;
     const float rest = x - (float)floor;

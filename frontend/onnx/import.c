@@ -379,6 +379,9 @@ static bool emit_return(Importer *importer, const Onnx__GraphProto *graph) {
         values[i] = output_value(importer, symbol, graph->output[i]);
         if (!values[i])
             return import_error(importer, "the graph's output '%s' is computed by no node", symbol->name);
+        if (elem_bits(values[i]->type->elem) < 8)
+            return import_error(importer, "the graph's output '%s' has elements of type %s, which are supported in constants only",
+                                symbol->name, elem_name(values[i]->type->elem));
     }
     count += emit_counts(importer, graph, count, values);
     op_new(&importer->builder, OP_return, count, values, 0, NULL, NULL);

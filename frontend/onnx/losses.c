@@ -66,19 +66,25 @@ static Value *emit_picked(const Node *node, Value *scores, Value *classes) {
     return picked ? emit_unary(node, OP_neg, picked, NULL) : NULL;
 }
 
-static bool fits(const Node *node, const Value *scores, const Value *classes) {
-    bool same = scores->type->rank >= 2 && classes->type->rank == scores->type->rank - 1;
-    for (int i = 0; same && i < classes->type->rank; i++)
-        same = classes->type->shape[i] == scores->type->shape[i + (i > 0)];
-    return same ||
-           node_error(node, "its target does not have the shape of its scores without dimension 1");
+static bool fits(const Node *node, const Type *scores, const Type *classes, const Type *weights) {
+    bool same = scores->rank >= 2 && classes->rank == scores->rank - 1;
+    for (int i = 0; same && i < classes->rank; i++)
+        same = classes->shape[i] == scores->shape[i + (i > 0)];
+    if (!same)
+        return node_error(node, "its target does not have the shape of its scores without dimension 1");
+    return !weights || (weights->rank == 1 && weights->shape[0] == scores->shape[1]) ||
+           node_error(node, "its weights are %s, expected one for each of %lld classes",
+                      type_text(node->importer->scratch, weights), (long long)scores->shape[1]);
 }
 
 static bool bind_loss(Node *node, Value *scores) {
     const char *reduction = node_string(node, "reduction", "mean");
     bool mean = !strcmp(reduction, "mean"), sum = !strcmp(reduction, "sum");
     Targets targets;
-    if (!scores || !read_targets(node, &targets) || !fits(node, scores, targets.classes))
+    const Type *classes = node_input_type(node, 1);
+    if (!scores || !classes)
+        return scores && node_input(node, 1) && false;
+    if (!fits(node, scores->type, classes, node_input_type(node, 2)) || !read_targets(node, &targets))
         return false;
     if (!mean && !sum && strcmp(reduction, "none"))
         return node_error(node, "reduction '%s' is not one of ONNX", reduction);

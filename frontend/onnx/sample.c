@@ -69,6 +69,8 @@ static Value *emit_parts(const Node *node, Value *last, const Deform *d) {
 static Value *emit_taps(const Node *node, const Deform *d) {
     const Window *w = &d->window;
     int64_t count = d->out[0] * d->out[1] * d->taps, shape[2] = {count, 2};
+    if (count > MAX_FOLD_ELEMS * 1024)
+        return node_error(node, "its windows have more than %lld elements", (long long)MAX_FOLD_ELEMS * 1024), NULL;
     float *data = ARENA_ARRAY(node->importer->scratch, float, 2 * count);
     for (int64_t i = 0; i < count; i++) {
         int64_t tap = i % d->taps, y = i / d->taps / d->out[1], x = i / d->taps % d->out[1];
@@ -184,6 +186,8 @@ static Value *emit_flat_places(const Node *node, Value *index, const Type *input
         Value *column = emit_binary(node, OP_mod, index, emit_i64(node, columns));
         index = emit_binary(node, OP_add, emit_binary(node, OP_mul, column, emit_i64(node, rows)), row);
     }
+    if (s[0] * s[1] > MAX_FOLD_ELEMS * 64)
+        return node_error(node, "it has more than %lld images and channels", (long long)MAX_FOLD_ELEMS * 64), NULL;
     int64_t *firsts = ARENA_ARRAY(node->importer->scratch, int64_t, s[0] * s[1] + 1);
     for (int64_t i = 0; i < s[0] * s[1]; i++)
         firsts[i] = i * elements;
@@ -192,8 +196,10 @@ static Value *emit_flat_places(const Node *node, Value *index, const Type *input
 
 bool bind_pool_places(const Node *node, const Window *window) {
     Value *input = node_input(node, 0), *last = emit_to_nhwc(node, input);
-    if (!last || input->type->elem != ELEM_F32)
-        return last && node_error(node, "its second output (Indices) needs an input of f32");
+    if (last && elem_bits(last->type->elem) == 8) // exact, and in the same order
+        last = emit_cast(node, last, ELEM_F32);
+    if (!last || last->type->elem != ELEM_F32)
+        return last && node_error(node, "its second output (Indices) needs an input of f32 or 8 bits");
     const int64_t *s = last->type->shape;
     int rank = input->type->rank;
     if (rank == 5 && node_int(node, "storage_order", 0))

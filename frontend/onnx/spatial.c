@@ -95,6 +95,8 @@ static Value *emit_unfolded(const Node *node, Value *input, const Blocks *b) {
 static Value *emit_folded(const Node *node, Value *value, const Blocks *b, int i) {
     Arena *scratch = node->importer->scratch;
     int64_t size = b->image[i], cells = b->block[i] * b->count[i];
+    if (size > MAX_FOLD_ELEMS * 64 || cells > MAX_FOLD_ELEMS * 64)
+        return node_error(node, "its image or its blocks have more than %lld elements in a dimension", (long long)MAX_FOLD_ELEMS * 64), NULL;
     int64_t *taken = ARENA_ARRAY(scratch, int64_t, size), most = 1;
     int32_t *place = ARENA_ARRAY(scratch, int32_t, cells);
     for (int64_t k = 0; k < cells; k++) {

@@ -57,6 +57,7 @@ for name, ctype in (("float16", "uint16_t"), ("bfloat16", "uint16_t"), ("double"
 
 for name, message in (("float8", "node 'narrow' (Cast): the type FLOAT8E4M3FN (17) is not supported"),
                       ("int4", "node 'narrow' (Cast): elements of type i4 are supported in constants only"),
-                      ("int4_input", "input 'x' has elements of type INT4 and 1 dimensions, which is not supported")):
+                      ("int4_input", "input 'x' has elements of type INT4 and 1 dimensions, which is not supported"),
+                      ("int4_output", "the graph's output 'y' has elements of type i4, which are supported in constants only")):
     done = run("import", os.path.join(models, name + ".onnx"), "-o", os.path.join(work, name + ".qir"))
     assert done.returncode == 1 and message in done.stderr, done.stderr

@@ -231,6 +231,8 @@ def moves():
     model("einsum_result", [node("Einsum", "x", equation="ij->ik")], x=(2, 3))
     model("nll_loss", [node("NegativeLogLikelihoodLoss", "x,t,w", ignore_index=-1)],
           inputs=[info("x", (2, 3, 4)), info("t", (2, 4), TensorProto.INT64)], constants=[ramp("w", 3)])
+    model("nll_loss_weights", [node("NegativeLogLikelihoodLoss", "x,t,w", name="loss")],
+          inputs=[info("x", (2, 3)), info("t", (2,), TensorProto.INT64)], constants=[ramp("w", 2)])
     model("cross_entropy", [node("SoftmaxCrossEntropyLoss", "x,t", "y,p", reduction="sum")],
           inputs=[info("x", (2, 3)), info("t", (2,), TensorProto.INT32)], outputs=("y", "p"))
     model("random", [node("RandomNormalLike", "x", "r"), node("Add", "x,r")])
@@ -329,6 +331,7 @@ def float_types():
     model("int4", [node("Cast", "x", name="narrow", to=TensorProto.INT4)], x=(2,), opset=21)
     model("int4_input", [node("Cast", "x", to=TensorProto.FLOAT)], inputs=[info("x", [2], TensorProto.INT4)], opset=21)
     weight = helper.make_tensor("w", TensorProto.INT4, [2, 2], [1, -2, 3, -8])
+    model("int4_output", [node("EyeLike", "x", dtype=TensorProto.INT4)], x=(2, 2), opset=9)
     model("int4_weight", [node("DequantizeLinear", "w,s", "v"), node("MatMul", "x,v")], x=(1, 2), opset=21,
           constants=[weight, tensor("s", 0.5)])
 
@@ -487,6 +490,8 @@ def images():
           constants=[ints("shape", 4, 5)], opset=18)
     model("col2im", [node("Col2Im", "x,image,block", strides=[2, 1])], x=(1, 4, 6),
           constants=[ints("image", 3, 4), ints("block", 1, 2)], opset=18)
+    model("col2im_large", [node("Col2Im", "x,image,block", name="sum")], x=(1, 1, 2**31 - 1),
+          constants=[ints("image", 2**31 - 1), ints("block", 1)], opset=18)
     model("affine_grid", [node("AffineGrid", "x,size", align_corners=1)], x=(1, 2, 3), constants=[ints("size", 1, 1, 2, 2)],
           opset=20)
 
@@ -500,6 +505,11 @@ def sampled():
     model("roi_align", [node("RoiAlign", "x,rois,images", output_height=2, output_width=1, mode="max")], x=(1, 2, 4, 4), opset=16,
           constants=[tensor("rois", [[0, 0, 2, 3]]), ints("images", 0)])
     model("max_pool_places", [node("MaxPool", "x", "y,i", kernel_shape=[2, 2], storage_order=1)], x=(1, 2, 3, 2), outputs=("y", "i"))
+    model("max_pool_places_u8", [node("MaxPool", "x", "y,i", kernel_shape=[2])], outputs=("y", "i"),
+          inputs=[info("x", (1, 1, 3), TensorProto.UINT8)])
+    model("max_pool_places_many", [node("MaxPool", "x", "y,i", name="pool", kernel_shape=[1])], x=(2**12, 2**12, 1), outputs=("y", "i"))
+    model("deform_conv_large", [node("DeformConv", "x,w,offset", name="bent")], opset=19, constants=[tensor("w", [[[[1]]]])],
+          inputs=[info("x", (1, 1, 2**14, 2**14)), info("offset", (1, 2, 2**14, 2**14))])
     model("max_unpool", [node("MaxUnpool", "x,i,size", kernel_shape=[2], strides=[2])], x=(1, 1, 2),
           inputs=[info("x", (1, 1, 2)), info("i", (1, 1, 2), TensorProto.INT64)], constants=[ints("size", 1, 1, 5)])
     model("det", [node("Det", "x")], x=(2, 3, 3))

@@ -37,7 +37,7 @@ static bool check_quantization(Diag *diag, const Op *op, const Tensor *const *op
 
 bool eval_op(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
     const OpInfo *info = op_info(op->kind);
-    BUG_UNLESS(info->eval, "%s is not evaluated", info->full_name);
+    if (!info->eval) return eval_fail(diag, op, "belongs to a program of one target, which the interpreter does not run");
     return check_quantization(diag, op, operands, results) && info->eval(diag, op, operands, results);
 }
 

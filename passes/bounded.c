@@ -39,13 +39,6 @@ static const char *field_text(const Bounded *bounded, const TraceField *field) {
     }
 }
 
-// More memory at the largest sizes than at any others: then no buffer outgrows the plan.
-static bool never_falls(const SizeExpr *expr) {
-    for (int i = 0; i < expr->count; i++)
-        if (expr->terms[i].factor < 0 && memcmp(expr->terms[i].power, (uint8_t[MAX_SIZES]){0}, MAX_SIZES)) return false;
-    return true;
-}
-
 // Their functions are told of one size, which is a constant.
 static const Op *find_custom(const Module *kn) {
     FOR_EACH_OP(module_main(kn), op)
@@ -64,10 +57,52 @@ const char *bounded_fit(Bounded *bounded) {
         for (int i = 0; i < bounded->fit.count; i++) values[i] = bounded->samples[i][f];
         if (!fit_values(bounded->arena, &bounded->fit, values, &bounded->exprs[f]))
             return arena_printf(bounded->arena, "%s is no polynomial of the sizes", field_text(bounded, field));
-        if (field->kind == FIELD_BYTES && !never_falls(&bounded->exprs[f]))
-            return "a buffer would be larger than at the largest sizes";
         if (field->kind == FIELD_WORD && size_expr_reach(&bounded->exprs[f], &bounded->box) > INT32_MAX)
             return arena_printf(bounded->arena, "%s exceeds 32 bits", field_text(bounded, field));
+    }
+    return NULL;
+}
+
+// ---- memory
+
+// A polynomial of what sizes are beyond the least: of each power of each, MAX_SIZE_POWER + 1 to a size, the factor.
+enum { SHIFTED = 1 << 2 * MAX_SIZES };
+_Static_assert(MAX_SIZE_POWER == 3, "a power is two bits of a place in it");
+
+static void shifted_multiply(double *shifted, int size, double least) {
+    for (int i = SHIFTED - 1; i >= 0; i--)
+        shifted[i] = least * shifted[i] + (i >> 2 * size & 3 ? shifted[i - (1 << 2 * size)] : 0);
+}
+
+static void shifted_add_term(double *sum, const SizeTerm *term, const Sizes *box) {
+    double shifted[SHIFTED] = {(double)term->factor};
+    for (int s = 0; s < box->count; s++)
+        for (int k = 0; k < term->power[s]; k++) shifted_multiply(shifted, s, box->items[s].least);
+    for (int i = 0; i < SHIFTED; i++) sum[i] += shifted[i];
+}
+
+// Proven by signs: (h - 2) * (w - 2), from 4 on, is (h' + 2) * (w' + 2).
+static bool never_falls(const SizeExpr *expr, const Sizes *box) {
+    double sum[SHIFTED] = {0};
+    for (int i = 0; i < expr->count; i++) shifted_add_term(sum, &expr->terms[i], box);
+    for (int i = 1; i < SHIFTED; i++) {
+        bool exists = true; // a size that is fixed is nothing beyond its least
+        for (int s = 0; s < box->count; s++) exists &= !(i >> 2 * s & 3) || box->items[s].most > box->items[s].least;
+        if (exists && sum[i] < 0) return false;
+    }
+    return true;
+}
+
+const char *bounded_memory(const Bounded *bounded, const Sizes *box) {
+    const Trace *trace = bounded->trace;
+    int32_t most[MAX_SIZES] = {0};
+    for (int i = 0; i < box->count; i++) most[i] = box->items[i].most;
+    for (int f = 0; f < trace->field_count; f++) {
+        const SizeExpr *expr = &bounded->exprs[f];
+        bool scratch = trace->fields[f].kind == FIELD_WORD && !strcmp(trace->fields[f].field->name, "scratch_bytes");
+        if (trace->fields[f].kind != FIELD_BYTES && !scratch) continue;
+        if (!never_falls(expr, box) || size_expr_at(expr, most) > size_expr_at(expr, trace->sizes))
+            return "a buffer would be larger than at the largest sizes";
     }
     return NULL;
 }

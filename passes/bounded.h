@@ -21,6 +21,8 @@ Bounded *bounded_new(Arena *arena, const Sizes *box, Module *most);
 const char *bounded_sample(Bounded *bounded, int point, const Module *kn);
 // When all points are there.
 const char *bounded_fit(Bounded *bounded);
+// All of them in the box: no buffer outgrows its place in the memory plan.
+const char *bounded_memory(const Bounded *bounded, const Sizes *box);
 // The program at other sizes is what the expressions say, as far as it matters.
 const char *bounded_check(const Bounded *bounded, const Module *kn, const int32_t *sizes);
 // The kernels' guards hold at these sizes.

@@ -78,7 +78,13 @@ static void sizes_at(const Sizes *box, int64_t index, int32_t *sizes) {
     }
 }
 
-// All sizes where they are few; else the corners, and some that are drawn, always the same ones.
+// One of `all`; the same ones each time.
+static int64_t draw(uint64_t *state, int64_t all) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((*state >> 16) % (uint64_t)all);
+}
+
+// All sizes where they are few; else the corners, and some that are drawn.
 static int choose_checks(const Sizes *box, int32_t checks[MAX_CHECKS][MAX_SIZES]) {
     int64_t all = count_sizes(box);
     uint64_t state = 1;
@@ -88,18 +94,16 @@ static int choose_checks(const Sizes *box, int32_t checks[MAX_CHECKS][MAX_SIZES]
     for (; count < 1 << box->count; count++)
         for (int i = 0; i < MAX_SIZES; i++)
             checks[count][i] = i >= box->count ? 0 : count >> i & 1 ? box->items[i].most : box->items[i].least;
-    for (int k = 0; k < RANDOM_CHECKS; k++) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        sizes_at(box, (int64_t)((state >> 16) % (uint64_t)all), checks[count++]);
-    }
+    for (int k = 0; k < RANDOM_CHECKS; k++) sizes_at(box, draw(&state, all), checks[count++]);
     return count;
 }
 
 static bool check_guards(Forms *forms, const Bounded *bounded, const Sizes *box) {
-    int64_t all = count_sizes(box), step = all / MOST_GUARD_CHECKS + 1;
+    int64_t all = count_sizes(box);
+    uint64_t state = 1;
     int32_t sizes[MAX_SIZES];
-    for (int64_t i = 0; i < all; i += step) {
-        sizes_at(box, i, sizes);
+    for (int64_t i = 0; i < all && i < MOST_GUARD_CHECKS; i++) {
+        sizes_at(box, all <= MOST_GUARD_CHECKS ? i : draw(&state, all), sizes);
         const char *why = bounded_guard(bounded, sizes);
         if (why) return fail_at(forms, sizes, why);
     }
@@ -109,6 +113,8 @@ static bool check_guards(Forms *forms, const Bounded *bounded, const Sizes *box)
 static bool check_box(Forms *forms, const Bounded *bounded, const Sizes *box) {
     int32_t checks[MAX_CHECKS][MAX_SIZES];
     int count = choose_checks(box, checks);
+    const char *why = bounded_memory(bounded, box);
+    if (why) return fail_at(forms, bounded->trace->sizes, why);
     for (int i = 0; i < count; i++)
         if (!check_point(forms, bounded, checks[i])) return false;
     return check_guards(forms, bounded, box);

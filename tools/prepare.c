@@ -347,8 +347,8 @@ bool model_calibrate(Model *model) {
     int limit = options->calibrate_on && options->calibrate_limit > 0 ? options->calibrate_limit
                 : options->calibrate_on && options->data              ? -1
                                                                       : options->limit;
-    Model own = *model; // at the sizes of these samples
-    if (!model_resize(&own, path, -1, false))
+    Model own = *model; // at the sizes of these samples, whatever those of the run are
+    if (!model_resize_to_largest(&own) || !model_resize(&own, path, -1, false))
         return false;
     Dataset *dataset =
         dataset_open(model->arena, model->diag, path, spec, model_inputs(&own), limit, options->seed);

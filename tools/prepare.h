@@ -42,7 +42,8 @@ bool model_import(Model *model);
 // Where sizes vary, in tools/bounded.c: imports the network anew at the sizes of the data at `path`. Rows of one array are
 // samples of their own (if `samples`), or else where they are more than the bounds allow. For one input (-1: all).
 bool model_resize(Model *model, const char *path, int input, bool samples);
-// The same, after which the sizes don't vary any more.
+bool model_resize_to_largest(Model *model);
+// As model_resize, after which the sizes don't vary any more.
 bool model_fix_sizes(Model *model, const char *path, bool samples);
 // Names and bounds of the sizes in --shape, after the first import.
 bool model_find_sizes(Model *model);

@@ -218,18 +218,27 @@ static bool take_data(DataSizes *data, int input) {
     return true;
 }
 
+static bool import_anew(Model *model, const int32_t *at) {
+    if (memcmp(at, model->at, sizeof model->at) == 0)
+        return true;
+    memcpy(model->at, at, sizeof model->at);
+    model->imported = model_import_at(model, model->arena, model->diag, model->at);
+    return model->imported != NULL;
+}
+
+bool model_resize_to_largest(Model *model) {
+    int32_t most[MAX_SIZES] = {0};
+    for (int i = 0; i < model->sizes.count; i++)
+        most[i] = model->sizes.items[i].most;
+    return !model->sizes.count || import_anew(model, most);
+}
+
 bool model_resize(Model *model, const char *path, int input, bool samples) {
     DataSizes data = {.model = model, .path = path, .samples = samples};
     if (!model->sizes.count || !path)
         return true;
     memcpy(data.at, model->at, sizeof data.at);
-    if (!take_data(&data, input))
-        return false;
-    if (memcmp(data.at, model->at, sizeof data.at) == 0)
-        return true;
-    memcpy(model->at, data.at, sizeof data.at);
-    model->imported = model_import_at(model, model->arena, model->diag, model->at);
-    return model->imported != NULL;
+    return take_data(&data, input) && import_anew(model, data.at);
 }
 
 bool model_fix_sizes(Model *model, const char *path, bool samples) {

@@ -29,11 +29,16 @@ def pairs(n):
     return {name: random.standard_normal((n, 6)).astype(np.float32) for name in "ab"}
 
 
+def planes(height, width):
+    return {"x": random.standard_normal((1, 1, height, width)).astype(np.float32)}
+
+
 # Network, --shape, sizes in their order, inputs for sizes, sizes to try.
 NETS = [("conv", ["x:1..8,3,8,8"], images, [(1,), (2,), (3,), (7,), (8,)]),
         ("transformer", ["ids:1..3,1..48"], words, [(1, 1), (1, 2), (2, 1), (3, 1), (2, 7), (1, 48), (3, 31), (3, 48)]),
         ("causal", ["x:1..2,1..48,8"], lambda *size: {"x": random.standard_normal((*size, 8)).astype(np.float32)},
          [(1, 1), (2, 5), (1, 47), (2, 48)]),
+        ("valid", ["x:1,1,5..9,6..20"], planes, [(5, 6), (9, 20), (5, 20), (9, 6), (7, 11)]),
         ("pair", ["a:len=2..40,6", "b:len,6"], pairs, [(2,), (3,), (29,), (40,)])]
 
 
@@ -130,6 +135,14 @@ def check_integers(net, shapes, feeds_of, sizes):
             equal(program(feeds, size, expected), expected, (net, size))
 
 
+def check_random_ranges():
+    """Numbers that are drawn to measure ranges have the largest sizes, also where those of a run are others."""
+    shapes, options, feeds = NETS[-1][1], ["--calibrate-on", "random"], pairs(3)
+    expected = run("pair", shapes, feeds, "interp", *options)
+    for program in compile_both("pair", shapes, *options):
+        equal(program(feeds, (3,), expected), expected, "random ranges")
+
+
 def check_header():
     text = open("c.h", encoding="utf-8").read()
     assert "const float *a; // a: [len, 6], at most 960 bytes" in text, text
@@ -207,6 +220,7 @@ bounded_models.all_models()
 for each in NETS:
     check_floats(*each)
 check_header()
+check_random_ranges()
 for each in NETS[:2]:
     check_integers(*each)
 check_refusals()

@@ -1,6 +1,7 @@
 """Small networks with sizes that vary, for bounded.py: conv.onnx (batch), transformer.onnx (batch and seq), pair.onnx (two
-inputs of one length), causal.onnx (a mask of batch and seq), and some that can't vary: fixed.onnx (a reshape to 8 rows), mask.onnx (a triangle of the length),
-odd.onnx (half the length, rounded down)."""
+inputs of one length), causal.onnx (a mask of batch and seq), valid.onnx (height and width, without padding), and some that
+can't vary: fixed.onnx (a reshape to 8 rows), mask.onnx (a triangle of the length), odd.onnx (half the length, rounded
+down)."""
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -72,6 +73,10 @@ def transformer():
              {"y": (TensorProto.FLOAT, ["batch", 3]), "words": (TensorProto.FLOAT, ["batch", "seq", WIDTH])})
 
 
+def valid(net):
+    net("Conv", net("Relu", net("Conv", "x", net.weights(4, 1, 3, 3))), net.weights(2, 4, 3, 3), name="y")
+
+
 def small(path, op, inputs, shape):
     net = Net()
     op(net)
@@ -106,3 +111,4 @@ def all_models():
     small("mask.onnx", mask, {"x": (TensorProto.FLOAT, ["n", 4])}, ["n", 4])
     small("odd.onnx", lambda net: net("MaxPool", "x", kernel_shape=[2], strides=[2], name="y"), {"x": (TensorProto.FLOAT, [1, 2, "n"])},
           [1, 2, "half"])
+    small("valid.onnx", valid, {"x": (TensorProto.FLOAT, [1, 1, "h", "w"])}, [1, 2, "h - 4", "w - 4"])

@@ -1,6 +1,7 @@
 // Messages in a C compiler's form: file:line:col: error: name: text, then the source line and a caret.
 #include "ir/diag.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,15 @@ static void show_line(const Diag *diag, Loc loc) {
     fputs("^\n", diag->out);
 }
 
+static const char *without_controls(Arena *arena, const char *text, char kept) {
+    char *copy = arena_strdup(arena, text);
+    for (char *at = copy; *at; at++)
+        if (iscntrl((unsigned char)*at) && *at != kept) *at = '?';
+    return copy;
+}
+
+const char *printable(Arena *arena, const char *text) { return without_controls(arena, text, 0); }
+
 static void report(Diag *diag, DiagLevel level, Loc loc, const char *format, va_list args) {
     static const char *const words[] = {"error", "warning", "note"};
     const char *text = arena_vprintf(diag->arena, format, args);
@@ -68,8 +78,8 @@ static void report(Diag *diag, DiagLevel level, Loc loc, const char *format, va_
     fprintf(diag->out, "%s:", loc.file ? loc.file : "qanat");
     if (loc.line > 0) fprintf(diag->out, "%d:%d:", loc.line, loc.column > 0 ? loc.column : 1);
     fprintf(diag->out, " %s: ", words[level]);
-    if (loc.name) fprintf(diag->out, "'%s': ", loc.name);
-    fprintf(diag->out, "%s\n", text);
+    if (loc.name) fprintf(diag->out, "'%s': ", printable(diag->arena, loc.name));
+    fprintf(diag->out, "%s\n", without_controls(diag->arena, text, '\n')); // a linker's have lines
     show_line(diag, loc);
 }
 

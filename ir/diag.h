@@ -38,6 +38,9 @@ typedef struct {
 int diag_message_count(const Diag *diag);
 const DiagMessage *diag_message(const Diag *diag, int index);
 
+// What a model says, fit for a terminal: a copy without control characters.
+const char *printable(Arena *arena, const char *text);
+
 static inline Loc loc_file(const char *file) { return (Loc){.file = file}; }
 
 // A fault of Qanat's own: prints the place and aborts (exit status 3 through a signal handler in tools/).

@@ -52,19 +52,19 @@ static void gather(const Model *model, Facts *facts) {
     }
 }
 
-static void print_tensor(const char *what, const Value *value) {
+static void print_tensor(const Model *model, const char *what, const Value *value) {
     char text[160];
     shape_text(text, sizeof text, value->type->elem, value->type->rank, value->type->shape);
-    printf("%-9s %s %s\n", what, value->name ? value->name : "", text);
+    printf("%-9s %s %s\n", what, printable(model->arena, value->name ? value->name : ""), text);
 }
 
 static void print_text(const Model *model, const Facts *facts) {
     const Func *main = module_main(model->imported);
     printf("model     %s\n", model->path);
     for (int i = 0; i < main->arg_count; i++)
-        print_tensor("input", &main->args[i]);
+        print_tensor(model, "input", &main->args[i]);
     for (int i = 0; i < facts->output_count; i++)
-        print_tensor("output", facts->outputs[i]);
+        print_tensor(model, "output", facts->outputs[i]);
     printf("weights   %lld elements, %zu bytes\n", (long long)facts->weight_elems, facts->weight_bytes);
     printf("work      %lld multiply-accumulates\n", (long long)facts->macs);
     printf("operators %d, after folding and fusing:\n", facts->op_count);

@@ -203,7 +203,7 @@ static bool print_top(const Run *run) {
         top = (int)output->count;
     int64_t *indices = ARENA_ARRAY(run->model->arena, int64_t, top + 1);
     top = result_top(output, top, indices);
-    printf("%s:\n", output->name);
+    printf("%s:\n", printable(run->model->arena, output->name));
     for (int i = 0; i < top; i++) {
         const char *name = indices[i] < count && names[indices[i]] ? names[indices[i]] : "";
         printf("  %12.6g  class %lld%s%s\n", result_f64(output, indices[i]), (long long)indices[i], *name ? "  " : "",

@@ -1,7 +1,6 @@
 // The nodes of a graph, each by its row of onnx_ops.def; functions and graphs within nodes are
 // converted in their place, in a scope of names of their own. A node that fails is reported and its
 // results are marked, so that one run reports every node that is not supported.
-#include <ctype.h>
 #include <string.h>
 
 #include "frontend/onnx/importer.h"
@@ -52,14 +51,6 @@ const char *proto_name(const Onnx__NodeProto *proto) {
         if (proto->output[i][0])
             return proto->output[i];
     return "unnamed";
-}
-
-const char *printable(Arena *arena, const char *text) {
-    char *copy = arena_strdup(arena, text);
-    for (char *at = copy; *at; at++)
-        if (iscntrl((unsigned char)*at))
-            *at = '?';
-    return copy;
 }
 
 static void mark_broken(Importer *importer, const Onnx__NodeProto *proto) {

@@ -192,7 +192,6 @@ bool import_error(const Importer *importer, const char *format, ...)
 bool is_onnx_domain(const char *domain);
 // What the user calls a node: its name, or that of its first result.
 const char *proto_name(const Onnx__NodeProto *proto);
-const char *printable(Arena *arena, const char *text); // fit for a terminal
 bool node_is_supported(const Importer *importer, const Onnx__NodeProto *proto);
 // Reports the nodes of operators that are not imported (unsupported.c).
 void report_unsupported(Importer *importer, size_t count, Onnx__NodeProto *const *nodes);

@@ -555,6 +555,8 @@ def shapes_and_errors():
                            node("RandomNormal", "", "e", name="dice", shape=[1]), node("HardSwish", "x", "y", name="swish"),
                            node("SequenceConstruct", "x", "f")], opset=13, domains=("ai.onnx.ml", "ai.onnx.preview.training"))
     model("dot", [node("Relu", "x", 'a "b" \\ c'), node("Add", 'a "b" \\ c,w', "y")], x=(2,), constants=[tensor("w", [1, 2])])
+    model("escape", [node("Relu", "x\x1b[31m", "y\x1b[0m")], inputs=[info("x\x1b[31m", (2,))], outputs=("y\x1b[0m",))
+    model("escape_undefined", [node("Relu", "later\x1b[31m")])
     model("opset_0", relu, opset=0)
     model("newer_op", [node("HardSwish", "x", name="swish")], opset=13)
     model("undefined_name", [node("Add", "x,later", name="early"), node("Relu", "x", "later")])

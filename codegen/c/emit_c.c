@@ -241,25 +241,24 @@ static void print_pointers(Printer *p, const char *type, const char *name, const
     fprintf(p->out, "%s};\n", count ? "" : "NULL");
 }
 
+// The declaration stands innermost: the symbol may have the name of anything around it.
 static void print_custom_task(Printer *p, const Step *step) {
     const struct qn_custom *custom = step->custom;
     const char *name = arena_printf(p->arena, "%s_%s", p->options->name, step_task_name(step));
-    fprintf(p->out, "extern qn_custom_fn %s;\n", step->kernel->symbol);
-    fprintf(p->out, "static const struct qn_tensor %s_tensors[] = {\n", name);
+    fprintf(p->out, "static void %s(void *context, int worker, int32_t begin, int32_t end) {\n", name);
+    fprintf(p->out, "    static const struct qn_tensor qn_tensors[] = {\n");
     print_tensor_records(p->out, custom->input_count, custom->inputs);
     print_tensor_records(p->out, custom->output_count, custom->outputs);
-    fprintf(p->out, "};\nstatic const struct qn_custom %s_custom = {", name);
+    fprintf(p->out, "    };\n    static const struct qn_custom qn_op = {");
     print_string(p->out, custom->name);
     fprintf(p->out, ", ");
     print_string(p->out, custom->attributes);
-    fprintf(p->out, ", %d, %d, %s_tensors, %s_tensors + %d};\n", custom->input_count, custom->output_count, name, name,
-            custom->input_count);
-    fprintf(p->out, "static void %s(void *context, int worker, int32_t begin, int32_t end) {\n"
-                    "    const struct qn_context *c = (const struct qn_context *)context;\n", name);
-    print_pointers(p, "const void *", "inputs", step->pointers, custom->input_count);
-    print_pointers(p, "void *", "outputs", step->pointers + custom->input_count, custom->output_count);
-    fprintf(p->out, "    (void)worker, (void)begin, (void)end;\n    %s(&%s_custom, inputs, outputs);\n}\n\n",
-            step->kernel->symbol, name);
+    fprintf(p->out, ", %d, %d, qn_tensors, qn_tensors + %d};\n", custom->input_count, custom->output_count, custom->input_count);
+    fprintf(p->out, "    const struct qn_context *c = (const struct qn_context *)context;\n");
+    print_pointers(p, "const void *", "qn_inputs", step->pointers, custom->input_count);
+    print_pointers(p, "void *", "qn_outputs", step->pointers + custom->input_count, custom->output_count);
+    fprintf(p->out, "    (void)c, (void)worker, (void)begin, (void)end;\n    {\n        extern qn_custom_fn %s;\n"
+                    "        %s(&qn_op, qn_inputs, qn_outputs);\n    }\n}\n\n", step->kernel->symbol, step->kernel->symbol);
 }
 
 static void print_task(Printer *p, const Step *step) {

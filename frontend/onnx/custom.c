@@ -1,5 +1,6 @@
 // Nodes that --custom gives to a C function of the user: nn.custom, its results' types as the model states them.
-#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "frontend/onnx/importer.h"
@@ -16,56 +17,72 @@ const CustomOption *custom_find_option(const Importer *importer, const Onnx__Nod
 
 // ---- attributes as text
 
-static const char *number_text(Arena *arena, double value) {
-    const char *text = float_text(arena, (float)value);
-    return strpbrk(text, ".ein") ? text : arena_printf(arena, "%s.0", text);
+enum { MAX_TEXT = 1 << 16 };
+
+typedef struct {
+    char data[MAX_TEXT];
+    int size;
+    bool full; // more was added than there is room for
+} Text;
+
+static void add(Text *text, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int room = MAX_TEXT - text->size;
+    int size = text->full ? room : vsnprintf(text->data + text->size, (size_t)room, format, args);
+    va_end(args);
+    text->full = size >= room;
+    text->size += text->full ? 0 : size;
 }
 
-static const char *quoted_text(Arena *arena, const ProtobufCBinaryData *data) {
-    const char *text = "";
-    for (size_t i = 0; i < data->len; i++) {
+static void add_number(Arena *scratch, Text *text, float value) {
+    const char *number = float_text(scratch, value);
+    add(text, strpbrk(number, ".ein") ? "%s" : "%s.0", number);
+}
+
+static void add_quoted(Text *text, const ProtobufCBinaryData *data) {
+    add(text, "\"");
+    for (size_t i = 0; i < data->len && !text->full; i++) {
         unsigned char c = data->data[i];
-        const char *format = c == '"' || c == '\\' ? "%s\\%c" : c < ' ' || c > '~' ? "%s\\%02X" : "%s%c";
-        text = arena_printf(arena, format, text, c);
+        add(text, c == '"' || c == '\\' ? "\\%c" : c < ' ' || c > '~' ? "\\%02X" : "%c", c);
     }
-    return arena_printf(arena, "\"%s\"", text);
+    add(text, "\"");
 }
 
-// NULL for what is no number, text or list of numbers.
-static const char *attribute_text(Arena *arena, const Onnx__AttributeProto *attribute) {
-    const char *text = "";
+// False for what is no number, text or list of numbers.
+static bool add_attribute(Arena *scratch, Text *text, const Onnx__AttributeProto *attribute) {
     switch (attribute->type) {
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT: return arena_printf(arena, "%lld", (long long)attribute->i);
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT: return number_text(arena, attribute->f);
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING: return quoted_text(arena, &attribute->s);
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT: return add(text, "%lld", (long long)attribute->i), true;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT: return add_number(scratch, text, attribute->f), true;
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING: return add_quoted(text, &attribute->s), true;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS:
-        for (size_t i = 0; i < attribute->n_ints; i++)
-            text = arena_printf(arena, "%s%s%lld", text, i ? ", " : "", (long long)attribute->ints[i]);
-        return arena_printf(arena, "[%s]", text);
+        for (size_t i = 0; i < attribute->n_ints && !text->full; i++)
+            add(text, "%s%lld", i ? ", " : "[", (long long)attribute->ints[i]);
+        return add(text, attribute->n_ints ? "]" : "[]"), true;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS:
-        for (size_t i = 0; i < attribute->n_floats; i++)
-            text = arena_printf(arena, "%s%s%s", text, i ? ", " : "", number_text(arena, attribute->floats[i]));
-        return arena_printf(arena, "[%s]", text);
-    default: return NULL;
+        for (size_t i = 0; i < attribute->n_floats && !text->full; i++) {
+            add(text, i ? ", " : "[");
+            add_number(scratch, text, attribute->floats[i]);
+        }
+        return add(text, attribute->n_floats ? "]" : "[]"), true;
+    default: return false;
     }
 }
 
 static const char *attributes_text(const Node *node) {
-    enum { MAX_TEXT = 1 << 16 };
     Arena *scratch = node->importer->scratch;
-    const char *all = "";
+    Text text;
+    text.data[0] = 0, text.size = 0, text.full = false;
     for (size_t i = 0; i < node->proto->n_attribute; i++) {
         const Onnx__AttributeProto *attribute = node->proto->attribute[i];
-        size_t elems = attribute->n_ints + attribute->n_floats + attribute->s.len;
-        const char *text = elems < MAX_TEXT / 16 ? attribute_text(scratch, attribute) : NULL;
-        if (!text) {
-            node_error(node, "attribute '%s' is no number, text or short list of numbers: make it an input",
-                       attribute->name ? attribute->name : "");
-            return NULL;
-        }
-        all = arena_printf(scratch, "%s%s%s = %s", all, i ? ", " : "", attribute->name, text);
+        add(&text, "%s%s = ", i ? ", " : "", attribute->name ? attribute->name : "");
+        if (add_attribute(scratch, &text, attribute) && !text.full)
+            continue;
+        node_error(node, "attribute '%s' is no number, text or short list of numbers: make it an input",
+                   attribute->name ? attribute->name : "");
+        return NULL;
     }
-    return all;
+    return arena_strdup(scratch, text.data);
 }
 
 // ---- the node

@@ -143,7 +143,23 @@ check_copy({"x": np.array([1, 2], np.float16)})
 make_copy([value("x", FLOAT, ["n", 2])], [value("y", FLOAT, ["n", 2])], [value("d", FLOAT, ["n", 2])], *relu)
 check_copy({"x": np.ones((3, 2), np.float32)}, "--shape", "x:3,2")
 run("compile", model, *custom, "--shape", "x:1..4,2", "-o", objects[0], status=1, error="the custom operator 'd' takes one size")
-# Nor can they depend on data.
+# Nodes of one name, and functions named like what the C text has around their calls.
+twice = [helper.make_node("Copy", ["x"], ["c"], name="a", domain="my.ops")], [helper.make_node("Copy", ["d"], ["y"], name="a", domain="my.ops")]
+make_copy([value("x", FLOAT, [2])], [value("y", FLOAT, [2])], [value("c", FLOAT, [2]), value("d", FLOAT, [2])], *twice)
+check_copy({"x": np.ones(2, np.float32)})
+for word in ("c", "worker", "tensors"):
+    run("compile", model, "--custom", "my.ops.Copy=" + word, "--emit", "c", "-o", os.path.join(scratch, "m.c"))
+    subprocess.run([gcc, "-w", "-c", os.path.join(scratch, "m.c"), "-o", objects[0]], check=True)
+# Attributes: as text, if they are short.
+twice[0][0].attribute.extend([helper.make_attribute("f", [0.5, 2.0]), helper.make_attribute("s", b"\0%s")])
+make_copy([value("x", FLOAT, [2])], [value("y", FLOAT, [2])], [value("c", FLOAT, [2]), value("d", FLOAT, [2])], *twice)
+run("import", model, *custom, "-o", qir)
+with open(qir, "rb") as binary:
+    assert rb'"f = [0.5, 2.0], s = \"\\00%s\""' in binary.read()
+twice[0][0].attribute.extend(helper.make_attribute(f"a{i}", [2**62] * 4000) for i in range(20))
+make_copy([value("x", FLOAT, [2])], [value("y", FLOAT, [2])], [value("c", FLOAT, [2]), value("d", FLOAT, [2])], *twice)
+run("import", model, *custom, "-o", qir, status=1, error="attribute 'a0' is no number, text or short list of numbers")
+# Nor can sizes depend on data.
 nonzero = [helper.make_node("NonZero", ["x"], ["c"])]
 make_copy([value("x", FLOAT, [2])], [value("y", TensorProto.INT64, [1, 2])], before=nonzero)
 run("compile", model, *custom, "-o", objects[0], status=1, error="has a size that depends on data")

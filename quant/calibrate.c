@@ -155,6 +155,8 @@ static void fill_entry(Arena *arena, const Calibration *work, CalibrationMethod 
         add_entry(arena, table, value, methods[method].threshold(seen), seen->min, seen->max);
     else if (moved)
         add_entry(arena, table, value, moved->threshold, moved->min, moved->max);
+    else if (!type_elem_count(value->type)) // nothing to see, and any range will do
+        add_entry(arena, table, value, 0, 0, 0);
 }
 
 // In the order of the network.

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "codegen/unfinished.h"
+#include "ir/custom.h"
 #include "runtime/pool.h"
 
 static bool compile_c(Arena *arena, Diag *diag, const char *cc, const char *source, const char *shared) {
@@ -32,6 +33,14 @@ static bool emit_shared(Native *native, Arena *arena, Diag *diag, const Module *
     return native->model != NULL;
 }
 
+// The loader asks for the functions of custom operators, and says less of what is missing.
+static bool find_customs(Diag *diag, const Module *kn) {
+    FOR_EACH_OP(module_main(kn), op)
+        if (op->kind == OP_kn_custom && !custom_find(diag, op->loc, as_kn_custom(op).symbol))
+            return false;
+    return true;
+}
+
 static void *memory_new(size_t bytes) {
     enum { ALIGNMENT = 64, SLACK = 128 };
     size_t room = (bytes + SLACK + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -43,7 +52,7 @@ static void *memory_new(size_t bytes) {
 bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target, const char *dir,
                  const char *name, const char *cc, int threads) {
     *native = (Native){.threads = threads};
-    if (!emit_shared(native, arena, diag, kn, target, dir, name, cc))
+    if (!find_customs(diag, kn) || !emit_shared(native, arena, diag, kn, target, dir, name, cc))
         return false;
     const struct qn_model *model = native->model;
     native->pool = threads > 1 ? qn_pool_open(threads) : NULL;

@@ -89,7 +89,9 @@ undefined = subprocess.run(["nm", "-u", objects[0]], capture_output=True, text=T
 assert undefined == ["U", "my_mix"], undefined
 
 run("run", model, *inputs, status=1, error="op Mix of domain my.ops is not supported; a C function may compute it: --custom my.ops.Mix=SYMBOL")
-run("run", model, *custom, *inputs, status=1, error="no function 'my_mix' for this custom operator: give --library FILE.so that defines it")
+for via in ("interp", "process", "llvm", "c"):
+    run("run", model, *custom, *inputs, "--via", via, status=1,
+        error="no function 'my_mix' for this custom operator: give --library FILE.so that defines it")
 run("run", model, *custom, "--library", model, *inputs, status=1, error="cannot be loaded as a shared library")
 run("run", model, "--custom", "Mix=my_mix", *inputs, status=2, error="--custom: expected DOMAIN.OP=SYMBOL, found 'Mix=my_mix'")
 run("run", model, "--custom", "my.ops.Mix=2x", *inputs, status=2, error="'2x' can't be the name of a C function")

@@ -113,10 +113,10 @@ static bool check_guards(Forms *forms, const Bounded *bounded, const Sizes *box)
 static bool check_box(Forms *forms, const Bounded *bounded, const Sizes *box) {
     int32_t checks[MAX_CHECKS][MAX_SIZES];
     int count = choose_checks(box, checks);
-    const char *why = bounded_memory(bounded, box);
-    if (why) return fail_at(forms, bounded->trace->sizes, why);
     for (int i = 0; i < count; i++)
         if (!check_point(forms, bounded, checks[i])) return false;
+    const char *why = bounded_memory(bounded, box);
+    if (why) return fail_at(forms, bounded->trace->sizes, why);
     return check_guards(forms, bounded, box);
 }
 

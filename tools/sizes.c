@@ -250,10 +250,24 @@ bool model_fix_sizes(Model *model, const char *path, bool samples) {
 
 // ---- shapes at given sizes
 
-const Type *program_type_at(Arena *arena, const Module *program, bool is_input, int index, const int32_t *sizes) {
+// What is run with these sizes: the first whose bounds they lie in.
+static const Func *func_at(Arena *arena, const Module *program, const int32_t *at) {
     const Func *main = module_main(program);
-    Sizes names = func_sizes(arena, main);
-    FOR_EACH_OP(main, op) {
+    for (const Func *func = program->funcs; func; func = func->next) {
+        Sizes sizes = func_sizes(arena, func);
+        bool inside = func != main;
+        for (int i = 0; i < sizes.count; i++)
+            inside &= at[i] >= sizes.items[i].least && at[i] <= sizes.items[i].most;
+        if (inside)
+            return func;
+    }
+    return main;
+}
+
+const Type *program_type_at(Arena *arena, const Module *program, bool is_input, int index, const int32_t *sizes) {
+    const Func *func = func_at(arena, program, sizes);
+    Sizes names = func_sizes(arena, func);
+    FOR_EACH_OP(func, op) {
         bool found = is_input ? op->kind == OP_kn_input && as_kn_input(op).index == index
                               : op->kind == OP_kn_output && as_kn_output(op).index == index;
         if (!found)

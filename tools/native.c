@@ -21,7 +21,8 @@ static bool compile_c(Arena *arena, Diag *diag, const char *cc, const char *sour
 static bool emit_shared(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target,
                         const char *dir, const char *name, const char *cc) {
     const char *shared = arena_printf(arena, "%s/%s.so", dir, name), *source = arena_printf(arena, "%s/%s.c", dir, name);
-    EmitOptions emit = {.target = target, .name = name, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared};
+    const char *symbols = arena_printf(arena, "qn_%s", name); // as no function of the user is named
+    EmitOptions emit = {.target = target, .name = symbols, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared};
     unfinished_add(shared);
     unfinished_add(source);
     unfinished_add(arena_printf(arena, "%s/%s.h", dir, name));
@@ -29,7 +30,7 @@ static bool emit_shared(Native *native, Arena *arena, Diag *diag, const Module *
         return false;
     if (cc && !compile_c(arena, diag, cc, source, shared))
         return false;
-    native->model = load_shared(shared, name, diag);
+    native->model = load_shared(shared, symbols, diag);
     return native->model != NULL;
 }
 

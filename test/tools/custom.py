@@ -161,7 +161,13 @@ with open(qir, "rb") as binary:
 twice[0][0].attribute.extend(helper.make_attribute(f"a{i}", [2**62] * 4000) for i in range(20))
 make_copy([value("x", FLOAT, [2])], [value("y", FLOAT, [2])], [value("c", FLOAT, [2]), value("d", FLOAT, [2])], *twice)
 run("import", model, *custom, "-o", qir, status=1, error="attribute 'a0' is no number, text or short list of numbers")
-# Nor can sizes depend on data.
+# A function named like the model that `run` compiles.
+with open(os.path.join(scratch, "lib.c"), "a", encoding="ascii") as file:
+    file.write("void model_run(const struct qn_custom *op, const void *const *in, void *const *out) { my_copy(op, in, out); }\n")
+subprocess.run([gcc, "-shared", "-fPIC", "-I" + root, file.name, "-o", library], check=True)
+make_copy([value("x", FLOAT, [2])], [value("y", FLOAT, [2])])
+run("run", model, "--custom", "my.ops.Copy=model_run", "--library", library, "-i", "random", "--via", "llvm")
+# Sizes can't depend on data.
 nonzero = [helper.make_node("NonZero", ["x"], ["c"])]
 make_copy([value("x", FLOAT, [2])], [value("y", TensorProto.INT64, [1, 2])], before=nonzero)
 run("compile", model, *custom, "-o", objects[0], status=1, error="has a size that depends on data")

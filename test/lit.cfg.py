@@ -1,5 +1,5 @@
 # lit's configuration: what tests may use. Substitutions: %qanat, %python, %assets, %build. Features: assets,
-# onnxruntime, clang, gcc, qemu, and what this processor has (avx2, avx512vnni). A test says what it needs: // REQUIRES: assets
+# onnxruntime, onnx (and onnx-VERSION), clang, gcc, qemu, and what this processor has (avx2, avx512vnni). A test says what it needs: // REQUIRES: assets
 import os
 import shutil
 import subprocess
@@ -54,6 +54,9 @@ if os.path.isdir(assets):
 for module in ("onnxruntime", "onnx", "numpy", "PIL"):
     if imports(python, module):
         features.add("pillow" if module == "PIL" else module)
+if "onnx" in features: # docs/conformance.md is of one version
+    features.add("onnx-" + subprocess.run([python, "-c", "import onnx; print(onnx.__version__)"], stdout=subprocess.PIPE,
+                                          text=True, check=False).stdout.strip())
 for tool, names in (("clang", ("clang-19", "clang")), ("gcc", ("gcc",)),
                     ("qemu", ("qemu-x86_64", "qemu-x86_64-static"))):
     found = next((shutil.which(name) for name in names if shutil.which(name)), None)

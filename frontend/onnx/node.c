@@ -365,7 +365,7 @@ Value *emit_reshape(const Node *node, Value *input, int rank, const int64_t *dim
         return NULL;
     Importer *importer = node->importer;
     const Type *type = input->type;
-    if (type->rank == rank && !memcmp(type->shape, dims, sizeof *dims * (size_t)rank))
+    if (type->rank == rank && (!rank || !memcmp(type->shape, dims, sizeof *dims * (size_t)rank)))
         return input;
     if (rank > MAX_RANK || dims_count(rank, dims) != type_elem_count(type)) {
         node_error(node, "a tensor of %lld elements cannot have the shape %s",

@@ -190,7 +190,7 @@ static Wide reduced_step(int op, Wide so_far, Wide x) {
     case QN_REDUCE_PROD: return (Wide)((uint64_t)so_far * (uint64_t)x);
     case QN_REDUCE_L1: return so_far + (x < 0 ? -x : x);
     case QN_REDUCE_SUM: return so_far + x;
-    default: return so_far + x * x;
+    default: return (Wide)((unsigned __int128)so_far + (unsigned __int128)x * (unsigned __int128)x); // wraps
     }
 }
 

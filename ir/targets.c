@@ -43,7 +43,7 @@ static bool arch_is_host(const Target *target) {
 
 // The x86-64 levels: 2 (SSE4.2), 3 (AVX2), 4 (AVX-512); 9: in none of them.
 static int feature_level(int index, int state) {
-    if (index == QN_CPU_INDEX_AVX512VNNI || index == QN_CPU_INDEX_AVX512VBMI || index == QN_CPU_INDEX_AVXVNNI) return 9;
+    if (index == QN_CPU_INDEX_AVX512VNNI || index == QN_CPU_INDEX_AVX512VBMI || index == QN_CPU_INDEX_AVXVNNI || state == 3) return 9;
     if (index == QN_CPU_INDEX_BMI || index == QN_CPU_INDEX_BMI2 || index == QN_CPU_INDEX_LZCNT ||
         index == QN_CPU_INDEX_MOVBE)
         return 3;
@@ -74,7 +74,7 @@ uint64_t target_cpu_features(const Target *target) {
 
 // What a compiled model's init asks, so that the two never disagree.
 bool target_host_supports(const Target *target) {
-    return arch_is_host(target) && !(target_cpu_features(target) & ~qn_cpu_features());
+    return arch_is_host(target) && !qn_cpu_lacks(target_cpu_features(target));
 }
 
 const Target *target_host(void) {

@@ -13,7 +13,7 @@ static int qn_entry_bad_arena(const void *arena) { return !arena || (uintptr_t)a
 QN_ENTRY int qn_entry_init(const struct qn_program *program, void *arena, const struct qn_options *options) {
     struct qn_arena_header *header = (struct qn_arena_header *)arena;
     if (qn_entry_bad_arena(arena)) return QN_ERR_ARENA;
-    if (program->cpu_features & ~qn_cpu_features()) return QN_ERR_CPU;
+    if (qn_cpu_lacks(program->cpu_features)) return QN_ERR_CPU;
     header->program = program;
     header->threads = options && options->threads > 1 ? options->threads : 1;
     return QN_OK;

@@ -16,6 +16,7 @@
 #define FUNCTION_avx2 FUNCTION_x86_64
 #define FUNCTION_avx512 FUNCTION_x86_64
 #define FUNCTION_avx512vnni FUNCTION_x86_64
+#define FUNCTION_amx FUNCTION_x86_64
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)

@@ -1,0 +1,172 @@
+// The matrix tile of int8 convolutions and linear layers on AMX: up to 2 x 2 tile registers of 16 pixels x 16 channels,
+// 64 elements of depth a step. Accumulators go through memory to become bytes. Activations and weights are those of
+// AVX512-VNNI; weights are packed as `amx32`: runs padded to whole blocks of depth.
+//
+// A tile register of activations is loaded from pixels that lie a fixed distance apart: a piece of one image row, or,
+// where rows follow each other without a gap, of the image. Pieces have equal lengths; the last one of a row overlaps the one
+// before, whose results it writes again.
+#ifndef QN_AMX_H
+#define QN_AMX_H
+#include "runtime/kernels/amx_depth.h"
+#include "runtime/kernels/vnni_store.h"
+
+// gcc's intrinsics do not say what memory they touch; tile registers are numbers there and here.
+#ifdef __clang__
+#define AMX_CONFIGURE(config) _tile_loadconfig(config)
+#define AMX_RELEASE() _tile_release()
+#define AMX_LOAD(tile, from, stride) _tile_loadd(tile, from, (size_t)(stride))
+#define AMX_STORE(tile, to, stride) _tile_stored(tile, to, (size_t)(stride))
+#define AMX_DOT(sum, a, b) _tile_dpbusd(sum, a, b)
+#else
+#define AMX_CONFIGURE(config) __asm__ volatile("ldtilecfg %0" : : "m"(*(const struct amx_config *)(config)))
+#define AMX_RELEASE() __asm__ volatile("tilerelease" : : : "memory")
+#define AMX_LOAD(tile, from, stride) \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"((const void *)(from)), "r"((int64_t)(stride)) : "memory")
+#define AMX_STORE(tile, to, stride) \
+    __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"((void *)(to)), "r"((int64_t)(stride)) : "memory")
+#define AMX_DOT(sum, a, b) __asm__ volatile("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #sum : :)
+#endif
+
+enum { AMX_ROWS = 16, AMX_LANES = 16, AMX_PANEL = 32 };
+
+struct amx_config {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+};
+
+// Registers 0 to 3: sums, 4 and 5: activations, 6 and 7: weights.
+QN_INLINE void amx_configure(int32_t pixels, int32_t words) {
+    _Alignas(64) struct amx_config config;
+    __builtin_memset(&config, 0, sizeof config);
+    config.palette = 1;
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = (uint16_t)(i == 4 || i == 5 ? words * 4 : 64);
+        config.rows[i] = (uint8_t)(i < 6 ? pixels : words);
+    }
+    AMX_CONFIGURE(&config);
+}
+
+// The sums of mt x nt tiles; `start` what they begin with, a vector for each of nt. To sums: [mt][pixels][nt * 16].
+QN_INLINE void amx_tiles(const struct gemm *g, struct amx_depth depth, const uint8_t *in0, const uint8_t *in1,
+                         const int8_t *weight, const int32_t *start, int32_t *sums, int32_t pixels, int mt, int nt) {
+    AMX_LOAD(0, start, 0);
+    if (nt > 1) AMX_LOAD(1, start + AMX_LANES, 0);
+    if (mt > 1) AMX_LOAD(2, start, 0);
+    if (mt > 1 && nt > 1) AMX_LOAD(3, start + AMX_LANES, 0);
+    QN_NO_UNROLL for (int y = 0; y < g->segments_h; y++)
+        QN_NO_UNROLL for (int x = 0; x < g->segments_w; x++) {
+            int64_t at = y * g->segment_row + x * g->segment_column;
+            QN_NO_UNROLL for (int k = 0; k < depth.blocks; k++, at += depth.words * 4, weight += depth.words * nt * 64) {
+                AMX_LOAD(6, weight, nt * 64);
+                AMX_LOAD(4, in0 + at, g->in_column);
+                AMX_DOT(0, 4, 6);
+                if (nt > 1) {
+                    AMX_LOAD(7, weight + 64, nt * 64);
+                    AMX_DOT(1, 4, 7);
+                }
+                if (mt > 1) {
+                    AMX_LOAD(5, in1 + at, g->in_column);
+                    AMX_DOT(2, 5, 6);
+                    if (nt > 1) AMX_DOT(3, 5, 7);
+                }
+            }
+        }
+    AMX_STORE(0, sums, nt * 64);
+    if (nt > 1) AMX_STORE(1, sums + AMX_LANES, nt * 64);
+    if (mt > 1) AMX_STORE(2, sums + pixels * nt * AMX_LANES, nt * 64);
+    if (mt > 1 && nt > 1) AMX_STORE(3, sums + pixels * nt * AMX_LANES + AMX_LANES, nt * 64);
+}
+
+// Sums of one tile's pixels to bytes.
+QN_INLINE void amx_store(const struct gemm *g, const int32_t *sums, const float *multiplier, uint8_t *out,
+                         int32_t pixels, int nt, int32_t columns) {
+    const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
+    const int group = 4 / nt; // pixels that share a vector of packed bytes
+    __m512 m[2];
+    QN_UNROLL for (int j = 0; j < nt; j++) m[j] = _mm512_loadu_ps(multiplier + j * AMX_LANES);
+    QN_NO_UNROLL for (int32_t p = 0; p < pixels; p += group, out += group * g->out_column) {
+        __m512i v[4]; // past the last pixel: what the buffer holds, not stored
+        QN_UNROLL for (int i = 0; i < 4; i++)
+            v[i] = vnni_scale(_mm512_load_si512(sums + (p * nt + i) * AMX_LANES), m[i % nt], &quant);
+        const __m512i bytes = vnni_pack(v, &quant);
+        QN_UNROLL for (int i = 0; i < group; i++)
+            if (p + i < pixels) vnni_store_part(out + i * g->out_column, bytes, i, nt, columns);
+    }
+}
+
+// Where the tiles of an image lie: `count` in each of `rows` rows of `width` pixels, each of `pixels` pixels.
+struct amx_walk { int32_t rows, width, count, pixels; };
+
+QN_INLINE struct amx_walk amx_walk_of(const struct gemm *g, int32_t rows, int32_t width) {
+    const int flat = g->in_row == width * g->in_column && g->out_row == width * g->out_column;
+    struct amx_walk walk = {flat ? 1 : rows, flat ? rows * width : width, 0, 0};
+    walk.count = (walk.width + AMX_ROWS - 1) / AMX_ROWS;
+    walk.pixels = (walk.width + walk.count - 1) / walk.count;
+    return walk;
+}
+
+struct amx_place { int64_t in, out; };
+
+QN_INLINE struct amx_place amx_place_of(const struct gemm *g, const struct amx_walk *walk, int32_t tile) {
+    const int32_t row = tile / walk->count, x = tile % walk->count * walk->pixels;
+    const int32_t last = walk->width - walk->pixels, column = x < last ? x : last;
+    const struct amx_place place = {row * g->in_row + column * g->in_column, row * g->out_row + column * g->out_column};
+    return place;
+}
+
+// One panel of nt * 16 channels.
+QN_INLINE void amx_panel(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const uint8_t *in,
+                         const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out, int nt, int32_t columns) {
+    _Alignas(64) int32_t start[AMX_PANEL], sums[(2 * AMX_ROWS + 2) * AMX_PANEL];
+    const int32_t tiles = walk->rows * walk->count;
+    int32_t t = 0;
+    for (int j = 0; j < nt; j++)
+        _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
+    QN_NO_UNROLL for (; t + 2 <= tiles; t += 2) {
+        const struct amx_place a = amx_place_of(g, walk, t), b = amx_place_of(g, walk, t + 1);
+        amx_tiles(g, depth, in + a.in, in + b.in, weight, start, sums, walk->pixels, 2, nt);
+        amx_store(g, sums, m, out + a.out, walk->pixels, nt, columns);
+        amx_store(g, sums + walk->pixels * nt * AMX_LANES, m, out + b.out, walk->pixels, nt, columns);
+    }
+    if (t == tiles) return;
+    const struct amx_place a = amx_place_of(g, walk, t);
+    amx_tiles(g, depth, in + a.in, NULL, weight, start, sums, walk->pixels, 1, nt);
+    amx_store(g, sums, m, out + a.out, walk->pixels, nt, columns);
+}
+
+// The rows of one image, all channels.
+QN_INLINE void amx_image(const struct gemm *g, struct amx_depth depth, const uint8_t *in, const int8_t *weight,
+                         const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t width, int32_t channels) {
+    const int64_t channel = (int64_t)g->segments_h * g->segments_w * depth.blocks * depth.words * 4;
+    const int32_t rest = channels % AMX_PANEL, full = channels - rest;
+    const struct amx_walk walk = amx_walk_of(g, rows, width);
+    amx_configure(walk.pixels, depth.words);
+    QN_NO_UNROLL for (int32_t c = 0; c < full; c += AMX_PANEL)
+        amx_panel(g, depth, &walk, in, weight + c * channel, bias + c, m + c, out + c, 2, AMX_PANEL);
+    if (rest)
+        amx_panel(g, depth, &walk, in, weight + full * channel, bias + full, m + full, out + full, rest > AMX_LANES ? 2 : 1, rest);
+    AMX_RELEASE();
+}
+
+QN_INLINE void amx_conv2d(const struct qn_conv2d_args *a, const uint8_t *in, const int8_t *weight, const int32_t *bias,
+                          const float *m, uint8_t *out, int32_t begin, int32_t end) {
+    const struct gemm g = gemm_of_conv2d(a, 4);
+    const struct amx_depth depth = amx_depth_of(g.steps);
+    QN_NO_UNROLL for (int32_t row = begin; row < end;) {
+        const int32_t image = row / a->out_h, y = row % a->out_h;
+        const int32_t rows = a->out_h - y < end - row ? a->out_h - y : end - row;
+        amx_image(&g, depth, in + (int64_t)image * a->in_image + y * g.in_row, weight, bias, m,
+                  out + (int64_t)image * a->out_image + y * g.out_row, rows, a->out_w, a->out_c);
+        row += rows;
+    }
+}
+
+QN_INLINE void amx_linear(const struct qn_linear_args *a, const uint8_t *in, const int8_t *weight, const int32_t *bias,
+                          const float *m, uint8_t *out, int32_t begin, int32_t end) {
+    const struct gemm g = gemm_of_linear(a, 4);
+    if (begin < end)
+        amx_image(&g, amx_depth_of(g.steps), in + begin * g.in_column, weight, bias, m, out + begin * g.out_column, 1,
+                  end - begin, a->n);
+}
+#endif

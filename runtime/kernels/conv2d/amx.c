@@ -1,0 +1,9 @@
+// int8 convolution for AMX: 1x1, KxK with any stride and dilation, first layers of few channels. The input has a halo (or
+// needs none), activations are stored unsigned, weights packed as `amx32`.
+#include "runtime/kernels/amx.h"
+
+QN_KERNEL qn_conv2d_s8s8_s8__16x32c64__amx(const struct qn_conv2d_args *a, const void *input, const void *weight,
+                                        const void *bias, const void *multiplier, void *output, int32_t begin,
+                                        int32_t end) {
+    amx_conv2d(a, input, weight, bias, multiplier, output, begin, end);
+}

@@ -1,7 +1,7 @@
 // A small thread pool behind the interface qn_pool, for hosts that have none of their own (link pool.c and -pthread).
-// Workers wait for work by spinning for some microseconds, then sleep. Nothing is allocated after opening. Work never
-// waits for a thread that sleeps: whoever is awake takes the next piece. Several threads may call run at once; they
-// take turns.
+// Workers wait for work by spinning for some microseconds, then sleep. Nothing is allocated after opening. Each thread
+// gets the same part of the rows in every run, and work never waits for a thread that sleeps: who is done with his part
+// takes another's that is not begun. Several threads may call run at once; they take turns.
 #ifndef QN_POOL_H
 #define QN_POOL_H
 #include "runtime/qanat.h"

@@ -80,17 +80,21 @@ static BenchCall *call_add(BenchCall *calls, int *count, const char *shape, cons
 }
 
 static int bench_binary(const KernelInfo *row, Arena *arena, BenchCall *calls) {
-    static const char *const names[] = {"add 56x56x64", "sub 56x56x64", "mul 56x56x64"};
+    static const int32_t channels[5] = {0, 0, 0, 0, 1};
+    static const struct { const char *name; int op; const int32_t *b; } binaries[] = {
+        {"add 56x56x64", QN_ADD, image_strides}, {"mul 56x56x64", QN_MUL, image_strides},
+        {"max 56x56x64", QN_MAX, image_strides}, {"prelu 56x56x64", QN_PRELU, image_strides},
+        {"mul 56x56x64, by channel", QN_MUL, channels}};
     int count = 0;
-    for (int op = QN_ADD; op <= QN_MUL; op++) {
+    for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++) {
         struct qn_binary_args *a = ARENA_NEW(arena, struct qn_binary_args);
-        *a = (struct qn_binary_args){.rows = 56, .op = op, .lo = -128, .hi = 127, .flip = 0x80, .a_multiplier = 0.5f,
+        *a = (struct qn_binary_args){.rows = 56, .op = binaries[i].op, .lo = -128, .hi = 127, .flip = 0x80, .a_multiplier = 0.5f,
                                      .b_multiplier = 0.7f, .max = 6};
         memcpy(a->shape, image_shape, sizeof a->shape);
         memcpy(a->a, image_strides, sizeof a->a);
-        memcpy(a->b, image_strides, sizeof a->b);
+        memcpy(a->b, binaries[i].b, sizeof a->b);
         memcpy(a->out, image_strides, sizeof a->out);
-        call_add(calls, &count, names[op], a, 3 * MAX_BENCH_ELEMS * elem_bytes(row->result), MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 3);
+        call_add(calls, &count, binaries[i].name, a, 3 * MAX_BENCH_ELEMS * elem_bytes(row->result), MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 3);
     }
     return count;
 }

@@ -104,18 +104,23 @@ static void pack_f32_depthwise(Arena *arena, const PackSource *source, Packed *p
             ((float *)packed->weight)[i * channels + o] = ((const float *)source->weight)[o * taps + i];
 }
 
-// Depthwise blocks: 64 channels, or 32 where the rest fits. Within one, vector j, lane l, element e holds channel
+// Depthwise blocks: 64 channels, or 32 or 16 where the rest fits. Within one, vector j, lane l, element e holds channel
 // 16 l + 4 j + e: the order that the kernels' interleaving gives.
-static int64_t depthwise_block(int64_t channels, int64_t block) { return channels - block > 32 ? 64 : 32; }
+static int64_t depthwise_block(int64_t channels, int64_t block) {
+    const int64_t rest = channels - block;
+    return rest > 32 ? 64 : rest > 16 ? 32 : 16;
+}
+static int64_t depthwise_padded(int64_t channels) {
+    return channels / 64 * 64 + (channels % 64 ? depthwise_block(channels % 64, 0) : 0);
+}
 
 static int64_t depthwise_slot(int64_t channel, int64_t block_size) {
     return channel % 16 / 4 * (block_size / 4) + channel / 16 * 4 + channel % 4;
 }
 
 static void permute_channels(const PackSource *source, const Packed *plain, Packed *packed) {
-    const int64_t channels = (source->out_c + 31) / 32 * 32;
     for (int64_t o = 0; o < source->out_c; o++) {
-        const int64_t block = o / 64 * 64, slot = block + depthwise_slot(o - block, depthwise_block(channels, block));
+        const int64_t block = o / 64 * 64, slot = block + depthwise_slot(o - block, depthwise_block(source->out_c, block));
         ((int32_t *)packed->bias)[slot] = ((const int32_t *)plain->bias)[o];
         ((float *)packed->multiplier)[slot] = ((const float *)plain->multiplier)[o];
     }
@@ -123,7 +128,7 @@ static void permute_channels(const PackSource *source, const Packed *plain, Pack
 
 // Weights [block][column][group of 4 rows][slot][4 rows].
 static void pack_vnni_depthwise(Arena *arena, const PackSource *source, Packed *packed) {
-    const int64_t channels = (source->out_c + 31) / 32 * 32, kh = source->kernel_h, kw = source->kernel_w;
+    const int64_t channels = depthwise_padded(source->out_c), kh = source->kernel_h, kw = source->kernel_w;
     const int64_t groups = (kh + 3) / 4, channel_bytes = kw * groups * 4;
     Packed plain;
     packed_begin(arena, source, channels, (size_t)(channels * channel_bytes), &plain);
@@ -134,7 +139,7 @@ static void pack_vnni_depthwise(Arena *arena, const PackSource *source, Packed *
     packed->weight_bytes = plain.weight_bytes;
     permute_channels(source, &plain, packed);
     for (int64_t o = 0; o < source->out_c; o++) {
-        const int64_t block = o / 64 * 64, size = depthwise_block(channels, block);
+        const int64_t block = o / 64 * 64, size = depthwise_block(source->out_c, block);
         const int8_t *from = (const int8_t *)source->weight + o * kh * kw;
         int8_t *to = (int8_t *)packed->weight + block * channel_bytes + depthwise_slot(o - block, size) * 4;
         for (int64_t y = 0; y < kh; y++)

@@ -136,6 +136,8 @@ static LLVMValueRef rows_function(Emitter *e, const Step *step) {
     const char *name = prefixed(e, step_rows_name(e->arena, e->steps, step));
     LLVMValueRef f = new_function(e, name, rows_type(e, step), step->kernel->symbol, LLVMInternalLinkage);
     add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "noinline", 0);
+    // Vectors that don't fit in registers are kept on the stack: each within one cache line.
+    if (strcmp(step->kernel->isa, "generic") != 0) add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "alignstack", 64);
     LLVMBuilderRef b = begin_body(e, f);
     LLVMValueRef values[MAX_POINTERS + 3];
     values[0] = step->varying_count ? varying_arguments(e, b, LLVMGetParam(f, (unsigned)step->pointer_count + 2), step)

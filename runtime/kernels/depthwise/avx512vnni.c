@@ -1,7 +1,7 @@
 // int8 depthwise convolution for AVX512-VNNI. The input has a halo (or needs none) and is stored unsigned. Four rows of
-// 64 channels are interleaved byte by byte, so that one vpdpbusd sums four taps of a column. Channels of a block lie in
-// the order that this interleaving and the final packs give: vector j, lane l, element e holds channel 16 l + 4 j + e.
-// A last block of at most 32 channels is computed on half vectors (`half`).
+// 64 channels are interleaved byte by byte, so that one vpdpbusd sums four taps of a column. Vector j, lane l, element e
+// of the interleaved holds byte 16 l + 4 j + e: the final packs undo that order. A vector is one pixel of 64 channels, or
+// in a last block of few channels 2 pixels of 32, 4 of 16 (`pixels`); constants are repeated for each pixel then.
 #include "runtime/kernels/vnni.h"
 
 typedef struct { __m512i v[4]; } depthwise_vnni_column;
@@ -11,146 +11,67 @@ struct depthwise_vnni {
     int32_t kernel_h, kernel_w, width;
     struct vnni_quant quant;
 };
+struct depthwise_vnni_block {
+    const int8_t *weight;
+    const int32_t *bias;
+    const float *multiplier;
+    int32_t channels;
+};
 
-#define HALF(a) _mm512_castsi512_si256(a)
-#define WIDE(a) _mm512_castsi256_si512(a)
+// ---- what both kernels share
 
-QN_INLINE __m512i depthwise_vnni_load(const void *p, int half) {
-    return half ? WIDE(_mm256_loadu_si256((const __m256i *)p)) : _mm512_loadu_si512(p);
+// Vector j of a block's constants.
+QN_INLINE __m512i depthwise_vnni_constant(const void *block, int j, int pixels) {
+    const char *p = (const char *)block + j * (64 / pixels);
+    if (pixels == 2) return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p));
+    if (pixels == 4) return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p));
+    return _mm512_loadu_si512(p);
 }
 
-QN_INLINE __m512i depthwise_vnni_start(const int32_t *bias, const struct vnni_quant *q, int half) {
-    if (!half) return vnni_start(bias, q->bounded);
-    const __m256i b = _mm256_loadu_si256((const __m256i *)bias);
-    return WIDE(q->bounded == 2 ? _mm256_add_epi32(b, _mm256_set1_epi32(VNNI_SHIFT)) : b);
+QN_INLINE __m512i depthwise_vnni_start(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b, int j,
+                                       int pixels) {
+    const __m512i bias = depthwise_vnni_constant(b->bias, j, pixels);
+    return d->quant.bounded == 2 ? _mm512_add_epi32(bias, _mm512_set1_epi32(VNNI_SHIFT)) : bias;
 }
 
-QN_INLINE __m512i depthwise_vnni_dot(__m512i acc, __m512i a, __m512i b, int half) {
-    return half ? WIDE(_mm256_dpbusd_epi32(HALF(acc), HALF(a), HALF(b))) : _mm512_dpbusd_epi32(acc, a, b);
+// The second pixel of a vector lies `near` bytes after the first, the third and fourth 2 and 3 times `far`.
+QN_INLINE __m512i depthwise_vnni_pixels(const uint8_t *in, int64_t near, int64_t far, int pixels) {
+    if (pixels == 1 || (near == 64 / pixels && far == near)) return _mm512_loadu_si512(in);
+    if (pixels == 2)
+        return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)in)),
+                                  _mm256_loadu_si256((const __m256i *)(in + near)), 1);
+    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)in));
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(in + near)), 1);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(in + 2 * far)), 2);
+    return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(in + 3 * far)), 3);
 }
 
-QN_INLINE depthwise_vnni_column depthwise_vnni_interleave(__m512i a, __m512i b, __m512i c, __m512i d, int half) {
-    if (half) {
-        const __m256i e = _mm256_unpacklo_epi8(HALF(a), HALF(b)), f = _mm256_unpackhi_epi8(HALF(a), HALF(b));
-        const __m256i g = _mm256_unpacklo_epi8(HALF(c), HALF(d)), h = _mm256_unpackhi_epi8(HALF(c), HALF(d));
-        return (depthwise_vnni_column){{WIDE(_mm256_unpacklo_epi16(e, g)), WIDE(_mm256_unpackhi_epi16(e, g)),
-                                        WIDE(_mm256_unpacklo_epi16(f, h)), WIDE(_mm256_unpackhi_epi16(f, h))}};
-    }
+// Up to four rows of one column; in place of rows beyond `count` stands anything (their weights are zero).
+QN_INLINE depthwise_vnni_column depthwise_vnni_read(const uint8_t *in, int64_t row, int count, int64_t near,
+                                                    int64_t far, int pixels) {
+    const __m512i a = depthwise_vnni_pixels(in, near, far, pixels);
+    const __m512i b = count > 1 ? depthwise_vnni_pixels(in + row, near, far, pixels) : a;
+    const __m512i c = count > 2 ? depthwise_vnni_pixels(in + 2 * row, near, far, pixels) : b;
+    const __m512i d = count > 3 ? depthwise_vnni_pixels(in + 3 * row, near, far, pixels) : c;
     const __m512i e = _mm512_unpacklo_epi8(a, b), f = _mm512_unpackhi_epi8(a, b);
     const __m512i g = _mm512_unpacklo_epi8(c, d), h = _mm512_unpackhi_epi8(c, d);
     return (depthwise_vnni_column){{_mm512_unpacklo_epi16(e, g), _mm512_unpackhi_epi16(e, g),
                                     _mm512_unpacklo_epi16(f, h), _mm512_unpackhi_epi16(f, h)}};
 }
 
-// Four rows of one column; rows beyond `count` repeat the last one (their weights are zero).
-QN_INLINE depthwise_vnni_column depthwise_vnni_read(const uint8_t *in, int64_t row, int count, int half) {
-    const __m512i a = depthwise_vnni_load(in, half);
-    const __m512i b = count > 1 ? depthwise_vnni_load(in + row, half) : a;
-    const __m512i c = count > 2 ? depthwise_vnni_load(in + 2 * row, half) : b;
-    const __m512i d = count > 3 ? depthwise_vnni_load(in + 3 * row, half) : _mm512_setzero_si512();
-    return depthwise_vnni_interleave(a, b, c, d, half);
-}
-
-QN_INLINE __m256i depthwise_vnni_scale_half(__m256i acc, __m256 m, const struct vnni_quant *q) {
-    if (q->bounded == 2) {
-        const __m256 shift = _mm256_mul_ps(m, _mm256_set1_ps(-8388608.0f));
-        return _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_castsi256_ps(acc), m, shift));
-    }
-    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), m);
-    if (!q->bounded) y = _mm256_min_ps(y, _mm256_set1_ps(65536.0f));
-    return _mm256_cvtps_epi32(y);
-}
-
-QN_INLINE void depthwise_vnni_store_half(const __m512i acc[4], const float *m, const struct vnni_quant *q, uint8_t *out,
-                                         int32_t channels) {
-    __m256i v[4];
-    QN_UNROLL for (int j = 0; j < 4; j++)
-        v[j] = depthwise_vnni_scale_half(HALF(acc[j]), _mm256_loadu_ps(m + j * 8), q);
-    const __m256i zp = _mm256_set1_epi16((int16_t)q->zp);
-    const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(v[0], v[1]), zp);
-    const __m256i high = _mm256_adds_epi16(_mm256_packs_epi32(v[2], v[3]), zp);
-    __m256i bytes = _mm256_packus_epi16(low, high);
-    if (q->lo > 0) bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8((char)q->lo));
-    if (q->hi < 255) bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8((char)q->hi));
-    vnni_store_32(out, bytes, channels);
-}
-
-QN_INLINE void depthwise_vnni_store(const __m512i acc[4], const float *m, const struct vnni_quant *q, uint8_t *out,
-                                    int32_t channels, int half) {
+// Stores the first `count` pixels of a vector.
+QN_INLINE void depthwise_vnni_store(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b,
+                                    const __m512i acc[4], uint8_t *out, int count, int pixels) {
     __m512i v[4];
-    if (half) {
-        depthwise_vnni_store_half(acc, m, q, out, channels);
+    QN_UNROLL for (int j = 0; j < 4; j++)
+        v[j] = vnni_scale(acc[j], _mm512_castsi512_ps(depthwise_vnni_constant(b->multiplier, j, pixels)), &d->quant);
+    const __m512i bytes = vnni_pack_lanes(v, &d->quant);
+    if (count == pixels && b->channels == 64 / pixels && d->out_column == b->channels) {
+        _mm512_storeu_si512(out, bytes);
         return;
     }
-    QN_UNROLL for (int j = 0; j < 4; j++) v[j] = vnni_scale(acc[j], _mm512_loadu_ps(m + j * 16), q);
-    vnni_store_64(out, vnni_pack_lanes(v, q), channels);
-}
-
-// One pixel of a 3x3 window: three columns against weights [column][j].
-QN_INLINE void depthwise_vnni_pixel3(const struct depthwise_vnni *d, const depthwise_vnni_column c[3],
-                                     const __m512i weight[12], const __m512i bias[4], const float *m, uint8_t *out,
-                                     int32_t channels, int half) {
-    __m512i acc[4];
-    QN_UNROLL for (int j = 0; j < 4; j++) {
-        acc[j] = bias[j];
-        QN_UNROLL for (int x = 0; x < 3; x++) acc[j] = depthwise_vnni_dot(acc[j], c[x].v[j], weight[x * 4 + j], half);
-    }
-    depthwise_vnni_store(acc, m, &d->quant, out, channels, half);
-}
-
-// A row of pixels. Columns are kept while the window slides.
-QN_INLINE void depthwise_vnni_row3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
-                                   const int32_t *bias, const float *m, uint8_t *out, int32_t channels, int stride,
-                                   int half) {
-    const int bytes = half ? 32 : 64;
-    __m512i w[12], b[4];
-    QN_UNROLL for (int i = 0; i < 12; i++) w[i] = depthwise_vnni_load(weight + i * bytes, half);
-    QN_UNROLL for (int j = 0; j < 4; j++) b[j] = depthwise_vnni_start(bias + j * bytes / 4, &d->quant, half);
-    depthwise_vnni_column c[3];
-    c[0] = depthwise_vnni_read(in, d->in_row, 3, half);
-    if (stride == 1) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, 3, half);
-    QN_NO_UNROLL for (int32_t x = 0; x < d->width; x++) {
-        if (stride == 2) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, 3, half);
-        c[2] = depthwise_vnni_read(in + 2 * d->in_column, d->in_row, 3, half);
-        depthwise_vnni_pixel3(d, c, w, b, m, out, channels, half);
-        c[0] = c[stride == 2 ? 2 : 1];
-        c[1] = c[2];
-        in += stride * d->in_column;
-        out += d->out_column;
-    }
-}
-
-// All channels of a row: the input rows stay in the cache from block to block.
-QN_INLINE void depthwise_vnni_blocks3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
-                                      const int32_t *bias, const float *m, uint8_t *out, int32_t channels, int stride) {
-    const int32_t rest = channels % 64, full = channels - rest;
-    QN_NO_UNROLL for (int32_t c = 0; c < full; c += 64)
-        depthwise_vnni_row3(d, in + c, weight + c * 12, bias + c, m + c, out + c, 64, stride, 0);
-    if (rest > 32)
-        depthwise_vnni_row3(d, in + full, weight + full * 12, bias + full, m + full, out + full, rest, stride, 0);
-    else if (rest)
-        depthwise_vnni_row3(d, in + full, weight + full * 12, bias + full, m + full, out + full, rest, stride, 1);
-}
-
-// Any window: every pixel reads its whole window.
-QN_INLINE void depthwise_vnni_block(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
-                                    const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t channels,
-                                    int half) {
-    const int bytes = half ? 32 : 64;
-    QN_NO_UNROLL for (int32_t p = 0; p < rows * d->width; p++) {
-        const int32_t y = p / d->width, x = p % d->width;
-        const int8_t *w = weight;
-        __m512i acc[4];
-        QN_UNROLL for (int j = 0; j < 4; j++) acc[j] = depthwise_vnni_start(bias + j * bytes / 4, &d->quant, half);
-        QN_NO_UNROLL for (int kx = 0; kx < d->kernel_w; kx++)
-            QN_NO_UNROLL for (int ky = 0; ky < d->kernel_h; ky += 4) {
-                const uint8_t *tap = in + y * d->row_step + ky * d->in_row + x * d->column_step + kx * d->in_column;
-                const depthwise_vnni_column c = depthwise_vnni_read(tap, d->in_row, d->kernel_h - ky, half);
-                QN_UNROLL for (int j = 0; j < 4; j++, w += bytes)
-                    acc[j] = depthwise_vnni_dot(acc[j], c.v[j], depthwise_vnni_load(w, half), half);
-            }
-        depthwise_vnni_store(acc, m, &d->quant, out + y * d->out_row + x * d->out_column, channels, half);
-    }
+    QN_UNROLL for (int i = 0; i < pixels; i++)
+        if (i < count) vnni_store_part(out + i * d->out_column, bytes, i, 4 / pixels, b->channels);
 }
 
 QN_INLINE struct depthwise_vnni depthwise_vnni_of(const struct qn_depthwise_args *a) {
@@ -167,14 +88,142 @@ QN_INLINE struct depthwise_vnni depthwise_vnni_of(const struct qn_depthwise_args
     return d;
 }
 
-QN_INLINE void depthwise_vnni_rows3(const struct depthwise_vnni *d, const uint8_t *in, const int8_t *weight,
-                                    const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t channels) {
-    QN_NO_UNROLL for (int32_t y = 0; y < rows; y++) {
-        const uint8_t *from = in + y * d->row_step;
-        uint8_t *to = out + y * d->out_row;
-        if (d->column_step == d->in_column) depthwise_vnni_blocks3(d, from, weight, bias, m, to, channels, 1);
-        else depthwise_vnni_blocks3(d, from, weight, bias, m, to, channels, 2);
+QN_INLINE struct depthwise_vnni_block depthwise_vnni_block_at(const struct qn_depthwise_args *a, int32_t channel,
+                                                              const void *weight, const void *bias, const void *m) {
+    const int32_t channel_bytes = a->kernel_w * ((a->kernel_h + 3) / 4) * 4, rest = a->out_c - channel;
+    return (struct depthwise_vnni_block){(const int8_t *)weight + (int64_t)channel * channel_bytes,
+                                         (const int32_t *)bias + channel, (const float *)m + channel,
+                                         rest < 64 ? rest : 64};
+}
+
+// ---- any window: every vector reads its whole window
+
+// `pixels` neighbours, or one of them (`count`) in a row of fewer.
+QN_INLINE void depthwise_vnni_window(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b,
+                                     const uint8_t *in, uint8_t *out, int count, int pixels) {
+    const int64_t step = count == pixels ? d->column_step : 0;
+    const int8_t *w = b->weight;
+    __m512i acc[4];
+    QN_UNROLL for (int j = 0; j < 4; j++) acc[j] = depthwise_vnni_start(d, b, j, pixels);
+    QN_NO_UNROLL for (int kx = 0; kx < d->kernel_w; kx++)
+        QN_NO_UNROLL for (int ky = 0; ky < d->kernel_h; ky += 4, w += 256 / pixels) {
+            const depthwise_vnni_column c = depthwise_vnni_read(in + ky * d->in_row + kx * d->in_column, d->in_row,
+                                                                d->kernel_h - ky, step, step, pixels);
+            QN_UNROLL for (int j = 0; j < 4; j++)
+                acc[j] = _mm512_dpbusd_epi32(acc[j], c.v[j], depthwise_vnni_constant(w, j, pixels));
+        }
+    depthwise_vnni_store(d, b, acc, out, count, pixels);
+}
+
+// A row of pixels. What is left of it at the end is computed with some before it again.
+QN_INLINE void depthwise_vnni_row(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b,
+                                  const uint8_t *in, uint8_t *out, int pixels) {
+    const int count = d->width < pixels ? 1 : pixels;
+    QN_NO_UNROLL for (int32_t x = 0; x < d->width; x += count) {
+        if (x + count > d->width) x = d->width - count;
+        if (count == pixels) depthwise_vnni_window(d, b, in + x * d->column_step, out + x * d->out_column, pixels, pixels);
+        else depthwise_vnni_window(d, b, in + x * d->column_step, out + x * d->out_column, 1, pixels);
     }
+}
+
+QN_KERNEL qn_depthwise_s8s8_s8__64c4__avx512vnni(const struct qn_depthwise_args *a, const void *input,
+                                                 const void *weight, const void *bias, const void *multiplier,
+                                                 void *output, int32_t begin, int32_t end) {
+    const struct depthwise_vnni d = depthwise_vnni_of(a);
+    QN_NO_UNROLL for (int32_t row = begin; row < end; row++) {
+        const int64_t image = row / a->out_h, y = row % a->out_h;
+        const uint8_t *in = (const uint8_t *)input + image * a->in_image + y * d.row_step;
+        uint8_t *out = (uint8_t *)output + image * a->out_image + y * d.out_row;
+        QN_NO_UNROLL for (int32_t c = 0; c < a->out_c; c += 64) {
+            const struct depthwise_vnni_block b = depthwise_vnni_block_at(a, c, weight, bias, multiplier);
+            if (b.channels > 32) depthwise_vnni_row(&d, &b, in + c, out + c, 1);
+            else if (b.channels > 16) depthwise_vnni_row(&d, &b, in + c, out + c, 2);
+            else depthwise_vnni_row(&d, &b, in + c, out + c, 4);
+        }
+    }
+}
+
+// ---- 3x3 windows: columns are kept while the window slides
+
+// The column `by` pixels on from `a`; `b`: the vector of pixels after those of a.
+QN_INLINE depthwise_vnni_column depthwise_vnni_shift(const depthwise_vnni_column *a, const depthwise_vnni_column *b,
+                                                     int by, int pixels) {
+    depthwise_vnni_column c;
+    QN_UNROLL for (int j = 0; j < 4; j++)
+        c.v[j] = pixels == 2 || by == 2 ? _mm512_alignr_epi64(b->v[j], a->v[j], 4)
+                                        : _mm512_alignr_epi64(b->v[j], a->v[j], 2);
+    return c;
+}
+
+QN_INLINE void depthwise_vnni_pixel3(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b,
+                                     const depthwise_vnni_column c[3], const __m512i weight[12], uint8_t *out,
+                                     int pixels) {
+    __m512i acc[4];
+    QN_UNROLL for (int j = 0; j < 4; j++) {
+        acc[j] = depthwise_vnni_start(d, b, j, pixels);
+        QN_UNROLL for (int x = 0; x < 3; x++) acc[j] = _mm512_dpbusd_epi32(acc[j], c[x].v[j], weight[x * 4 + j]);
+    }
+    depthwise_vnni_store(d, b, acc, out, pixels, pixels);
+}
+
+// `vectors` of pixels side by side, in one row or in two rows at once: four rows of the input serve both, with the
+// weights one row further down for the second.
+QN_INLINE void depthwise_vnni_run3(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b,
+                                   const uint8_t *in, uint8_t *out, int32_t vectors, int rows, int stride, int pixels) {
+    __m512i w[2][12];
+    QN_UNROLL for (int i = 0; i < 12; i++) {
+        w[0][i] = depthwise_vnni_constant(b->weight, i, pixels);
+        w[1][i] = _mm512_slli_epi32(w[0][i], 8);
+    }
+    // How far on the next vector of columns is. The last one is needed only in part, and may not be read beyond that.
+    const int64_t step = d->column_step, next = (pixels == 1 ? 2 : pixels * stride) * d->in_column;
+    const int dense = step == 64 / pixels;
+    depthwise_vnni_column c[3];
+    c[0] = depthwise_vnni_read(in, d->in_row, rows + 2, step, step, pixels);
+    if (stride == 1 && pixels == 1) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, rows + 2, step, step, 1);
+    QN_NO_UNROLL for (int32_t i = 1; i <= vectors; i++) {
+        const int64_t far = dense || i < vectors ? step : 0;
+        if (stride == 2) c[1] = depthwise_vnni_read(in + d->in_column, d->in_row, rows + 2, step, step, pixels);
+        const depthwise_vnni_column n =
+            depthwise_vnni_read(in + next, d->in_row, rows + 2, stride == 1 ? step : far, far, pixels);
+        if (stride == 1 && pixels > 1) c[1] = depthwise_vnni_shift(&c[0], &n, 1, pixels);
+        c[2] = pixels == 1 || (stride == 1 && pixels == 2) ? n : depthwise_vnni_shift(&c[0], &n, stride == 1 ? 2 : 1, pixels);
+        QN_UNROLL for (int y = 0; y < rows; y++) depthwise_vnni_pixel3(d, b, c, w[y], out + y * d->out_row, pixels);
+        c[0] = stride == 1 && pixels == 1 ? c[1] : n;
+        c[1] = n;
+        in += pixels * step;
+        out += pixels * d->out_column;
+    }
+}
+
+QN_INLINE void depthwise_vnni_row3(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b,
+                                   const uint8_t *in, uint8_t *out, int rows, int stride, int pixels) {
+    if (d->width < pixels) {
+        QN_NO_UNROLL for (int y = 0; y < rows; y++)
+            depthwise_vnni_row(d, b, in + y * d->row_step, out + y * d->out_row, pixels);
+        return;
+    }
+    depthwise_vnni_run3(d, b, in, out, d->width / pixels, rows, stride, pixels);
+    if (pixels == 1 || d->width % pixels == 0) return;
+    const int64_t x = d->width - pixels; // the rest, with some before it again
+    depthwise_vnni_run3(d, b, in + x * d->column_step, out + x * d->out_column, 1, rows, stride, pixels);
+}
+
+// All channels of one row or two: the input rows stay in the cache from block to block.
+QN_INLINE void depthwise_vnni_rows3(const struct qn_depthwise_args *a, const struct depthwise_vnni *d, const uint8_t *in,
+                                    const void *weight, const void *bias, const void *m, uint8_t *out, int rows,
+                                    int stride) {
+    const int32_t rest = a->out_c % 64, full = a->out_c - rest;
+    QN_NO_UNROLL for (int32_t c = 0; c < full; c += 64) {
+        struct depthwise_vnni_block b = depthwise_vnni_block_at(a, c, weight, bias, m);
+        b.channels = 64;
+        depthwise_vnni_row3(d, &b, in + c, out + c, rows, stride, 1);
+    }
+    if (rest == 0) return;
+    const struct depthwise_vnni_block b = depthwise_vnni_block_at(a, full, weight, bias, m);
+    if (rest > 32) depthwise_vnni_row3(d, &b, in + full, out + full, rows, stride, 1);
+    else if (rest > 16) depthwise_vnni_row3(d, &b, in + full, out + full, rows, stride, 2);
+    else depthwise_vnni_row3(d, &b, in + full, out + full, rows, stride, 4);
 }
 
 QN_KERNEL qn_depthwise_s8s8_s8__64x3x3__avx512vnni(const struct qn_depthwise_args *a, const void *input,
@@ -183,32 +232,12 @@ QN_KERNEL qn_depthwise_s8s8_s8__64x3x3__avx512vnni(const struct qn_depthwise_arg
     const struct depthwise_vnni d = depthwise_vnni_of(a);
     QN_NO_UNROLL for (int32_t row = begin; row < end;) {
         const int32_t image = row / a->out_h, y = row % a->out_h;
-        const int32_t rows = a->out_h - y < end - row ? a->out_h - y : end - row;
-        depthwise_vnni_rows3(&d, (const uint8_t *)input + (int64_t)image * a->in_image + y * d.row_step, weight, bias,
-                             multiplier, (uint8_t *)output + (int64_t)image * a->out_image + y * d.out_row, rows,
-                             a->out_c);
-        row += rows;
+        const int pair = a->stride_h == 1 && a->stride_w == 1 && y + 1 < a->out_h && row + 1 < end;
+        const uint8_t *in = (const uint8_t *)input + (int64_t)image * a->in_image + y * d.row_step;
+        uint8_t *out = (uint8_t *)output + (int64_t)image * a->out_image + y * d.out_row;
+        if (pair) depthwise_vnni_rows3(a, &d, in, weight, bias, multiplier, out, 2, 1);
+        else if (a->stride_w == 1) depthwise_vnni_rows3(a, &d, in, weight, bias, multiplier, out, 1, 1);
+        else depthwise_vnni_rows3(a, &d, in, weight, bias, multiplier, out, 1, 2);
+        row += 1 + pair;
     }
 }
-
-QN_KERNEL qn_depthwise_s8s8_s8__64c4__avx512vnni(const struct qn_depthwise_args *a, const void *input,
-                                                 const void *weight, const void *bias, const void *multiplier,
-                                                 void *output, int32_t begin, int32_t end) {
-    const struct depthwise_vnni d = depthwise_vnni_of(a);
-    const int32_t channel_bytes = a->kernel_w * ((a->kernel_h + 3) / 4) * 4;
-    QN_NO_UNROLL for (int32_t row = begin; row < end; row++) {
-        const int64_t image = row / a->out_h, y = row % a->out_h;
-        const uint8_t *in = (const uint8_t *)input + image * a->in_image + y * d.row_step;
-        uint8_t *out = (uint8_t *)output + image * a->out_image + y * d.out_row;
-        QN_NO_UNROLL for (int32_t c = 0; c < a->out_c; c += 64) {
-            const int8_t *w = (const int8_t *)weight + (int64_t)c * channel_bytes;
-            const int32_t *b = (const int32_t *)bias + c;
-            const float *m = (const float *)multiplier + c;
-            const int32_t channels = a->out_c - c;
-            if (channels > 32) depthwise_vnni_block(&d, in + c, w, b, m, out + c, 1, channels, 0);
-            else depthwise_vnni_block(&d, in + c, w, b, m, out + c, 1, channels, 1);
-        }
-    }
-}
-#undef HALF
-#undef WIDE

@@ -1,7 +1,9 @@
 // Elementwise ops: binary, where, unary, tables, and the changes between precisions.
 #include <math.h>
+#include <string.h>
 
 #include "ir/eval.h"
+#include "passes/fixed_sum.h"
 #include "passes/lower.h"
 #include "runtime/rounding.h"
 
@@ -59,6 +61,15 @@ static void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : op->kind == OP_prelu ? product : rescale_multiplier(s_b, s_y));
 }
 
+// Vector kernels add in integers where that is proven.
+static void binary_fixed_args(const Lower *lower, KernelArgs *args) {
+    struct qn_binary_args binary;
+    if (!strcmp(choose_kernel(lower, "s8s8", "s8", args)->isa, "generic")) return;
+    memcpy(&binary, args->words, sizeof binary);
+    fixed_sum_find(&binary);
+    memcpy(args->words, &binary, sizeof binary);
+}
+
 void lower_binary(Lower *lower, Op *op) {
     static const char *const names[] = {"a", "b", "out"};
     Value *a = operand_any(lower, op_operand(op, 0)), *b = operand_any(lower, op_operand(op, 1));
@@ -75,8 +86,10 @@ void lower_binary(Lower *lower, Op *op) {
         BUG_UNLESS(walk_args(&walk, &args, names), "a walk over dense buffers of one shape");
     }
     args_int(&args, "op", binary_code(op));
-    if (type->quant) binary_i8_args(lower, op, &args);
-    else {
+    if (type->quant) {
+        binary_i8_args(lower, op, &args);
+        binary_fixed_args(lower, &args);
+    } else {
         float min, max;
         float_activation(activation, &min, &max);
         args_float(&args, "min", min);

@@ -48,6 +48,14 @@ QN_INLINE __m512i binary_avx512_words(const struct qn_binary_args *args, __m512i
     return _mm512_adds_epi16(_mm512_packs_epi32(low, high), _mm512_set1_epi16((int16_t)(args->out_zp + 128)));
 }
 
+// Two times 32 results in words to bytes, clamped.
+QN_INLINE __m512i binary_avx512_pack(const struct qn_binary_args *args, __m512i low, __m512i high) {
+    __m512i bytes = _mm512_packus_epi16(low, high);
+    if (args->lo > -128) bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8((char)(args->lo + 128)));
+    if (args->hi < 127) bytes = _mm512_min_epu8(bytes, _mm512_set1_epi8((char)(args->hi + 128)));
+    return binary_avx512_unsigned(args, bytes);
+}
+
 // 64 bytes.
 QN_INLINE __m512i binary_avx512_block(const struct qn_binary_args *args, __m512i a, __m512i b) {
     const __m512i zero = _mm512_setzero_si512();
@@ -55,9 +63,6 @@ QN_INLINE __m512i binary_avx512_block(const struct qn_binary_args *args, __m512i
     b = binary_avx512_unsigned(args, b);
     const __m512i low = binary_avx512_words(args, _mm512_unpacklo_epi8(a, zero), _mm512_unpacklo_epi8(b, zero));
     const __m512i high = binary_avx512_words(args, _mm512_unpackhi_epi8(a, zero), _mm512_unpackhi_epi8(b, zero));
-    __m512i bytes = _mm512_packus_epi16(low, high);
-    if (args->lo > -128) bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8((char)(args->lo + 128)));
-    if (args->hi < 127) bytes = _mm512_min_epu8(bytes, _mm512_set1_epi8((char)(args->hi + 128)));
-    return binary_avx512_unsigned(args, bytes);
+    return binary_avx512_pack(args, low, high);
 }
 #endif

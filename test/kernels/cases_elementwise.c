@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ir/eval_common.h"
+#include "passes/fixed_sum.h"
 #include "runtime/kernel_table.h"
 #include "test/kernels/check.h"
 
@@ -57,6 +58,27 @@ static void binary_args_random(Test *test, struct qn_binary_args *args, bool is_
     args->b_multiplier = random_chance(test, 30) ? args->a_multiplier : random_multiplier(test, false);
     random_clamp(test, &args->lo, &args->hi);
     random_clamp_f32(test, &args->min, &args->max);
+    if (!is_f32 && random_chance(test, 50)) fixed_sum_find(args);
+}
+
+// Every pair of 8-bit values: the first operand repeats along the inner dimension, the second along the other.
+static void case_binary_pairs(Test *test) {
+    struct qn_binary_args args = {0};
+    binary_args_random(test, &args, false);
+    args.op = RANDOM_OF(test, QN_ADD, QN_SUB);
+    args.a_multiplier = random_float(test, 0.1f, 2), args.b_multiplier = random_float(test, 0.1f, 2);
+    fixed_sum_find(&args);
+    args.rows = 256;
+    memcpy(args.shape, (const int32_t[5]){1, 256, 1, 1, 256}, sizeof args.shape);
+    memcpy(args.a, (const int32_t[5]){0, 1}, sizeof args.a);
+    memcpy(args.b, (const int32_t[5]){0, 0, 0, 0, 1}, sizeof args.b);
+    memcpy(args.out, (const int32_t[5]){0, 256, 0, 0, 1}, sizeof args.out);
+    uint8_t *values = ARENA_ARRAY(test->arena, uint8_t, 256), *expected = ARENA_ARRAY(test->arena, uint8_t, 65536);
+    for (int i = 0; i < 256; i++) values[i] = (uint8_t)i;
+    for (int i = 0; i < 65536; i++) expected[i] = binary_s8(&args, values[i / 256], values[i % 256]);
+    check(test, &(Call){.args = &args, .input_count = 2, .expected = expected,
+                        .inputs = {memory_of(values, 1, 256, 0), memory_of(values, 1, 256, 0)},
+                        .output = memory_of(random_bytes(test, 65536), 1, 65536, 0)});
 }
 
 static void case_binary_numbers(Test *test) {
@@ -135,6 +157,7 @@ static void case_binary_doubles(Test *test) {
 void case_binary(Test *test) {
     const char *row = test->row->operands;
     if (!strcmp(row, "f64f64")) case_binary_doubles(test);
+    else if (!strcmp(row, "s8s8") && random_chance(test, 10)) case_binary_pairs(test);
     else if ((!strcmp(row, "f32f32") && !strcmp(test->row->result, "f32")) || !strcmp(row, "s8s8")) case_binary_numbers(test);
     else case_binary_integers(test);
 }

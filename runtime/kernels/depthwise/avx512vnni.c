@@ -7,8 +7,8 @@
 typedef struct { __m512i v[4]; } depthwise_vnni_column;
 
 struct depthwise_vnni {
-    int64_t in_row, in_column, row_step, column_step, out_row, out_column;
-    int32_t kernel_h, kernel_w, width;
+    int64_t in_row, in_column, pixel, row_step, column_step, out_row, out_column;
+    int32_t kernel_h, kernel_w, dilation_w, stride_w, width;
     struct vnni_quant quant;
 };
 struct depthwise_vnni_block {
@@ -78,11 +78,13 @@ QN_INLINE struct depthwise_vnni depthwise_vnni_of(const struct qn_depthwise_args
     const struct depthwise_vnni d = {
         .in_row = (int64_t)a->dilation_h * a->in_row,
         .in_column = (int64_t)a->dilation_w * a->in_c,
+        .pixel = a->in_c,
         .row_step = (int64_t)a->stride_h * a->in_row,
         .column_step = (int64_t)a->stride_w * a->in_c,
         .out_row = a->out_row,
         .out_column = a->out_c,
-        .kernel_h = a->kernel_h, .kernel_w = a->kernel_w, .width = a->out_w,
+        .kernel_h = a->kernel_h, .kernel_w = a->kernel_w,
+        .dilation_w = a->dilation_w, .stride_w = a->stride_w, .width = a->out_w,
         .quant = {a->out_zp + 128, a->lo + 128, a->hi + 128, a->bounded},
     };
     return d;
@@ -126,20 +128,139 @@ QN_INLINE void depthwise_vnni_row(const struct depthwise_vnni *d, const struct d
     }
 }
 
+// ---- windows of up to 8 rows and columns: interleaved columns are kept for a part of a row, or of two rows at once
+
+enum { DEPTHWISE_VNNI_COLUMNS = 32, DEPTHWISE_VNNI_TAPS = 8, DEPTHWISE_VNNI_GROUPS = 2 }; // groups: of 4 rows
+
+struct depthwise_vnni_part {
+    __m512i columns[DEPTHWISE_VNNI_COLUMNS * DEPTHWISE_VNNI_GROUPS * 4];
+    __m512i weight[2][DEPTHWISE_VNNI_TAPS * DEPTHWISE_VNNI_GROUPS * 4]; // of either row of outputs
+    __m512i bias[4], multiplier[4];
+};
+
+// Groups of rows that `rows` rows of outputs read, `below` rows of the input apart.
+QN_INLINE int32_t depthwise_vnni_groups(const struct depthwise_vnni *d, int rows, int32_t below) {
+    return (d->kernel_h + (rows - 1) * below + 3) / 4;
+}
+
+// A second row of outputs reads the same columns with weights that lie further down.
+QN_INLINE __m512i depthwise_vnni_lowered(__m512i weight, __m512i above, int32_t rows) {
+    return _mm512_or_si512(_mm512_slli_epi32(weight, 8 * (unsigned)rows), _mm512_srli_epi32(above, 32 - 8 * (unsigned)rows));
+}
+
+// What stays for all pixels of a block.
+QN_INLINE void depthwise_vnni_prepare(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b, int rows,
+                                      int32_t below, struct depthwise_vnni_part *p) {
+    const int32_t packed = (d->kernel_h + 3) / 4, groups = depthwise_vnni_groups(d, rows, below);
+    QN_NO_UNROLL for (int32_t x = 0; x < d->kernel_w; x++)
+        QN_NO_UNROLL for (int32_t g = 0; g < groups; g++)
+            QN_UNROLL for (int j = 0; j < 4; j++) {
+                const __m512i zero = _mm512_setzero_si512();
+                const int32_t at = (x * packed + g) * 4 + j, to = (x * groups + g) * 4 + j;
+                const __m512i w = g < packed ? depthwise_vnni_constant(b->weight, at, 1) : zero;
+                const __m512i above = g > 0 ? depthwise_vnni_constant(b->weight, at - 4, 1) : zero;
+                p->weight[0][to] = w;
+                if (rows == 2) p->weight[1][to] = depthwise_vnni_lowered(w, above, below);
+            }
+    QN_UNROLL for (int j = 0; j < 4; j++) {
+        p->bias[j] = depthwise_vnni_start(d, b, j, 1);
+        p->multiplier[j] = depthwise_vnni_constant(b->multiplier, j, 1);
+    }
+}
+
+QN_INLINE void depthwise_vnni_fill(const struct depthwise_vnni *d, const uint8_t *in, int32_t rows, int32_t groups,
+                                   int32_t columns, struct depthwise_vnni_part *p) {
+    QN_NO_UNROLL for (int32_t x = 0; x < columns; x++)
+        QN_UNROLL for (int g = 0; g < DEPTHWISE_VNNI_GROUPS; g++) {
+            if (g >= groups) continue;
+            const depthwise_vnni_column c =
+                depthwise_vnni_read(in + x * d->pixel + 4 * g * d->in_row, d->in_row, rows - 4 * g, 0, 0, 1);
+            QN_UNROLL for (int j = 0; j < 4; j++) p->columns[(x * groups + g) * 4 + j] = c.v[j];
+        }
+}
+
+// `count` neighbours in each of `rows` rows; x: the first column of their windows.
+QN_INLINE void depthwise_vnni_pixels_of(const struct depthwise_vnni *d, const struct depthwise_vnni_part *p, int32_t x,
+                                        uint8_t *out, int32_t channels, int32_t groups, int rows, int count) {
+    __m512i acc[2][2][4], v[4];
+    QN_UNROLL for (int i = 0; i < 4; i++)
+        QN_UNROLL for (int j = 0; j < 4; j++) acc[i / 2][i % 2][j] = p->bias[j];
+    QN_NO_UNROLL for (int32_t k = 0; k < d->kernel_w; k++)
+        QN_NO_UNROLL for (int32_t g = 0; g < groups; g++) {
+            const __m512i *c = &p->columns[((x + k * d->dilation_w) * groups + g) * 4];
+            QN_UNROLL for (int j = 0; j < 4; j++)
+                QN_UNROLL for (int i = 0; i < count; i++)
+                    QN_UNROLL for (int y = 0; y < rows; y++)
+                        acc[y][i][j] = _mm512_dpbusd_epi32(acc[y][i][j], c[i * d->stride_w * groups * 4 + j],
+                                                           p->weight[y][(k * groups + g) * 4 + j]);
+        }
+    QN_UNROLL for (int y = 0; y < rows; y++)
+        QN_UNROLL for (int i = 0; i < count; i++) {
+            QN_UNROLL for (int j = 0; j < 4; j++)
+                v[j] = vnni_scale(acc[y][i][j], _mm512_castsi512_ps(p->multiplier[j]), &d->quant);
+            vnni_store_64(out + y * d->out_row + i * d->out_column, vnni_pack_lanes(v, &d->quant), channels);
+        }
+}
+
+// Pixels of a part of a row that fit; less than 2: the window is too large for this.
+QN_INLINE int32_t depthwise_vnni_fitting(const struct depthwise_vnni *d) {
+    const int32_t reach = (d->kernel_w - 1) * d->dilation_w + 1;
+    if (d->kernel_h > 4 * DEPTHWISE_VNNI_GROUPS || d->kernel_w > DEPTHWISE_VNNI_TAPS || reach > DEPTHWISE_VNNI_COLUMNS) return 0;
+    return (DEPTHWISE_VNNI_COLUMNS - reach) / d->stride_w + 1;
+}
+
+// A row of a block, or two that are `below` rows of the input apart.
+QN_INLINE void depthwise_vnni_parts(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b, const uint8_t *in,
+                                    uint8_t *out, int rows, int32_t below) {
+    struct depthwise_vnni_part p;
+    const int32_t most = depthwise_vnni_fitting(d), parts = (d->width + most - 1) / most;
+    const int32_t reach = (d->kernel_w - 1) * d->dilation_w + 1, groups = depthwise_vnni_groups(d, rows, below);
+    depthwise_vnni_prepare(d, b, rows, below, &p);
+    QN_NO_UNROLL for (int32_t i = 0, x = 0, count; i < parts; i++, x += count) {
+        count = (d->width - x) / (parts - i);
+        depthwise_vnni_fill(d, in + x * d->column_step, d->kernel_h + (rows - 1) * below, groups,
+                            (count - 1) * d->stride_w + reach, &p);
+        QN_NO_UNROLL for (int32_t k = 0; k + 2 <= count; k += 2)
+            depthwise_vnni_pixels_of(d, &p, k * d->stride_w, out + (x + k) * d->out_column, b->channels, groups, rows, 2);
+        if (count % 2)
+            depthwise_vnni_pixels_of(d, &p, (count - 1) * d->stride_w, out + (x + count - 1) * d->out_column, b->channels,
+                                     groups, rows, 1);
+    }
+}
+
+// All channels of one row or two.
+QN_INLINE void depthwise_vnni_channels(const struct qn_depthwise_args *a, const struct depthwise_vnni *d, const uint8_t *in,
+                                       const void *weight, const void *bias, const void *m, uint8_t *out, int rows) {
+    QN_NO_UNROLL for (int32_t c = 0; c < a->out_c; c += 64) {
+        const struct depthwise_vnni_block b = depthwise_vnni_block_at(a, c, weight, bias, m);
+        if (b.channels > 32 && depthwise_vnni_fitting(d) >= 2) {
+            depthwise_vnni_parts(d, &b, in + c, out + c, rows, a->stride_h);
+            continue;
+        }
+        QN_NO_UNROLL for (int y = 0; y < rows; y++) {
+            const uint8_t *from = in + y * d->row_step + c;
+            uint8_t *to = out + y * d->out_row + c;
+            if (b.channels > 32) depthwise_vnni_row(d, &b, from, to, 1);
+            else if (b.channels > 16) depthwise_vnni_row(d, &b, from, to, 2);
+            else depthwise_vnni_row(d, &b, from, to, 4);
+        }
+    }
+}
+
 QN_KERNEL qn_depthwise_s8s8_s8__64c4__avx512vnni(const struct qn_depthwise_args *a, const void *input,
                                                  const void *weight, const void *bias, const void *multiplier,
                                                  void *output, int32_t begin, int32_t end) {
     const struct depthwise_vnni d = depthwise_vnni_of(a);
-    QN_NO_UNROLL for (int32_t row = begin; row < end; row++) {
+    const int pairs = depthwise_vnni_fitting(&d) >= 2 && a->dilation_h == 1 && a->stride_h < 4 &&
+                      a->kernel_h + a->stride_h <= 4 * DEPTHWISE_VNNI_GROUPS;
+    QN_NO_UNROLL for (int32_t row = begin; row < end;) {
         const int64_t image = row / a->out_h, y = row % a->out_h;
         const uint8_t *in = (const uint8_t *)input + image * a->in_image + y * d.row_step;
         uint8_t *out = (uint8_t *)output + image * a->out_image + y * d.out_row;
-        QN_NO_UNROLL for (int32_t c = 0; c < a->out_c; c += 64) {
-            const struct depthwise_vnni_block b = depthwise_vnni_block_at(a, c, weight, bias, multiplier);
-            if (b.channels > 32) depthwise_vnni_row(&d, &b, in + c, out + c, 1);
-            else if (b.channels > 16) depthwise_vnni_row(&d, &b, in + c, out + c, 2);
-            else depthwise_vnni_row(&d, &b, in + c, out + c, 4);
-        }
+        const int pair = pairs && y + 1 < a->out_h && row + 1 < end;
+        if (pair) depthwise_vnni_channels(a, &d, in, weight, bias, multiplier, out, 2);
+        else depthwise_vnni_channels(a, &d, in, weight, bias, multiplier, out, 1);
+        row += 1 + pair;
     }
 }
 

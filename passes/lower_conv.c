@@ -47,6 +47,28 @@ static void activation_args(const Lower *lower, KernelArgs *args, const Op *op, 
     args_float(args, "max", max);
 }
 
+static const char *operands_text(const Op *op) { return op->results[0].type->quant ? "s8s8" : "f32f32"; }
+
+static bool has_constant_weights(const Op *op) {
+    return value_constant(op_operand(op, 1)) && (!op_operand(op, 2) || value_constant(op_operand(op, 2)));
+}
+
+// Weights computed at run time can't be packed: only kernels that take them as they are.
+static const KernelInfo *choose_for(const Lower *lower, const Op *op, const KernelArgs *args) {
+    const char *only = has_constant_weights(op) ? lower->context->only_isa : "generic";
+    const KernelInfo *kernel = kernel_choose(lower->context->target, only, operands_text(op), kind_text(op->results[0].type), args);
+    BUG_UNLESS(kernel, "no kernel for %s", args->family->name);
+    return kernel;
+}
+
+// A depthwise convolution that has a fast kernel only as one in groups, as with several outputs a channel.
+static void prefer_groups(const Lower *lower, const Op *op, KernelArgs *args) {
+    KernelArgs groups = *args;
+    groups.family = family_find("conv2d");
+    const bool slow = !strcmp(choose_for(lower, op, args)->isa, "generic");
+    if (slow && strcmp(choose_for(lower, op, &groups)->isa, "generic") != 0) *args = groups;
+}
+
 // Everything but the strides. `halo`: the border that the kernel may take as part of the input; NULL: it pads itself.
 static void conv_args(const Lower *lower, const Op *op, const int32_t *halo, KernelArgs *args) {
     conv2d_view conv = as_conv2d(op);
@@ -77,20 +99,7 @@ static void conv_args(const Lower *lower, const Op *op, const int32_t *halo, Ker
     args_int(args, "in_image", (in[1] + h[0] + h[2]) * (in[2] + h[1] + h[3]) * in[3]);
     args_int(args, "out_row", out[2] * out[3]);
     args_int(args, "out_image", out[1] * out[2] * out[3]);
-}
-
-static const char *operands_text(const Op *op) { return op->results[0].type->quant ? "s8s8" : "f32f32"; }
-
-static bool has_constant_weights(const Op *op) {
-    return value_constant(op_operand(op, 1)) && (!op_operand(op, 2) || value_constant(op_operand(op, 2)));
-}
-
-// Weights computed at run time can't be packed: only kernels that take them as they are.
-static const KernelInfo *choose_for(const Lower *lower, const Op *op, const KernelArgs *args) {
-    const char *only = has_constant_weights(op) ? lower->context->only_isa : "generic";
-    const KernelInfo *kernel = kernel_choose(lower->context->target, only, operands_text(op), kind_text(op->results[0].type), args);
-    BUG_UNLESS(kernel, "no kernel for %s", args->family->name);
-    return kernel;
+    if (is_depthwise(op)) prefer_groups(lower, op, args);
 }
 
 void plan_conv2d_halo(Lower *lower, Op *op) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "runtime/kernels/amx_depth.h"
+#include "runtime/kernels/conv_groups.h"
 
 // Allocates the results, zeroed: `channels` biases, and multipliers where the source has them.
 static void packed_begin(Arena *arena, const PackSource *source, int64_t channels, size_t weight_bytes, Packed *packed) {
@@ -78,6 +79,46 @@ static void pack_panels(Arena *arena, const PackSource *source, int64_t lanes, i
 static void pack_vnni32(Arena *arena, const PackSource *source, Packed *packed) {
     pack_panels(arena, source, 16, 4, (run_elems(source) + 3) / 4, 1, packed);
     fold_unsigned_offset(source, packed);
+}
+
+// The groups [first, first + count) as one dense convolution: zeros stand between them. Each tap is a run of its own.
+static PackSource unit_of(Arena *arena, const PackSource *source, int64_t first, int64_t count) {
+    const int64_t out_c = source->out_c / args_get(source->args, "group"), from = first * out_c;
+    const int64_t taps = source->kernel_h * source->kernel_w, in_c = source->in_c;
+    const int8_t *weight = (const int8_t *)source->weight + from * taps * in_c;
+    int8_t *dense = arena_alloc(arena, (size_t)(count * out_c * taps * count * in_c));
+    for (int64_t o = 0; o < count * out_c; o++)
+        for (int64_t t = 0; t < taps; t++)
+            memcpy(dense + ((o * taps + t) * count + o / out_c) * in_c, weight + (o * taps + t) * in_c, (size_t)in_c);
+    return (PackSource){.out_c = count * out_c, .kernel_h = taps, .kernel_w = 1, .in_c = count * in_c, .weight = dense,
+                        .bias_i32 = source->bias_i32 ? source->bias_i32 + from : NULL,
+                        .multiplier = source->multiplier + from, .args = source->args};
+}
+
+static int64_t grouped_channels(const PackSource *source, int64_t unit) {
+    const int64_t group = args_get(source->args, "group"), out_c = source->out_c / group, rest = group % unit;
+    return group / unit * ((unit * out_c + 15) / 16 * 16) + (rest * out_c + 15) / 16 * 16;
+}
+
+static void append(void *to, size_t *at, const void *from, size_t bytes) {
+    memcpy((char *)to + *at, from, bytes);
+    *at += bytes;
+}
+
+static void pack_vnni_grouped(Arena *arena, const PackSource *source, Packed *packed) {
+    const int64_t group = args_get(source->args, "group"), unit = conv_unit_groups((int32_t)group, (int32_t)source->out_c);
+    const int64_t channels = grouped_channels(source, unit), steps = (unit * source->in_c + 3) / 4;
+    size_t weight_at = 0, bias_at = 0, multiplier_at = 0;
+    packed_begin(arena, source, channels, (size_t)(channels * source->kernel_h * source->kernel_w * steps * 4), packed);
+    for (int64_t first = 0; first < group; first += unit) {
+        const PackSource dense = unit_of(arena, source, first, group - first < unit ? group - first : unit);
+        Packed part;
+        pack_vnni32(arena, &dense, &part);
+        append(packed->weight, &weight_at, part.weight, part.weight_bytes);
+        append(packed->bias, &bias_at, part.bias, part.bias_bytes);
+        append(packed->multiplier, &multiplier_at, part.multiplier, part.multiplier_bytes);
+    }
+    packed->weight_bytes = weight_at; // a last unit of fewer groups takes fewer steps
 }
 
 static void pack_amx32(Arena *arena, const PackSource *source, Packed *packed) {

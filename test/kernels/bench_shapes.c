@@ -5,24 +5,28 @@
 #include "runtime/kernel.h"
 #include "test/kernels/bench.h"
 
-typedef struct { int size, kernel, stride, in_c, out_c; } LayerShape; // square images, haloed
+typedef struct { int size, kernel, stride, in_c, out_c, group; } LayerShape; // square images, haloed
 
 static const LayerShape conv_shapes[] = {
-    {224, 3, 2, 3, 32},   {112, 1, 1, 32, 16},  {112, 1, 1, 16, 96}, {56, 1, 1, 144, 24}, {28, 1, 1, 32, 192},
-    {14, 1, 1, 64, 384},  {14, 1, 1, 576, 96},  {7, 1, 1, 960, 160}, {7, 1, 1, 320, 1280}, {56, 1, 1, 64, 256},
-    {56, 3, 1, 64, 64},   {28, 3, 1, 128, 128}, {14, 3, 1, 256, 256}, {7, 3, 1, 512, 512}};
-static const LayerShape depthwise_shapes[] = {{112, 3, 1, 32, 32}, {112, 3, 2, 96, 96}, {56, 3, 1, 144, 144},
-                                              {28, 3, 1, 192, 192}, {14, 3, 1, 384, 384}, {7, 3, 1, 960, 960}};
-static const LayerShape linear_shapes[] = {{1, 1, 1, 1280, 1000}, {1, 1, 1, 2048, 1000}, {64, 1, 1, 512, 512}};
+    {224, 3, 2, 3, 32, 1},   {112, 1, 1, 32, 16, 1},  {112, 1, 1, 16, 96, 1},  {56, 1, 1, 144, 24, 1},
+    {28, 1, 1, 32, 192, 1},  {14, 1, 1, 64, 384, 1},  {14, 1, 1, 576, 96, 1},  {7, 1, 1, 960, 160, 1},
+    {7, 1, 1, 320, 1280, 1}, {56, 1, 1, 64, 256, 1},  {56, 3, 1, 64, 64, 1},   {28, 3, 1, 128, 128, 1},
+    {14, 3, 1, 256, 256, 1}, {7, 3, 1, 512, 512, 1},  {28, 1, 1, 136, 544, 4}, {14, 1, 1, 1088, 272, 4},
+    {56, 3, 1, 128, 128, 32}, {14, 3, 1, 512, 512, 32}, {28, 3, 1, 96, 192, 96}};
+static const LayerShape depthwise_shapes[] = {
+    {112, 3, 1, 32, 32, 32},  {112, 3, 2, 96, 96, 96},  {56, 3, 1, 144, 144, 144}, {28, 3, 1, 192, 192, 192},
+    {14, 3, 1, 384, 384, 384}, {7, 3, 1, 960, 960, 960}, {28, 5, 1, 144, 144, 144}, {56, 5, 2, 144, 144, 144},
+    {14, 5, 1, 480, 480, 480}, {14, 7, 1, 384, 384, 384}};
+static const LayerShape linear_shapes[] = {{1, 1, 1, 1280, 1000, 1}, {1, 1, 1, 2048, 1000, 1}, {64, 1, 1, 512, 512, 1}};
 
-static const struct qn_conv2d_args *conv_args(Arena *arena, const LayerShape *s, bool depthwise) {
+static const struct qn_conv2d_args *conv_args(Arena *arena, const LayerShape *s) {
     struct qn_conv2d_args *a = ARENA_NEW(arena, struct qn_conv2d_args);
     const int in = s->size + s->kernel - 1, out = (in - s->kernel) / s->stride + 1;
     a->rows = a->out_h = a->out_w = out;
     a->out_c = s->out_c, a->out_row = out * s->out_c, a->out_image = out * a->out_row;
     a->in_h = a->in_w = in, a->in_c = s->in_c, a->in_row = in * s->in_c, a->in_image = in * a->in_row;
     a->kernel_h = a->kernel_w = s->kernel, a->stride_h = a->stride_w = s->stride, a->dilation_h = a->dilation_w = 1;
-    a->group = depthwise ? s->in_c : 1;
+    a->group = s->group;
     a->in_zp = -128, a->out_zp = -128, a->lo = -128, a->hi = 127, a->flip = 0x80, a->bounded = 1, a->max = 6;
     return a;
 }
@@ -49,10 +53,11 @@ int bench_layers(const KernelInfo *row, Arena *arena, BenchCall *calls, int max)
             call->macs = (double)s->size * s->in_c * s->out_c;
             call->elems[0] = (size_t)s->size * s->in_c, call->elems[4] = (size_t)s->size * s->out_c;
         } else {
-            const struct qn_conv2d_args *a = conv_args(arena, s, depthwise);
+            const struct qn_conv2d_args *a = conv_args(arena, s);
             call->args = a;
-            call->shape = arena_printf(arena, "%dx%d s%d %dx%d %d -> %d", s->kernel, s->kernel, s->stride, s->size, s->size,
-                                       s->in_c, s->out_c);
+            const char *groups = s->group > 1 && !depthwise ? arena_printf(arena, ", %d groups", s->group) : "";
+            call->shape = arena_printf(arena, "%dx%d s%d %dx%d %d -> %d%s", s->kernel, s->kernel, s->stride, s->size, s->size,
+                                       s->in_c, s->out_c, groups);
             call->macs = (double)a->out_h * a->out_w * a->out_c * s->kernel * s->kernel * (s->in_c / a->group);
             call->elems[0] = (size_t)a->in_image, call->elems[4] = (size_t)a->out_image;
         }
@@ -204,8 +209,8 @@ static int bench_matmul(Arena *arena, BenchCall *calls) {
     for (int transposed = 0; transposed < 2; transposed++) {
         struct qn_matmul_args *a = ARENA_NEW(arena, struct qn_matmul_args);
         *a = (struct qn_matmul_args){.rows = 128, .m = 128, .n = 128, .k = 128, .a_m = 128, .a_k = 1, .b_k = transposed ? 1 : 128,
-                                     .b_n = transposed ? 128 : 1, .batch = {1, 1, 1, 1}, .lo = -128, .hi = 127,
-                                     .multiplier = 0.001f, .min = -1, .max = 1};
+                                     .b_n = transposed ? 128 : 1, .batch = {1, 1, 1, 1}, .b_zp = 3, .lo = -128, .hi = 127,
+                                     .flip = 0x80, .multiplier = 0.001f, .min = -1, .max = 1};
         call_add(calls, &count, transposed ? "128x128x128, b transposed" : "128x128x128", a, 0, 16384, 16384, 3)->macs = 128.0 * 128 * 128;
     }
     return count;

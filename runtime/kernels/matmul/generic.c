@@ -1,15 +1,7 @@
 // Batched matrix product with any strides. Blocks of 64 columns: where b's columns are dense, each element of a's row
 // meets a dense row of b; where b's k is dense (b transposed), dot products; else element by element.
 #include "runtime/dot.h"
-
-QN_INLINE ptrdiff_t qn_matmul_generic_batch(const struct qn_matmul_args *a, const int32_t *strides, int32_t index) {
-    ptrdiff_t offset = 0;
-    for (int d = 3; d >= 0; d--) {
-        offset += (ptrdiff_t)(index % a->batch[d]) * strides[d];
-        index /= a->batch[d];
-    }
-    return offset;
-}
+#include "runtime/kernels/matmul_batch.h"
 
 QN_INLINE void qn_matmul_generic_axpy_s8(const uint8_t *b, ptrdiff_t stride, int32_t flip, int32_t b_zp, int32_t x,
                                          int32_t *restrict acc, int32_t count) {
@@ -38,9 +30,9 @@ QN_INLINE void qn_matmul_generic_s8(const struct qn_matmul_args *a, const uint8_
 QN_KERNEL qn_matmul_s8s8_s8__any__generic(const struct qn_matmul_args *a, const void *input_a, const void *input_b,
                                           void *output, int32_t begin, int32_t end) {
     for (int32_t r = begin; r < end; r++) {
-        const uint8_t *x = (const uint8_t *)input_a + qn_matmul_generic_batch(a, a->a_batch, r / a->m) +
+        const uint8_t *x = (const uint8_t *)input_a + qn_matmul_batch(a, a->a_batch, r / a->m) +
                            (ptrdiff_t)(r % a->m) * a->a_m;
-        const uint8_t *b = (const uint8_t *)input_b + qn_matmul_generic_batch(a, a->b_batch, r / a->m);
+        const uint8_t *b = (const uint8_t *)input_b + qn_matmul_batch(a, a->b_batch, r / a->m);
         uint8_t *out = (uint8_t *)output + (ptrdiff_t)r * a->n;
         for (int32_t o = 0; o < a->n; o += QN_DOT_OUTPUTS) {
             int32_t acc[QN_DOT_OUTPUTS] = {0};
@@ -72,9 +64,9 @@ QN_INLINE void qn_matmul_generic_f32(const struct qn_matmul_args *a, const float
 QN_KERNEL qn_matmul_f32f32_f32__any__generic(const struct qn_matmul_args *a, const void *input_a, const void *input_b,
                                              void *output, int32_t begin, int32_t end) {
     for (int32_t r = begin; r < end; r++) {
-        const float *x = (const float *)input_a + qn_matmul_generic_batch(a, a->a_batch, r / a->m) +
+        const float *x = (const float *)input_a + qn_matmul_batch(a, a->a_batch, r / a->m) +
                          (ptrdiff_t)(r % a->m) * a->a_m;
-        const float *b = (const float *)input_b + qn_matmul_generic_batch(a, a->b_batch, r / a->m);
+        const float *b = (const float *)input_b + qn_matmul_batch(a, a->b_batch, r / a->m);
         float *out = (float *)output + (ptrdiff_t)r * a->n;
         for (int32_t o = 0; o < a->n; o += QN_DOT_OUTPUTS) {
             float acc[QN_DOT_OUTPUTS] = {0};

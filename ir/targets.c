@@ -4,14 +4,15 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "ir/cost.h"
 #include "runtime/cpu.h"
 #include "runtime/kernel.h"
 
 // ---- targets
 
 static const Target targets[] = {
-#define TARGET(name, triple, cpu, features, isas, activations, l1, l2) \
-    {name, triple, cpu, features, isas, ELEM_##activations, l1, l2},
+#define TARGET(name, triple, cpu, features, isas, activations, l1, l2, clock, memory) \
+    {name, triple, cpu, features, isas, ELEM_##activations, l1, l2, clock, memory},
 #include "ir/targets.def"
 #undef TARGET
 };
@@ -200,7 +201,7 @@ bool args_from_op(KernelArgs *args, const Op *op) {
 static const KernelInfo kernels[] = {
 #define KERNEL(family, operands, result, tile, isa, packing, guard)                             \
     {"qn_" #family "_" #operands "_" #result "__" #tile "__" #isa, #family, #operands, #result, \
-     #tile, #isa, #packing, guard_##family##_##operands##_##result##__##tile##__##isa},
+     #tile, #isa, #packing, #guard, guard_##family##_##operands##_##result##__##tile##__##isa},
 #include "runtime/kernels.def"
 #undef KERNEL
 };
@@ -223,15 +224,31 @@ static bool row_is_allowed(const KernelInfo *row, const char *only) {
     return true;
 }
 
-const KernelInfo *kernel_choose(const Target *target, const char *only, const char *operands, const char *result,
-                                const KernelArgs *args) {
+static const char *refusal(const KernelInfo *row, const char *only, const KernelArgs *args) {
+    if (!row_is_allowed(row, only)) return "left out";
+    return row->guard(args->words) ? NULL : row->condition;
+}
+
+int kernel_candidates(const Target *target, const char *only, const char *operands, const char *result,
+                      const KernelArgs *args, Candidate candidates[MAX_CANDIDATES]) {
+    int count = 0;
     for (int i = 0; i < kernel_count(); i++) {
         const KernelInfo *row = &kernels[i];
-        if (strcmp(row->family, args->family->name)) continue;
-        if (strcmp(row->operands, operands) || strcmp(row->result, result)) continue;
+        if (strcmp(row->family, args->family->name) || strcmp(row->operands, operands) || strcmp(row->result, result)) continue;
         if (!target_has_isa(target, row->isa)) continue;
-        if (!row_is_allowed(row, only)) continue;
-        if (row->guard(args->words)) return row;
+        BUG_UNLESS(count < MAX_CANDIDATES, "more than %d rows for %s", MAX_CANDIDATES, row->family);
+        Estimate estimate = kernel_estimate(target, row, args, false);
+        candidates[count++] = (Candidate){row, refusal(row, only, args), estimate.ns, estimate.measured};
     }
-    return NULL;
+    return count;
+}
+
+const KernelInfo *kernel_choose(const Candidate *candidates, int count, bool in_order) {
+    const Candidate *best = NULL;
+    for (int i = 0; i < count; i++) {
+        const Candidate *own = &candidates[i];
+        if (own->refused) continue;
+        if (!best || (!in_order && best->measured && own->measured && own->ns < best->ns)) best = own;
+    }
+    return best ? best->row : NULL;
 }

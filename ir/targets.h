@@ -9,6 +9,7 @@ typedef struct Target {
     const char *isas; // space separated, best first
     Elem activations; // storage of 8-bit activations: ELEM_I8 or ELEM_U8
     long l1_bytes, l2_bytes;
+    double clock_mhz, memory_bytes; // a cycle, of one core: for estimates
 } Target;
 
 int target_count(void);
@@ -41,12 +42,24 @@ bool args_from_op(KernelArgs *args, const Op *kn_call);
 
 typedef struct KernelInfo {
     const char *symbol, *family, *operands, *result, *tile, *isa, *packing;
+    const char *condition; // the guard's text
     bool (*guard)(const void *args); // of the family's struct
 } KernelInfo;
 int kernel_count(void);
 const KernelInfo *kernel_at(int index);
 const KernelInfo *kernel_find(const char *symbol);
-// The first row of the family that the target can run and whose guard holds; NULL if none. `only`: NULL for all rows, or
-// the one instruction-set family to take rows from (generic always remains), or "-symbol,-symbol": all rows but those.
-const KernelInfo *kernel_choose(const Target *target, const char *only, const char *operands, const char *result,
-                                const KernelArgs *args);
+
+// A row of a call's family, operands and result that the target can run.
+typedef struct {
+    const KernelInfo *row;
+    const char *refused; // why it may not be taken; NULL: it may
+    double ns;           // estimated (ir/cost.h)
+    bool measured;       // by figures of its own: only such estimates are compared
+} Candidate;
+enum { MAX_CANDIDATES = 16 };
+// In the order of kernels.def; returns how many. `only`: NULL for all rows, or the one instruction-set family to take rows
+// from (generic always remains), or "-symbol,-symbol": all rows but those.
+int kernel_candidates(const Target *target, const char *only, const char *operands, const char *result,
+                      const KernelArgs *args, Candidate candidates[MAX_CANDIDATES]);
+// The first that may be taken, or one behind it whose estimate is less; NULL if none. `in_order`: the first, whatever it costs.
+const KernelInfo *kernel_choose(const Candidate *candidates, int count, bool in_order);

@@ -64,8 +64,29 @@ void explain_edge(const PassContext *context, const char *name, const char *what
     if (context->explain) fprintf(context->explain, "%s: %s", name, what);
 }
 
-void explain_kernel(const PassContext *context, const KernelInfo *kernel) {
-    if (context->explain && strcmp(kernel->family, "halo")) fprintf(context->explain, " %s", kernel->symbol);
+// Of rows with figures of their own; the others' are too rough for people.
+static void print_estimate(FILE *out, double ns, bool measured) {
+    if (measured) fprintf(out, " %.3g us", ns * 1e-3);
+}
+
+static void print_refused(FILE *out, const Candidate *candidate, bool first) {
+    fprintf(out, "%s%s__%s", first ? " [" : ", ", candidate->row->tile, candidate->row->isa);
+    if (candidate->refused) fprintf(out, ": %s%s", strcmp(candidate->refused, "left out") ? "needs " : "", candidate->refused);
+    else print_estimate(out, candidate->ns, candidate->measured);
+}
+
+void explain_kernel(const PassContext *context, const KernelInfo *kernel, const KernelArgs *args) {
+    FILE *out = context->explain;
+    if (!out || !strcmp(kernel->family, "halo")) return;
+    Candidate candidates[MAX_CANDIDATES];
+    int count = kernel_candidates(context->target, context->only_isa, kernel->operands, kernel->result, args, candidates), others = 0;
+    fprintf(out, " %s", kernel->symbol);
+    for (int i = 0; i < count; i++)
+        if (candidates[i].row == kernel) print_estimate(out, candidates[i].ns, candidates[i].measured);
+    for (int i = 0; i < count; i++)
+        if (candidates[i].row != kernel && strcmp(candidates[i].row->isa, "generic"))
+            print_refused(out, &candidates[i], !others++);
+    if (others) fprintf(out, "]");
 }
 
 void explain_end(const PassContext *context, const Func *kn, const Op *before) {

@@ -11,6 +11,7 @@ void explain_precisions(const PassContext *context, const Func *func);
 // A line for each op that is lowered: what it computes, what was fused into it, and the kernels that do it.
 void explain_op(const PassContext *context, const Op *op);
 void explain_edge(const PassContext *context, const char *name, const char *what); // a line for an input or output
-void explain_kernel(const PassContext *context, const KernelInfo *kernel);
+// A kernel, its estimated time, and in brackets the other rows that compute this: with theirs, or with what they ask for.
+void explain_kernel(const PassContext *context, const KernelInfo *kernel, const KernelArgs *args);
 // Of the line; `before` was kn's last op when it began.
 void explain_end(const PassContext *context, const Func *kn, const Op *before);

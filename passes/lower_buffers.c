@@ -188,15 +188,25 @@ void result_is(Lower *lower, Value *value, Value *buffer) {
 
 // ---- calls
 
+// Where sizes vary, programs of all sizes must call the same kernels.
+static const KernelInfo *find_among(const Lower *lower, const char *only, const char *operands, const char *result, const KernelArgs *args) {
+    Candidate candidates[MAX_CANDIDATES];
+    int count = kernel_candidates(lower->context->target, only, operands, result, args, candidates);
+    return kernel_choose(candidates, count, lower->context->bounded);
+}
+
 bool has_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
-    return kernel_choose(lower->context->target, lower->context->only_isa, operands, result, args) != NULL;
+    return find_among(lower, lower->context->only_isa, operands, result, args) != NULL;
+}
+
+const KernelInfo *choose_among(const Lower *lower, const char *only, const char *operands, const char *result, const KernelArgs *args) {
+    const KernelInfo *kernel = find_among(lower, only, operands, result, args);
+    BUG_UNLESS(kernel, "no kernel for %s %s -> %s", args->family->name, operands, result);
+    return kernel;
 }
 
 const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
-    const PassContext *context = lower->context;
-    const KernelInfo *kernel = kernel_choose(context->target, context->only_isa, operands, result, args);
-    BUG_UNLESS(kernel, "no kernel for %s %s -> %s", args->family->name, operands, result);
-    return kernel;
+    return choose_among(lower, lower->context->only_isa, operands, result, args);
 }
 
 void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *given, int count, Value *const *buffers) {
@@ -205,7 +215,7 @@ void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *given, 
     Attr *attrs = attr_string(lower->arena, args_to_attrs(lower->arena, NULL, args), "kernel", kernel->symbol);
     Builder builder = {lower->to, NULL, lower->loc};
     op_new(&builder, OP_kn_call, count, buffers, 0, NULL, attrs);
-    explain_kernel(lower->context, kernel);
+    explain_kernel(lower->context, kernel, args);
 }
 
 void emit_kernel(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers) {

@@ -56,9 +56,7 @@ static bool has_constant_weights(const Op *op) {
 // Weights computed at run time can't be packed: only kernels that take them as they are.
 static const KernelInfo *choose_for(const Lower *lower, const Op *op, const KernelArgs *args) {
     const char *only = has_constant_weights(op) ? lower->context->only_isa : "generic";
-    const KernelInfo *kernel = kernel_choose(lower->context->target, only, operands_text(op), kind_text(op->results[0].type), args);
-    BUG_UNLESS(kernel, "no kernel for %s", args->family->name);
-    return kernel;
+    return choose_among(lower, only, operands_text(op), kind_text(op->results[0].type), args);
 }
 
 // A depthwise convolution that has a fast kernel only as one in groups, as with several outputs a channel.

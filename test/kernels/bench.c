@@ -1,15 +1,21 @@
 // Measuring rows of kernels.def: each on its shapes, the best of several runs, as GMAC/s and share of the peak, or GB/s.
 #include "test/kernels/bench.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "ir/cost.h"
 #include "passes/pack.h"
 #include "runtime/kernel_table.h"
 #include "tools/peak.h"
 
+<<<<<<< HEAD
 enum { MAX_CALLS = 24 };
+=======
+enum { MAX_CALLS = 64 };
+>>>>>>> 3944be9 (Cost model: kernels' time estimated from their arguments, the cheaper row is taken where both are measured; shown by --explain and kernel_test --bench; threads' grain from it)
 
 double bench_seconds(void) {
     struct timespec now;
@@ -77,7 +83,24 @@ static double measure(void (*fn)(void), int pointers, const BenchCall *call, voi
     return best;
 }
 
-static void bench_call(const KernelInfo *row, const struct qn_kernel_entry *entry, const BenchCall *call, double peak) {
+// How far estimates are off, of rows that cost.def has.
+typedef struct { int count; double sum, worst; } Deviation;
+
+static void print_estimate(const KernelInfo *row, const BenchCall *call, const Target *target, double seconds, Deviation *off) {
+    KernelArgs args;
+    args_begin(&args, row->family);
+    memcpy(args.words, call->args, (size_t)args.family->words * 4);
+    const Estimate estimate = kernel_estimate(target, row, &args, false);
+    const double part = estimate.ns * 1e-9 / seconds - 1;
+    if (!estimate.measured) return;
+    printf(" %9.2f us estimated, %+.0f %%", 1e-3 * estimate.ns, 100 * part);
+    off->count++;
+    off->sum += fabs(part);
+    off->worst = fmax(off->worst, fabs(part));
+}
+
+static void bench_call(const KernelInfo *row, const struct qn_kernel_entry *entry, const BenchCall *call,
+                       const Target *target, double peak, Deviation *off) {
     Arena *arena = arena_new();
     void *ptrs[MAX_INPUTS + 1] = {0};
     const int last = entry->pointers - 1;
@@ -85,22 +108,23 @@ static void bench_call(const KernelInfo *row, const struct qn_kernel_entry *entr
         if (call->elems[i]) ptrs[i] = buffer_new(arena, call->elems[i] * 8);
     if (has_weights(row)) pack_layer(row, arena, call, ptrs);
     const double seconds = measure(entry->fn, entry->pointers, call, ptrs);
-    printf("%-46s %-30s %9.1f us", row->symbol, call->shape, 1e6 * seconds);
+    printf("%-46s %-30s %9.2f us", row->symbol, call->shape, 1e6 * seconds);
     if (call->macs > 0) {
         printf(" %8.2f GMAC/s", 1e-9 * call->macs / seconds);
         if (peak > 0) printf(" %5.1f %% of peak", 100 * call->macs / seconds / peak);
     } else {
         printf(" %8.2f GB/s", 1e-9 * call->bytes / seconds);
     }
+    print_estimate(row, call, target, seconds, off);
     printf("\n");
     fflush(stdout);
     arena_free(arena);
 }
 
-static bool host_has(const char *isa) {
+static const Target *host_target(const char *isa) {
     for (int i = 0; i < target_count(); i++)
-        if (target_has_isa(target_at(i), isa) && target_host_supports(target_at(i))) return true;
-    return false;
+        if (target_has_isa(target_at(i), isa) && target_host_supports(target_at(i))) return target_at(i);
+    return NULL;
 }
 
 int bench(const char *filter) {
@@ -108,18 +132,22 @@ int bench(const char *filter) {
                                 {peak_rate(true, false), peak_rate(true, true)}};
     printf("peak of one core: int8 %.1f, f32 %.1f (256 bits: %.1f) GMAC/s\n", 1e-9 * peaks[0][1], 1e-9 * peaks[1][1],
            1e-9 * peaks[1][0]);
+    Deviation off = {0};
     for (int i = 0; i < kernel_count(); i++) {
         const KernelInfo *row = kernel_at(i);
         const struct qn_kernel_entry *entry = &qn_kernel_table[i];
-        if (!strstr(row->symbol, filter) || !entry->fn || !host_has(row->isa)) continue;
+        const Target *target = host_target(row->isa);
+        if (!strstr(row->symbol, filter) || !entry->fn || !target) continue;
         BenchCall calls[MAX_CALLS];
         Arena *arena = arena_new();
         const int count = has_weights(row) ? bench_layers(row, arena, calls, MAX_CALLS)
                                            : bench_elements(row, arena, calls, MAX_CALLS);
         for (int k = 0; k < count; k++)
             if (row->guard(calls[k].args))
-                bench_call(row, entry, &calls[k], peaks[is_f32(row)][strcmp(row->isa, "avx2") != 0]);
+                bench_call(row, entry, &calls[k], target, peaks[is_f32(row)][strcmp(row->isa, "avx2") != 0], &off);
         arena_free(arena);
     }
+    if (off.count)
+        printf("%d estimates (ir/cost.def): %.0f %% off on average, %.0f %% at most\n", off.count, 100 * off.sum / off.count, 100 * off.worst);
     return 0;
 }

@@ -8,6 +8,7 @@
 typedef struct { int size, kernel, stride, in_c, out_c, group; } LayerShape; // square images, haloed
 
 static const LayerShape conv_shapes[] = {
+<<<<<<< HEAD
     {224, 3, 2, 3, 32, 1},   {112, 1, 1, 32, 16, 1},  {112, 1, 1, 16, 96, 1},  {56, 1, 1, 144, 24, 1},
     {28, 1, 1, 32, 192, 1},  {14, 1, 1, 64, 384, 1},  {14, 1, 1, 576, 96, 1},  {7, 1, 1, 960, 160, 1},
     {7, 1, 1, 320, 1280, 1}, {56, 1, 1, 64, 256, 1},  {56, 3, 1, 64, 64, 1},   {28, 3, 1, 128, 128, 1},
@@ -18,6 +19,19 @@ static const LayerShape depthwise_shapes[] = {
     {14, 3, 1, 384, 384, 384}, {7, 3, 1, 960, 960, 960}, {28, 5, 1, 144, 144, 144}, {56, 5, 2, 144, 144, 144},
     {14, 5, 1, 480, 480, 480}, {14, 7, 1, 384, 384, 384}};
 static const LayerShape linear_shapes[] = {{1, 1, 1, 1280, 1000, 1}, {1, 1, 1, 2048, 1000, 1}, {64, 1, 1, 512, 512, 1}};
+=======
+    {224, 3, 2, 3, 32},   {112, 1, 1, 32, 16},  {112, 1, 1, 16, 96}, {56, 1, 1, 144, 24}, {28, 1, 1, 32, 192},
+    {14, 1, 1, 64, 384},  {14, 1, 1, 576, 96},  {7, 1, 1, 960, 160}, {7, 1, 1, 320, 1280}, {56, 1, 1, 64, 256},
+    {56, 3, 1, 64, 64},   {28, 3, 1, 128, 128}, {14, 3, 1, 256, 256}, {7, 3, 1, 512, 512}, // ResNet-50 to here
+    {224, 7, 2, 3, 64},   {56, 1, 1, 24, 144},  {28, 1, 1, 240, 40}, {14, 1, 1, 80, 480}, {14, 1, 1, 672, 112},
+    {7, 1, 1, 1152, 192}, {1, 1, 1, 96, 4},     {1, 1, 1, 1152, 48}, // EfficientNet and its squeezes
+    {208, 3, 1, 12, 16},  {52, 3, 1, 32, 32},   {26, 1, 1, 64, 64},  {13, 1, 1, 256, 128}, {52, 1, 1, 64, 80}, // YOLOX
+    {32, 3, 1, 3, 16},    {16, 3, 2, 16, 32},   {8, 3, 1, 64, 64},   {4, 1, 1, 16, 16},   {2, 3, 1, 32, 64}}; // tiny
+static const LayerShape depthwise_shapes[] = {{112, 3, 1, 32, 32}, {112, 3, 2, 96, 96}, {56, 3, 1, 144, 144},
+                                              {28, 3, 1, 192, 192}, {14, 3, 1, 384, 384}, {7, 3, 1, 960, 960}};
+static const LayerShape linear_shapes[] = {{1, 1, 1, 1280, 1000}, {1, 1, 1, 2048, 1000}, {64, 1, 1, 512, 512},
+                                           {1, 1, 1, 64, 10},     {16, 1, 1, 768, 768},   {384, 1, 1, 768, 3072}};
+>>>>>>> 3944be9 (Cost model: kernels' time estimated from their arguments, the cheaper row is taken where both are measured; shown by --explain and kernel_test --bench; threads' grain from it)
 
 static const struct qn_conv2d_args *conv_args(Arena *arena, const LayerShape *s) {
     struct qn_conv2d_args *a = ARENA_NEW(arena, struct qn_conv2d_args);

@@ -11,11 +11,7 @@
 #include "runtime/kernel_table.h"
 #include "tools/peak.h"
 
-<<<<<<< HEAD
-enum { MAX_CALLS = 24 };
-=======
 enum { MAX_CALLS = 64 };
->>>>>>> 3944be9 (Cost model: kernels' time estimated from their arguments, the cheaper row is taken where both are measured; shown by --explain and kernel_test --bench; threads' grain from it)
 
 double bench_seconds(void) {
     struct timespec now;

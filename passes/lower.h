@@ -45,8 +45,8 @@ void result_is(Lower *lower, Value *value, Value *buffer);
 // ---- calls
 // Chooses the kernel by args; BUG if none. `buffers` in the family's order, NULL: none.
 const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args);
-// Among the rows that `only` leaves (ir/targets.h).
-const KernelInfo *choose_among(const Lower *lower, const char *only, const char *operands, const char *result, const KernelArgs *args);
+// Among the rows that `only` leaves (ir/targets.h); NULL if none.
+const KernelInfo *find_among(const Lower *lower, const char *only, const char *operands, const char *result, const KernelArgs *args);
 bool has_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args);
 void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *args, int count, Value *const *buffers);
 void emit_kernel(Lower *lower, const char *operands, const char *result, const KernelArgs *args, int count, Value *const *buffers);

@@ -189,7 +189,7 @@ void result_is(Lower *lower, Value *value, Value *buffer) {
 // ---- calls
 
 // Where sizes vary, programs of all sizes must call the same kernels.
-static const KernelInfo *find_among(const Lower *lower, const char *only, const char *operands, const char *result, const KernelArgs *args) {
+const KernelInfo *find_among(const Lower *lower, const char *only, const char *operands, const char *result, const KernelArgs *args) {
     Candidate candidates[MAX_CANDIDATES];
     int count = kernel_candidates(lower->context->target, only, operands, result, args, candidates);
     return kernel_choose(candidates, count, lower->context->bounded);
@@ -199,14 +199,10 @@ bool has_kernel(const Lower *lower, const char *operands, const char *result, co
     return find_among(lower, lower->context->only_isa, operands, result, args) != NULL;
 }
 
-const KernelInfo *choose_among(const Lower *lower, const char *only, const char *operands, const char *result, const KernelArgs *args) {
-    const KernelInfo *kernel = find_among(lower, only, operands, result, args);
+const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
+    const KernelInfo *kernel = find_among(lower, lower->context->only_isa, operands, result, args);
     BUG_UNLESS(kernel, "no kernel for %s %s -> %s", args->family->name, operands, result);
     return kernel;
-}
-
-const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
-    return choose_among(lower, lower->context->only_isa, operands, result, args);
 }
 
 void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *given, int count, Value *const *buffers) {

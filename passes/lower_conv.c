@@ -53,10 +53,16 @@ static bool has_constant_weights(const Op *op) {
     return value_constant(op_operand(op, 1)) && (!op_operand(op, 2) || value_constant(op_operand(op, 2)));
 }
 
-// Weights computed at run time can't be packed: only kernels that take them as they are.
-static const KernelInfo *choose_for(const Lower *lower, const Op *op, const KernelArgs *args) {
+// Weights computed at run time can't be packed: only kernels that take them as they are. NULL: none has these arguments.
+static const KernelInfo *find_for(const Lower *lower, const Op *op, const KernelArgs *args) {
     const char *only = has_constant_weights(op) ? lower->context->only_isa : "generic";
-    return choose_among(lower, only, operands_text(op), kind_text(op->results[0].type), args);
+    return find_among(lower, only, operands_text(op), kind_text(op->results[0].type), args);
+}
+
+static const KernelInfo *choose_for(const Lower *lower, const Op *op, const KernelArgs *args) {
+    const KernelInfo *kernel = find_for(lower, op, args);
+    BUG_UNLESS(kernel, "no kernel for %s", args->family->name);
+    return kernel;
 }
 
 // A depthwise convolution that has a fast kernel only as one in groups, as with several outputs a channel.
@@ -98,6 +104,36 @@ static void conv_args(const Lower *lower, const Op *op, const int32_t *halo, Ker
     args_int(args, "out_row", out[2] * out[3]);
     args_int(args, "out_image", out[1] * out[2] * out[3]);
     if (is_depthwise(op)) prefer_groups(lower, op, args);
+}
+
+// Is it worth sharing a layer among threads by its output channels rather than by its rows alone? Each thread then reads
+// a part of the weights, not all of them, and odd rows leave none idle. But it needs the input that other threads have in
+// their caches, which costs more than weights from a cache that all share. For two threads, measured.
+static bool channels_split_better(const Op *op, int64_t rows) {
+    enum { WEIGHT_BYTES_PER_NS = 100, INPUT_BYTES_PER_NS = 7, MACS_PER_NS = 400, FLOAT_MACS_PER_NS = 60 };
+    const Type *input = op_operand(op, 0)->type, *weight = op_operand(op, 1)->type, *out = op->results[0].type;
+    const double bytes = elem_bits(input->elem) / 8, weights = (double)type_elem_count(weight);
+    const double depth = weights / (double)weight->shape[0], outputs = (double)type_elem_count(out);
+    const double windows = outputs / (double)weight->shape[0] * depth, elems = (double)type_elem_count(input);
+    const double ns = outputs * depth / (out->quant ? MACS_PER_NS : FLOAT_MACS_PER_NS);
+    const double idle = rows % 2 ? 0.5 / (double)rows : 0;
+    return weights * bytes / WEIGHT_BYTES_PER_NS + ns * idle > fmin(windows, elems) * bytes / INPUT_BYTES_PER_NS;
+}
+
+// Only panels that the kernel computes at once, so that one thread loses nothing. Where sizes vary, the choice would, too.
+static void split_by_channels(const Lower *lower, const Op *op, KernelArgs *args) {
+    const int64_t rows = args_get(args, "rows"), channels = op_operand(op, 1)->type->shape[0];
+    if (lower->context->bounded || !channels_split_better(op, rows)) return;
+    const KernelInfo *kernel = choose_for(lower, op, args);
+    for (int panel = 32; panel >= 16; panel -= 16) {
+        KernelArgs split = *args;
+        args_int(&split, "panel", panel);
+        args_int(&split, "rows", rows * ((channels + panel - 1) / panel));
+        if (find_for(lower, op, &split) == kernel) {
+            *args = split;
+            return;
+        }
+    }
 }
 
 void plan_conv2d_halo(Lower *lower, Op *op) {
@@ -221,6 +257,7 @@ void lower_conv2d(Lower *lower, Op *op) {
         int64_t back = halo[0] * buffer_row(in->type) + halo[1] * in->type->shape[3];
         buffers[0] = buffer_view(lower, in, in->type, -back * (elem_bits(in->type->elem) / 8));
     }
+    split_by_channels(lower, op, &args);
     const KernelInfo *kernel = choose_for(lower, op, &args);
     constants(lower, op, kernel, &source, buffers);
     buffers[4] = out;
@@ -244,6 +281,7 @@ void lower_linear(Lower *lower, Op *op) {
     Value *in = operand_in_arena(lower, linear.input), *buffers[5];
     if (!buffer_is_dense(in)) in = operand_dense(lower, linear.input);
     buffers[0] = in;
+    split_by_channels(lower, op, &args);
     const KernelInfo *kernel = choose_for(lower, op, &args);
     constants(lower, op, kernel, &source, buffers);
     buffers[4] = result_buffer(lower, linear.output);

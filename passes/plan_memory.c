@@ -1,6 +1,8 @@
 // Gives every kn.alloc its offset in the arena. A buffer lives from the first to the last call that touches it. An
 // elementwise result takes the place of an operand that dies there. Buffers are then placed one by one, each at the
-// lowest offset where nothing alive at the same time lies; several orders are tried and the smallest plan kept.
+// lowest offset where nothing alive at the same time lies. Several orders are tried, each again and again with the first
+// buffer that did not fit moved to its front ("squeaky wheel" optimization, Joslin and Clements, 1999), until the plan is
+// no larger than what is alive at once.
 #include <stdlib.h>
 
 #include "ir/map.h"
@@ -148,23 +150,63 @@ static int64_t place_all(Buffer **order, int count, Buffer **near) {
     return end;
 }
 
-// Tries each order; the least end wins.
+// The most bytes alive at once: no plan is smaller.
+static int64_t most_alive(Buffer *const *order, int count) {
+    int64_t most = 0;
+    for (int i = 0; i < count; i++) { // what is alive where buffer i begins
+        int64_t alive = 0;
+        for (int k = 0; k < count; k++)
+            if (order[k]->first <= order[i]->first && order[i]->first <= order[k]->last) alive += round_up(order[k]->bytes);
+        if (alive > most) most = alive;
+    }
+    return most;
+}
+
+typedef struct {
+    Buffer **order, **near; // `count` of them; near is scratch
+    int count;
+    Buffer **best;          // the order of the best plan,
+    int64_t *offsets;       // where that put them,
+    int64_t least;          // and its end
+} Search;
+
+static void try_order(Search *search) {
+    const int64_t end = place_all(search->order, search->count, search->near);
+    if (end >= search->least) return;
+    search->least = end;
+    for (int i = 0; i < search->count; i++) {
+        search->best[i] = search->order[i];
+        search->offsets[i] = search->order[i]->offset;
+    }
+}
+
+// The first in the order that lies beyond `bound`.
+static void lift_out(const Search *search, int64_t bound) {
+    int at = 0;
+    while (at + 1 < search->count && search->order[at]->offset + search->order[at]->bytes <= bound) at++;
+    Buffer *lifted = search->order[at];
+    memmove(search->order + 1, search->order, (size_t)at * sizeof *search->order);
+    search->order[0] = lifted;
+}
+
 static void place_best(Plan *plan, Arena *scratch) {
     typedef int Compare(const void *, const void *);
     static Compare *const orders[] = {by_size, by_start, by_area, by_life};
-    Buffer **order = ARENA_ARRAY(scratch, Buffer *, plan->count), **near = ARENA_ARRAY(scratch, Buffer *, plan->count);
-    int64_t *best = ARENA_ARRAY(scratch, int64_t, plan->count), least = INT64_MAX;
-    int count = 0;
+    enum { ORDERS = sizeof orders / sizeof *orders, MOST_ROUNDS = 100, MOST_PAIRS = 20000000 };
+    Search search = {.order = ARENA_ARRAY(scratch, Buffer *, plan->count), .near = ARENA_ARRAY(scratch, Buffer *, plan->count),
+                     .best = ARENA_ARRAY(scratch, Buffer *, plan->count), .offsets = ARENA_ARRAY(scratch, int64_t, plan->count),
+                     .least = INT64_MAX};
     for (int i = 0; i < plan->count; i++)
-        if (plan->buffers[i].place == i && plan->buffers[i].first >= 0) order[count++] = &plan->buffers[i];
-    for (size_t k = 0; k < sizeof orders / sizeof *orders; k++) {
-        qsort(order, (size_t)count, sizeof *order, orders[k]);
-        int64_t end = place_all(order, count, near);
-        if (end >= least) continue;
-        least = end;
-        for (int i = 0; i < plan->count; i++) best[i] = plan->buffers[i].offset;
+        if (plan->buffers[i].place == i && plan->buffers[i].first >= 0) search.order[search.count++] = &plan->buffers[i];
+    const int64_t bound = most_alive(search.order, search.count), pairs = (int64_t)search.count * search.count + 1;
+    for (int k = 0; k < ORDERS && search.least > bound; k++) {
+        qsort(search.order, (size_t)search.count, sizeof *search.order, orders[k]);
+        for (int64_t i = 0; i <= MOST_ROUNDS && i * pairs < MOST_PAIRS && search.least > bound; i++) {
+            try_order(&search);
+            lift_out(&search, bound);
+        }
     }
-    for (int i = 0; i < plan->count; i++) plan->buffers[i].offset = best[i];
+    for (int i = 0; i < search.count; i++) search.best[i]->offset = search.offsets[i];
 }
 
 // What lies highest gets the slack that its kernel may read.

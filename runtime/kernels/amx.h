@@ -135,10 +135,15 @@ QN_INLINE void amx_panel(const struct gemm *g, struct amx_depth depth, const str
     amx_store(g, sums, m, out + a.out, walk->pixels, nt, columns);
 }
 
-// The rows of one image, all channels.
+// Weights of one output channel.
+QN_INLINE int64_t amx_channel_bytes(const struct gemm *g, struct amx_depth depth) {
+    return (int64_t)g->segments_h * g->segments_w * depth.blocks * depth.words * 4;
+}
+
+// The rows of one image, `channels` channels.
 QN_INLINE void amx_image(const struct gemm *g, struct amx_depth depth, const uint8_t *in, const int8_t *weight,
                          const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t width, int32_t channels) {
-    const int64_t channel = (int64_t)g->segments_h * g->segments_w * depth.blocks * depth.words * 4;
+    const int64_t channel = amx_channel_bytes(g, depth);
     const int32_t rest = channels % AMX_PANEL, full = channels - rest;
     const struct amx_walk walk = amx_walk_of(g, rows, width);
     amx_configure(walk.pixels, depth.words);
@@ -153,20 +158,26 @@ QN_INLINE void amx_conv2d(const struct qn_conv2d_args *a, const uint8_t *in, con
                           const float *m, uint8_t *out, int32_t begin, int32_t end) {
     const struct gemm g = gemm_of_conv2d(a, 4);
     const struct amx_depth depth = amx_depth_of(g.steps);
+    const int64_t channel = amx_channel_bytes(&g, depth);
     QN_NO_UNROLL for (int32_t row = begin; row < end;) {
-        const int32_t image = row / a->out_h, y = row % a->out_h;
-        const int32_t rows = a->out_h - y < end - row ? a->out_h - y : end - row;
-        amx_image(&g, depth, in + (int64_t)image * a->in_image + y * g.in_row, weight, bias, m,
-                  out + (int64_t)image * a->out_image + y * g.out_row, rows, a->out_w, a->out_c);
-        row += rows;
+        const struct gemm_part p = gemm_part_of(a->rows, a->out_h, a->out_c, a->panel, row, end);
+        amx_image(&g, depth, in + (int64_t)p.image * a->in_image + p.y * g.in_row, weight + p.channel * channel,
+                  bias + p.channel, m + p.channel, out + (int64_t)p.image * a->out_image + p.y * g.out_row + p.channel,
+                  p.rows, a->out_w, p.channels);
+        row += p.count;
     }
 }
 
 QN_INLINE void amx_linear(const struct qn_linear_args *a, const uint8_t *in, const int8_t *weight, const int32_t *bias,
                           const float *m, uint8_t *out, int32_t begin, int32_t end) {
     const struct gemm g = gemm_of_linear(a, 4);
-    if (begin < end)
-        amx_image(&g, amx_depth_of(g.steps), in + begin * g.in_column, weight, bias, m, out + begin * g.out_column, 1,
-                  end - begin, a->n);
+    const struct amx_depth depth = amx_depth_of(g.steps);
+    const int64_t channel = amx_channel_bytes(&g, depth);
+    QN_NO_UNROLL for (int32_t row = begin; row < end;) {
+        const struct gemm_part p = gemm_part_of(a->rows, gemm_linear_rows(a), a->n, a->panel, row, end);
+        amx_image(&g, depth, in + p.y * g.in_column, weight + p.channel * channel, bias + p.channel, m + p.channel,
+                  out + p.y * g.out_column + p.channel, 1, p.rows, p.channels);
+        row += p.count;
+    }
 }
 #endif

@@ -43,6 +43,28 @@ QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t ste
     return g;
 }
 
+// The part of a layer that can be done at once from row `begin` on: `rows` rows of an image from row y on, `channels`
+// channels from `channel` on; `count` of the layer's rows (families.def: `panel`).
+struct gemm_part { int32_t image, y, rows, channel, channels, count; };
+
+QN_INLINE struct gemm_part gemm_part_of(int32_t all_rows, int32_t out_h, int32_t out_c, int32_t panel, int32_t begin,
+                                        int32_t end) {
+    const int32_t panel_rows = panel ? all_rows / ((out_c + panel - 1) / panel) : all_rows, row = begin % panel_rows;
+    const int32_t y = row % out_h, rows = out_h - y < end - begin ? out_h - y : end - begin;
+    struct gemm_part part = {.image = row / out_h, .y = y, .rows = rows, .channels = out_c, .count = rows};
+    if (!panel) return part;
+    const int32_t panels = rows == panel_rows ? (end - begin) / panel_rows : 1;
+    part.channel = begin / panel_rows * panel;
+    part.channels = panels * panel < out_c - part.channel ? panels * panel : out_c - part.channel;
+    part.count = panels * rows;
+    return part;
+}
+
+// How many rows a linear layer's panels have.
+QN_INLINE int32_t gemm_linear_rows(const struct qn_linear_args *a) {
+    return a->panel ? a->rows / ((a->n + a->panel - 1) / a->panel) : a->rows;
+}
+
 QN_INLINE struct gemm gemm_of_linear(const struct qn_linear_args *a, int32_t step) {
     const struct gemm g = {
         .segments_h = 1, .segments_w = 1, .steps = (a->k + step - 1) / step,

@@ -181,6 +181,12 @@ static void quantization_random(Test *test, struct qn_conv2d_args *a) {
     if (random_chance(test, 50) && a->hi >= a->out_zp && a->lo < a->out_zp) a->lo = a->out_zp; // as activations do
 }
 
+// Sometimes rows are panels of channels, too. Returns how many.
+static int32_t panels_random(Test *test, int32_t channels, int32_t *panel) {
+    *panel = random_chance(test, 70) ? 0 : RANDOM_OF(test, 16, 32);
+    return *panel ? (channels + *panel - 1) / *panel : 1;
+}
+
 // The rest of a convolution's case, once the arguments are drawn. struct qn_depthwise_args has the same fields.
 static void run_conv(Test *test, struct qn_conv2d_args *a) {
     Layer layer = {.out_c = a->out_c, .taps_h = a->kernel_h, .taps_w = a->kernel_w, .in_c = a->in_c / a->group,
@@ -189,7 +195,7 @@ static void run_conv(Test *test, struct qn_conv2d_args *a) {
     const size_t elem = layer.is_f32 ? 4 : 1;
     Image from = image_random(test, images, a->in_h, a->in_w, a->in_c);
     Image to = image_random(test, images, a->out_h, a->out_w, a->out_c);
-    a->rows = images * a->out_h;
+    a->rows = images * a->out_h * panels_random(test, a->out_c, &a->panel);
     a->in_row = from.row, a->in_image = from.image, a->out_row = to.row, a->out_image = to.image;
     layer_fill(test, &layer, a);
     const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
@@ -262,7 +268,8 @@ void case_linear(Test *test) {
     void *expected = copy_bytes(test, before, to.elems * elem);
     float *bound = ARENA_ARRAY(test->arena, float, to.elems);
     naive_conv(&c, &layer, in, &from, expected, &to, bound);
-    const struct qn_linear_args a = {.rows = c.in_h, .k = c.in_c, .n = c.out_c, .a_row = from.row, .out_row = to.row,
+    c.rows = c.in_h * panels_random(test, c.out_c, &c.panel);
+    const struct qn_linear_args a = {.rows = c.rows, .panel = c.panel, .k = c.in_c, .n = c.out_c, .a_row = from.row, .out_row = to.row,
                                      .weight_zp = c.weight_zp, .in_zp = c.in_zp, .out_zp = c.out_zp, .lo = c.lo,
                                      .hi = c.hi, .flip = c.flip, .bounded = c.bounded, .min = c.min, .max = c.max};
     Call call = {.args = &a, .expected = expected, .bound = layer.is_f32 ? bound : NULL};

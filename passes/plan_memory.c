@@ -1,5 +1,5 @@
-// Gives every kn.alloc its offset in the arena. A buffer lives from the first to the last call that touches it. An
-// elementwise result takes the place of an operand that dies there. Buffers are then placed one by one, each at the
+// Gives every kn.alloc its offset in the arena. A buffer lives from the first to the last call that touches it. The result
+// of an elementwise call, or of one along an axis, takes the place of an operand that dies there. Buffers are then placed one by one, each at the
 // lowest offset where nothing alive at the same time lies. Several orders are tried, each again and again with the first
 // buffer that did not fit moved to its front ("squeaky wheel" optimization, Joslin and Clements, 1999), until the plan is
 // no larger than what is alive at once.
@@ -51,7 +51,8 @@ static void find_lifetimes(Func *func, Plan *plan) {
 // ---- in place
 
 static bool works_in_place(const char *kernel) {
-    static const char *const prefixes[] = {"qn_unary_", "qn_table_", "qn_binary_", "qn_quantize_s8_s8_"};
+    static const char *const prefixes[] = {"qn_unary_", "qn_table_", "qn_binary_", "qn_quantize_s8_s8_", "qn_softmax_",
+                                           "qn_normalize_", "qn_cum_sum_"};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (!strncmp(kernel, prefixes[i], strlen(prefixes[i]))) return true;
     return false;

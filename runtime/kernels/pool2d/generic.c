@@ -1,27 +1,8 @@
 // Maximum and average over windows, any shape, in blocks of 64 channels. Taps outside the image take no part; the count
 // of an average is that of the taps inside the image, or inside the padded image.
-#include "runtime/kernel.h"
+#include "runtime/kernels/pool_window.h"
 
 enum { QN_POOL_BLOCK = 64 };
-
-// The taps [from, to) of one dimension that fall in [low, high), from position `start` on.
-struct qn_pool_range { int32_t from, to; };
-QN_INLINE struct qn_pool_range qn_pool2d_generic_range(int32_t start, int32_t dilation, int32_t taps, int32_t low,
-                                                       int32_t high) {
-    struct qn_pool_range range = {0, taps};
-    while (range.from < taps && start + range.from * dilation < low) range.from++;
-    while (range.to > range.from && start + (range.to - 1) * dilation >= high) range.to--;
-    return range;
-}
-// How many taps an average of pixel (y, x) divides by.
-QN_INLINE int32_t qn_pool2d_generic_count(const struct qn_pool2d_args *a, int32_t y0, int32_t x0,
-                                          struct qn_pool_range v, struct qn_pool_range h) {
-    if (a->count_include_pad) {
-        v = qn_pool2d_generic_range(y0, a->dilation_h, a->kernel_h, -a->pad_top, a->padded_h - a->pad_top);
-        h = qn_pool2d_generic_range(x0, a->dilation_w, a->kernel_w, -a->pad_left, a->padded_w - a->pad_left);
-    }
-    return (v.to - v.from) * (h.to - h.from);
-}
 
 // Channels [c, c + n) of one pixel whose window starts at (y0, x0).
 QN_INLINE void qn_pool2d_generic_max_s8(const struct qn_pool2d_args *a, const uint8_t *in, uint8_t *out, int32_t n,
@@ -56,11 +37,11 @@ QN_INLINE void qn_pool2d_generic_average_s8(const struct qn_pool2d_args *a, cons
 QN_INLINE void qn_pool2d_generic_pixel_s8(const struct qn_pool2d_args *a, const uint8_t *in, const float *multipliers,
                                           uint8_t *out, int32_t y, int32_t x) {
     const int32_t y0 = y * a->stride_h - a->pad_top, x0 = x * a->stride_w - a->pad_left;
-    struct qn_pool_range v = qn_pool2d_generic_range(y0, a->dilation_h, a->kernel_h, 0, a->in_h);
-    struct qn_pool_range h = qn_pool2d_generic_range(x0, a->dilation_w, a->kernel_w, 0, a->in_w);
+    struct qn_pool_range v = qn_pool_range_new(y0, a->dilation_h, a->kernel_h, 0, a->in_h);
+    struct qn_pool_range h = qn_pool_range_new(x0, a->dilation_w, a->kernel_w, 0, a->in_w);
     float multiplier = 0.0f;
     if (a->mode == QN_POOL_AVERAGE) {
-        int32_t count = qn_pool2d_generic_count(a, y0, x0, v, h);
+        int32_t count = qn_pool_count(a, y0, x0, v, h);
         if (count > 0) multiplier = multipliers[count];
     }
     for (int32_t c = 0; c < a->in_c; c += QN_POOL_BLOCK) {
@@ -109,11 +90,11 @@ QN_KERNEL qn_pool2d_f32_f32__any__generic(const struct qn_pool2d_args *a, const 
         const ptrdiff_t image = r / a->out_h;
         const float *in = (const float *)input + image * a->in_image;
         float *out = (float *)output + image * a->out_image + (ptrdiff_t)(r % a->out_h) * a->out_row;
-        struct qn_pool_range v = qn_pool2d_generic_range(y0, a->dilation_h, a->kernel_h, 0, a->in_h);
+        struct qn_pool_range v = qn_pool_range_new(y0, a->dilation_h, a->kernel_h, 0, a->in_h);
         for (int32_t x = 0; x < a->out_w; x++, out += a->out_c) {
             const int32_t x0 = x * a->stride_w - a->pad_left;
-            struct qn_pool_range h = qn_pool2d_generic_range(x0, a->dilation_w, a->kernel_w, 0, a->in_w);
-            const int32_t count = qn_pool2d_generic_count(a, y0, x0, v, h);
+            struct qn_pool_range h = qn_pool_range_new(x0, a->dilation_w, a->kernel_w, 0, a->in_w);
+            const int32_t count = qn_pool_count(a, y0, x0, v, h);
             for (int32_t c = 0; c < a->in_c; c += QN_POOL_BLOCK) {
                 int32_t n = a->in_c - c < QN_POOL_BLOCK ? a->in_c - c : QN_POOL_BLOCK;
                 qn_pool2d_generic_block_f32(a, in + c, count, out + c, n, y0, x0, v, h);

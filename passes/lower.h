@@ -75,6 +75,13 @@ void float_activation(const char *activation, float *min, float *max);
 // False after a message: an operand or result is of a type that no kernel computes on.
 bool types_have_kernels(Lower *lower, const Op *op);
 
+// ---- elementwise ops on 8 bits
+// Lowers an op that computes a function of one 8-bit tensor, as a table (none, where only further tables read it); false
+// for others.
+bool lower_as_table(Lower *lower, Op *op);
+bool is_quantized_binary(const Op *op);
+void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args);
+
 // ---- by kind of op; each lowers one op
 void lower_conv2d(Lower *lower, Op *op);
 void plan_conv2d_halo(Lower *lower, Op *op);

@@ -45,11 +45,19 @@ static const char *binary_activation(const Op *op) {
     return op->kind == OP_add || op->kind == OP_sub || op->kind == OP_mul ? op_string(op, "activation") : "none";
 }
 
-static void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
+bool is_quantized_binary(const Op *op) {
+    switch (op->kind) {
+    case OP_add: case OP_sub: case OP_mul: case OP_min: case OP_max: case OP_prelu: return op->results[0].type->quant;
+    default: return false;
+    }
+}
+
+void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     const Quant *out = op->results[0].type->quant;
     float s_a = scale_of(op_operand(op, 0)), s_b = scale_of(op_operand(op, 1)), s_y = out->scale[0];
     int32_t lo, hi;
     activation_range(binary_activation(op), out, &lo, &hi);
+    args_int(args, "op", binary_code(op));
     args_int(args, "a_zp", zero_of(op_operand(op, 0)));
     args_int(args, "b_zp", zero_of(op_operand(op, 1)));
     args_int(args, "out_zp", out->zero_point[0]);
@@ -72,6 +80,7 @@ static void binary_fixed_args(const Lower *lower, KernelArgs *args) {
 
 void lower_binary(Lower *lower, Op *op) {
     static const char *const names[] = {"a", "b", "out"};
+    if (lower_as_table(lower, op)) return;
     Value *a = operand_any(lower, op_operand(op, 0)), *b = operand_any(lower, op_operand(op, 1));
     Value *out = result_buffer(lower, &op->results[0]), *buffers[] = {a, b, out};
     const Type *types[] = {a->type, b->type, out->type}, *type = op->results[0].type;
@@ -167,28 +176,15 @@ static bool has_unary_kernel(const Op *op, const Type *in) {
     return kernel_elem(in) && in->elem != ELEM_I1 && (op->kind == OP_abs || op->kind == OP_neg || op->kind == OP_sign);
 }
 
-// The op's table over stored bytes.
-static Value *table_buffer(Lower *lower, const Op *op) {
-    int8_t logical[256];
-    uint8_t *stored = arena_alloc(lower->arena, 256);
-    eval_table(op, logical);
-    for (int i = 0; i < 256; i++) stored[i ^ lower->flip] = (uint8_t)logical[i] ^ (uint8_t)lower->flip;
-    return buffer_weights(lower, ELEM_U8, stored, 256, NULL);
-}
-
 void lower_unary(Lower *lower, Op *op) {
     static const char *const names[] = {"in", "out"};
+    if (lower_as_table(lower, op)) return;
     Value *in = operand_any(lower, op_operand(op, 0)), *out = result_buffer(lower, &op->results[0]);
     const Type *types[] = {in->type, out->type}, *type = op->results[0].type;
     Walk walk = walk_new(type, 2, types);
     KernelArgs args;
-    args_begin(&args, type->quant ? "table" : "unary");
+    args_begin(&args, "unary");
     BUG_UNLESS(walk_args(&walk, &args, names), "a walk over buffers of one shape");
-    if (type->quant) {
-        Value *buffers[] = {in, table_buffer(lower, op), out};
-        emit_kernel(lower, "s8", "s8", &args, 3, buffers);
-        return;
-    }
     const Type *operand = op_operand(op, 0)->type;
     if (!has_unary_kernel(op, operand)) {
         no_kernel(lower, op, operand);

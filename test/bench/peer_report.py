@@ -6,6 +6,7 @@ import platform
 import subprocess
 
 from peer_engines import LEAST_SNR_DB, TITLES
+from peer_networks import NETWORKS
 
 COLOURS = {"onnxruntime": "#2f7ed8", "openvino": "#8a5cd0", "litert": "#d9822b", "onednn": "#1f9d74", "mnn": "#c2478d", "ncnn": "#8c8c3a",
            "torch": "#d0473f"}
@@ -14,6 +15,11 @@ ROW, LEFT, WIDTH, TOP = 26, 215, 900, 64
 
 def is_right(cell):
     return "median_ms" in cell and (cell["snr_db"] is None or cell["snr_db"] >= LEAST_SNR_DB)
+
+
+def in_order(results):
+    names = [network.name for network in NETWORKS]
+    return sorted(results, key=lambda result: (names.index(result["network"]), result["threads"]))
 
 
 def fastest_peer(engines):
@@ -164,27 +170,42 @@ def chart(results):
 # ---- page
 
 HOW = """Milliseconds, medians of interleaved rounds, batch 1, a process for each engine on the same processors. Bold: the fastest. In parentheses:
-outputs farther than {snr} dB from the float network's, which does not count. –: it does not run here, see below.
+outputs farther than {snr} dB from the float network's, which does not count. –: it did not run here, see below. Empty: not measured in this run.
 
-Each engine has the network in the 8-bit form that it likes best, calibrated on the same 32 inputs, and of its configurations the fastest with
-right outputs is timed: ONNX Runtime's own quantizer (QDQ or QOperator, signed or unsigned activations), OpenVINO with what NNCF makes of the
-network (mixed or performance preset), LiteRT with a full-integer TFLite file and XNNPACK, MNN with what its quantizer makes or the float network
-where that is faster, ncnn with the float network (its packages have no quantizer). The oneDNN chain is a program of that library's primitives for
-the same shapes, residual adds and activations as post-ops, with random numbers and with no quantizing of inputs, transposes of outputs and decoding of
-boxes: a reference for speed only; the faster of versions 2.6 and 3.2 counts. Conversions of 8-bit inputs and outputs are not timed for LiteRT; Qanat,
-ONNX Runtime and OpenVINO take and give float. Calls from Python cost each about 1 to 5 µs.
+Each engine has the network in the 8-bit form that it likes best, calibrated on the same 32 inputs, and of its configurations the
+fastest with right outputs is timed:
+
+- ONNX Runtime: its own quantizer (QDQ, signed or unsigned activations);
+- OpenVINO: what NNCF makes of the network (its preset `performance`);
+- LiteRT: a full-integer TFLite file and XNNPACK; conversions of its 8-bit inputs and outputs are not timed;
+- oneDNN: a program of that library's primitives for the same shapes, with residual adds and activations as post-ops and random numbers,
+  without quantizing of inputs, transposes of outputs and decoding of boxes: a reference for speed only; version 2.6 or 3.2;
+- PyTorch: what torchao and PyTorch's compiler make of it;
+- MNN: what its quantizer makes, or the float network where that is faster;
+- ncnn: the float network; its packages have no quantizer.
+
+Qanat, ONNX Runtime, OpenVINO and PyTorch take and give float. Calls from Python cost each about 1 to 5 µs.
 
 ResNet-50, ShuffleNet, DenseNet-121, EfficientNet-Lite0, DeepLabv3, the MobileNetV2 for CIFAR-10 and the MLPerf Tiny networks have random weights;
 classifiers of random weights end before their softmax."""
+
+OTHERS = """Engines that were looked at and are not in the tables (November 2026):
+
+- ExecuTorch runs these networks on XNNPACK, which LiteRT stands for; ONNX Runtime with OpenVINO's execution provider on OpenVINO's kernels.
+- Intel Extension for PyTorch: its last version on PyPI is for PyTorch 2.8, and what it did for 8 bits is in PyTorch.
+- Apache TVM and tinygrad: their wheels have no quantizer, they would run in float.
+- oneDNN's own wheels now need the SYCL runtime; the last one with OpenMP has version 3.2.
+- DeepSparse: a source package of 6 kB without the engine's code, not tried further. Paddle Lite, MindSpore Lite and MegEngine have no wheel for this Python."""
 
 PEAK = """Multiplications of 8-bit numbers a second, one thread, against what vector instructions for them reach in a loop (`qanat profile` measures
 it); what runs in AMX tiles can go above."""
 
 
 def page(data, image):
-    environment_, results = data["environment"], data["results"]
+    environment_, results = data["environment"], in_order(data["results"])
     kinds = [kind for kind in TITLES if any(kind in result["engines"] for result in results)]
-    lines = ["# Performance", "", f"Written by `{environment_['command']}` on {environment_['date']}, commit {environment_['commit']}.", "",
+    commits = ", ".join(dict.fromkeys(result["commit"] for result in results))
+    lines = ["# Performance", "", f"Written by `{environment_['command']}` on {environment_['date']}, commit {commits}.", "",
              f"{environment_['processor']}, {environment_['processors']} processors. "
              + ", ".join(f"{name} {version}" for name, version in sorted(environment_["versions"].items())) + ".", "",
              f"![Time of each engine against Qanat's]({image})", "", HOW.format(snr=LEAST_SNR_DB)]
@@ -195,7 +216,7 @@ def page(data, image):
     if any(result.get("work") for result in single):
         lines += ["", "## Share of the peak", "", PEAK, "", *work_table(single)]
     lines += ["", "## Variants", "", "What was fastest (1 thread), and how near its outputs are to the float network's.", "", *variants(single)]
-    lines += ["", "## Not run, not counted", "", *(notes(results) or ["Nothing."])]
+    lines += ["", "## Not run, not counted", "", *(notes(results) or ["Nothing."]), "", OTHERS]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -204,4 +225,4 @@ def write(data, path):
     with open(path, "w", encoding="utf-8") as file:
         file.write(page(data, os.path.basename(image)))
     with open(image, "w", encoding="utf-8") as file:
-        file.write(chart([result for result in data["results"] if result["threads"] == 1]))
+        file.write(chart([result for result in in_order(data["results"]) if result["threads"] == 1]))

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Times Qanat against other inference engines: the same network and input, one process each, in turn, pinned.
 
-usage: peers.py [--install] [--assets DIR] [--models NAME,...] [--peers NAME,...] [--threads 1,2] [--rounds N] [--prefix COMMAND]
+usage: peers.py [--install] [--assets DIR] [--models NAME,...] [--peers NAME,...] [--threads 1,2] [--rounds N] [--realtime]
                 [--precisions i8,none] [--json FILE] [--report FILE.md] [--from FILE.json,...]
 
 --install makes build/peers/run and build/peers/convert with the engines and converters of PyPI; Debian's libdnnl-dev gives the
 older oneDNN. Each engine gets the network in the 8-bit form that it likes best (peer_engines.py), calibrated on the same inputs
 (peer_networks.py). Every round runs each engine a few times; reported are medians over all rounds. --report writes a page and
-a chart, of these results or of files that earlier runs wrote (--from; later ones replace their networks and engines)."""
+a chart, of these results or of files that earlier runs wrote (--from)."""
 import argparse
 import hashlib
 import json
@@ -22,9 +22,10 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("QANAT_BUILD", os.path.join(ROOT, "build"))
 VENVS = {"run": ["numpy", "onnx", "onnxruntime", "openvino", "nncf", "MNN", "ncnn", "pnnx", "ai-edge-litert", "pillow", "onednn-cpu-gomp",
-                 "onednn-devel-cpu-gomp"],
+                 "onednn-devel-cpu-gomp", "torch", "torchao", "onnx2torch"],
          "convert": ["onnx2tf", "tensorflow-cpu", "tf_keras", "ai-edge-quantizer", "onnx-graphsurgeon", "sng4onnx", "psutil"]}
-SHOWN_VERSIONS = ["onnxruntime", "openvino", "nncf", "mnn", "ncnn", "ai-edge-litert", "onednn-cpu-gomp"]
+SHOWN_VERSIONS = ["onnxruntime", "openvino", "nncf", "mnn", "ncnn", "ai-edge-litert", "onednn-cpu-gomp", "torch",
+                  "torchao"]
 RUNS_A_ROUND_MS = 40 # how long an engine runs in a round, at least once, after a run that is not timed: the engine before it had the caches
 PAUSE_S = 0.004      # for another engine's spinning threads to sleep
 
@@ -43,10 +44,10 @@ def install():
 class Contender:
     """An engine in its process."""
 
-    def __init__(self, kind, spec, threads, prefix):
+    def __init__(self, kind, spec, threads):
         self.kind, self.times, self.count = kind, [], 1
         with open(os.path.join(spec["cache"], f"{kind}_{threads}.log"), "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen([*prefix, venv("run"), os.path.abspath(__file__), "--serve", kind, json.dumps(spec), str(threads)],
+            self.process = subprocess.Popen([venv("run"), os.path.abspath(__file__), "--serve", kind, json.dumps(spec), str(threads)],
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         self.about = self.answer()
 
@@ -54,10 +55,21 @@ class Contender:
         line = self.process.stdout.readline()
         return json.loads(line) if line else {"error": "its process ended"}
 
-    def time(self, count):
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
+    def ask(self, line):
+        try:
+            self.process.stdin.write(f"{line}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass # answer() says so
         return self.answer()
+
+    def place(self, processors, realtime):
+        """Pins its threads, and a program's that it started; what it made before, it could make on all processors."""
+        for pid in descendants(self.process.pid):
+            for task in os.listdir(f"/proc/{pid}/task"):
+                os.sched_setaffinity(int(task), processors)
+                if realtime:
+                    os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(1))
 
     def close(self):
         self.process.stdin.close()
@@ -69,25 +81,46 @@ class Contender:
 
 def cpus(threads):
     """The last processors: the first ones serve the system's interrupts."""
-    return ",".join(str(cpu) for cpu in range(os.cpu_count() - threads, os.cpu_count()))
+    return set(range(os.cpu_count() - threads, os.cpu_count()))
+
+
+def descendants(pid):
+    pids = [pid]
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+            for child in file.read().split():
+                pids += descendants(int(child))
+    return pids
+
+
+def start(kind, spec, args, threads):
+    """An engine that has chosen its variant, or what it said."""
+    contender = Contender(kind, spec, threads)
+    if "error" in contender.about:
+        return contender, contender.about
+    contender.place(cpus(threads), args.realtime)
+    contender.about = contender.ask("choose")
+    times = contender.about if "error" in contender.about else contender.ask("3")
+    if "error" in times:
+        return contender, times
+    contender.count = max(1, min(500, int(RUNS_A_ROUND_MS / max(statistics.median(times), 1e-3))))
+    return contender, None
 
 
 def measure(spec, args, threads):
     contenders, row = [], {}
     for kind in args.peers.split(","):
-        Contender(kind, spec, threads, ["nice"]).close() # makes what is kept between runs, at leisure
-        contender = Contender(kind, spec, threads, [*args.prefix.split(), "taskset", "-c", cpus(threads)])
-        times = contender.about if "error" in contender.about else contender.time(3)
-        if "error" in times:
-            row[kind] = times
-            print(f"  {kind}: {times['error']}", flush=True)
+        contender, error = start(kind, spec, args, threads)
+        if error:
+            row[kind] = error
+            print(f"  {kind}: {error['error']}", flush=True)
         else:
-            contender.count = max(1, min(500, int(RUNS_A_ROUND_MS / max(statistics.median(times), 1e-3))))
             contenders.append(contender)
     for _ in range(args.rounds):
         for contender in contenders:
             time.sleep(PAUSE_S)
-            contender.times += contender.time(contender.count + 1)[1:]
+            times = contender.ask(contender.count + 1)
+            contender.times += times[1:] if isinstance(times, list) else []
     for contender in contenders:
         row[contender.kind] = {**contender.about, "median_ms": statistics.median(contender.times), "min_ms": min(contender.times),
                                "runs": len(contender.times)}
@@ -98,8 +131,8 @@ def measure(spec, args, threads):
 def work(spec):
     """Multiplications of 8-bit numbers in Qanat's program, and how many a second the processor can do at most."""
     first = os.path.join(spec["samples"], sorted(os.listdir(spec["samples"]))[0])
-    command = ["taskset", "-c", cpus(1), os.path.join(BUILD, "bin", "qanat"), "profile", spec["model"], "--quantize", "i8", "--calibrate-on",
-               spec["samples"], "--input", first, "-j", "1", "--json"]
+    command = [os.path.join(BUILD, "bin", "qanat"), "profile", spec["model"], "--quantize", "i8", "--calibrate-on", spec["samples"],
+               "--calibrate-limit", "2", "--input", first, "--iterations", "20", "-j", "1", "--json"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
         return None
@@ -131,11 +164,12 @@ def print_row(row, titles):
                   f"{cell['variant']}", flush=True)
 
 
-def run_all(args):
+def run_all(args, data):
+    """Fills data["results"], and writes the file after each network: a run takes long."""
     import numpy as np
     import peer_engines
     import peer_networks
-    results, wanted = [], [name.lower() for name in args.models.split(",") if name]
+    wanted = [name.lower() for name in args.models.split(",") if name]
     for network in peer_networks.NETWORKS:
         if wanted and not any(word in network.name.lower() for word in wanted):
             continue
@@ -144,24 +178,37 @@ def run_all(args):
             spec["cache"], spec["want"] = cache(spec), os.path.join(folder, "want.npz")
             np.savez(spec["want"], *outputs)
             for precision in args.precisions.split(","):
-                for threads in map(int, args.threads.split(",")):
+                for threads in args.thread_counts:
                     print(f"{network.name}, {precision}, {threads} thread{'s' * (threads > 1)}", flush=True)
                     row = measure({**spec, "precision": precision}, args, threads)
                     print_row(row, peer_engines.TITLES)
-                    results.append({"network": network.name, "precision": precision, "threads": threads, "engines": row, "work": work(spec)})
-    return results
+                    data["results"].append({"network": network.name, "precision": precision, "threads": threads, "engines": row,
+                                            "commit": data["environment"]["commit"], "work": work(spec) if threads == 1 else None})
+                    save(data, args)
+
+
+def save(data, args):
+    import peer_report
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1)
+    if args.report:
+        peer_report.write(data, args.report)
 
 
 def merged(files):
-    """Results of several runs: a later run's engine replaces an earlier one's on the same network."""
+    """Results of several runs: a later run's row replaces an earlier one of the same network where Qanat is in it, else adds its
+    engines to it."""
     data, rows = {}, {}
     for path in files:
         with open(path, encoding="utf-8") as file:
             data = json.load(file)
         for result in data["results"]:
-            row = rows.setdefault((result["network"], result["precision"], result["threads"]), result)
-            row["engines"].update(result["engines"])
-            row["work"] = result["work"] or row["work"]
+            key = (result["network"], result["precision"], result["threads"])
+            if "qanat" in result["engines"] or key not in rows:
+                rows[key] = result
+            else:
+                rows[key]["engines"].update(result["engines"])
     return {**data, "results": list(rows.values())}
 
 
@@ -170,15 +217,17 @@ def parsed_arguments():
     parser.add_argument("--install", action="store_true")
     parser.add_argument("--assets", default=os.environ.get("QANAT_ASSETS"), help="the folder with models/onnx, onnx_light and images")
     parser.add_argument("--models", default="")
-    parser.add_argument("--peers", default="qanat,onnxruntime,openvino,litert,onednn,mnn,ncnn")
+    parser.add_argument("--peers", default="qanat,onnxruntime,openvino,litert,onednn,torch,mnn,ncnn")
     parser.add_argument("--precisions", default="i8")
     parser.add_argument("--threads", default="1")
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--prefix", default="", help="command to time engines under, such as `chrt -f 1` where others use the machine")
+    parser.add_argument("--realtime", action="store_true", help="as root, where others use the machine: engines go before everybody else")
     parser.add_argument("--json")
     parser.add_argument("--report")
     parser.add_argument("--from", dest="files", help="JSON files of earlier runs, instead of running")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.thread_counts = [int(count) for count in args.threads.split(",")]
+    return args
 
 
 def main():
@@ -201,13 +250,10 @@ def main():
         data = merged(args.files.split(","))
     else:
         words = ["test/bench/peers.py", "--threads", args.threads, "--rounds", str(args.rounds)]
-        words += ["--prefix", args.prefix] if args.prefix else []
-        data = {"results": run_all(args), "environment": peer_report.environment(ROOT, versions(), shlex.join(words))}
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1)
-    if args.report:
-        peer_report.write(data, args.report)
+        words += ["--realtime"] if args.realtime else []
+        data = {"results": [], "environment": peer_report.environment(ROOT, versions(), shlex.join(words))}
+        run_all(args, data)
+    save(data, args)
 
 
 if __name__ == "__main__":

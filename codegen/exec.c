@@ -70,7 +70,7 @@ static bool find_kernels(Arena *arena, Program *program, Diag *diag) {
             continue;
         }
         const struct qn_kernel_entry *entry = qn_kernel_find(symbol);
-        if (!entry || !entry->fn)
+        if (!entry || !entry->fn || !target_for_isa(steps->steps[i].kernel->isa))
             return diag_error(diag, steps->steps[i].op->loc,
                               "kernel '%s' can't run on this machine; choose a target of this machine", symbol);
         program->kernels[i] = entry->fn;

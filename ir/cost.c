@@ -17,7 +17,7 @@ static double arg_at(const KernelArgs *args, const char *name, int index) {
 
 static double arg(const KernelArgs *args, const char *name) { return arg_at(args, name, 0); }
 static bool is_family(const KernelArgs *args, const char *family) { return !strcmp(args->family->name, family); }
-static bool is_window(const KernelArgs *args) { return is_family(args, "conv2d") || is_family(args, "depthwise"); }
+static bool is_window(const KernelArgs *args) { return is_family(args, "conv2d") || is_family(args, "conv2d_add") || is_family(args, "depthwise"); }
 
 // A product over windows as gemm.h sees it: images of rows x width pixels, each the sum over `runs` runs of `run` elements.
 typedef struct {

@@ -78,6 +78,12 @@ bool target_host_supports(const Target *target) {
     return arch_is_host(target) && !qn_cpu_lacks(target_cpu_features(target));
 }
 
+const Target *target_for_isa(const char *isa) {
+    for (int i = 0; i < target_count(); i++)
+        if (target_has_isa(&targets[i], isa) && target_host_supports(&targets[i])) return &targets[i];
+    return NULL;
+}
+
 const Target *target_host(void) {
     for (int i = 0; i < target_count(); i++)
         if (target_host_supports(&targets[i])) return &targets[i];
@@ -151,6 +157,12 @@ void args_float(KernelArgs *args, const char *field, float value) {
 
 int32_t args_get(const KernelArgs *args, const char *field) {
     return args->words[field_get(args, field, 'I')->word];
+}
+
+float args_get_float(const KernelArgs *args, const char *field) {
+    float value;
+    memcpy(&value, &args->words[field_get(args, field, 'F')->word], sizeof value);
+    return value;
 }
 
 Attr *args_to_attrs(Arena *arena, Attr *next, const KernelArgs *args) {

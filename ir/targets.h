@@ -18,6 +18,7 @@ const Target *target_find(const char *name);
 // The best target that this machine runs; `host_supports` says it of any.
 const Target *target_host(void);
 bool target_host_supports(const Target *target);
+const Target *target_for_isa(const char *isa); // a target of this machine that runs it; NULL: none does
 // The set of QN_CPU_BIT(…) of runtime/cpu.h that code for the target may use.
 uint64_t target_cpu_features(const Target *target);
 bool target_has_isa(const Target *target, const char *isa);
@@ -35,6 +36,7 @@ void args_begin(KernelArgs *args, const char *family);
 void args_int(KernelArgs *args, const char *field, int64_t value);
 void args_float(KernelArgs *args, const char *field, float value);
 void args_ints(KernelArgs *args, const char *field, int count, const int64_t *values);
+float args_get_float(const KernelArgs *args, const char *field);
 int32_t args_get(const KernelArgs *args, const char *field);
 // As attributes of kn.call, and back.
 Attr *args_to_attrs(Arena *arena, Attr *next, const KernelArgs *args);

@@ -60,6 +60,10 @@ void explain_op(const PassContext *context, const Op *op) {
     fprintf(out, ":");
 }
 
+void explain_part(const PassContext *context, const Op *whole) {
+    if (context->explain) fprintf(context->explain, " a part of %s,", op_name(whole));
+}
+
 void explain_edge(const PassContext *context, const char *name, const char *what) {
     if (context->explain) fprintf(context->explain, "%s: %s", name, what);
 }

@@ -10,6 +10,7 @@ void explain_precisions(const PassContext *context, const Func *func);
 
 // A line for each op that is lowered: what it computes, what was fused into it, and the kernels that do it.
 void explain_op(const PassContext *context, const Op *op);
+void explain_part(const PassContext *context, const Op *whole); // what is computed as a part of another op
 void explain_edge(const PassContext *context, const char *name, const char *what); // a line for an input or output
 // A kernel, its estimated time, and in brackets the other rows that compute this: with theirs, or with what they ask for.
 void explain_kernel(const PassContext *context, const KernelInfo *kernel, const KernelArgs *args);

@@ -3,7 +3,8 @@
 #include "passes/rewrite.h"
 #include "runtime/kernel.h"
 
-typedef struct { const Value *key; Value *buffer; int32_t halo[4]; } Lowered;
+// `summand`: of a convolution that is lowered together with the sum behind it, the sum's other operand.
+typedef struct { const Value *key; Value *buffer, *summand; int32_t halo[4]; } Lowered;
 
 typedef struct {
     const PassContext *context;
@@ -24,6 +25,8 @@ Value *buffer_alloc(Lower *lower, const Type *tensor, const int32_t halo[4], con
 // Read-only data: a blob of count elements.
 Value *buffer_weights(Lower *lower, Elem elem, const void *data, size_t bytes, const char *name);
 Value *buffer_view(Lower *lower, Value *source, const Type *type, int64_t offset_bytes);
+// The element type that a tensor is stored as.
+Elem stored_elem(const Lower *lower, const Type *tensor);
 bool buffer_is_dense(const Value *buffer);
 // Distances in elements between neighbours of each dimension.
 void buffer_strides(const Type *type, int64_t strides[MAX_RANK]);
@@ -81,10 +84,12 @@ bool types_have_kernels(Lower *lower, const Op *op);
 bool lower_as_table(Lower *lower, Op *op);
 bool is_quantized_binary(const Op *op);
 void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args);
+void binary_fixed_args(KernelArgs *args); // sums in integers where that is proven
 
 // ---- by kind of op; each lowers one op
 void lower_conv2d(Lower *lower, Op *op);
 void plan_conv2d_halo(Lower *lower, Op *op);
+bool lower_conv2d_add(Lower *lower, Op *op); // of an add whose operand has a summand; false where none has
 void lower_linear(Lower *lower, Op *op);
 void lower_matmul(Lower *lower, Op *op);
 void lower_pool2d(Lower *lower, Op *op);

@@ -11,7 +11,7 @@ Lowered *lowered_get(Lower *lower, const Value *value) {
     return &lower->lowered[i];
 }
 
-static Elem stored_elem(const Lower *lower, const Type *tensor) {
+Elem stored_elem(const Lower *lower, const Type *tensor) {
     return tensor->quant && tensor->elem == ELEM_I8 && lower->flip ? ELEM_U8 : tensor->elem;
 }
 

@@ -1,10 +1,12 @@
 // conv2d, linear and matmul: arguments, kernel, packed constants, halos.
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "passes/pack.h"
 #include "ir/eval.h"
+#include "passes/explain.h"
 #include "passes/lower.h"
+#include "passes/pack.h"
 
 // Padding as rows and columns of the input that taps reach outside: top, left, bottom, right.
 static void outside(const Op *op, int32_t halo[4]) {
@@ -23,6 +25,8 @@ static bool is_depthwise(const Op *op) {
     conv2d_view conv = as_conv2d(op);
     return conv.group > 1 && conv.group == conv.input->type->shape[3];
 }
+
+static const char *family_of(const Op *op) { return is_depthwise(op) ? "depthwise" : "conv2d"; }
 
 // Integer results: zero points and clamp.
 static void clamp_args(const Lower *lower, KernelArgs *args, const Op *op, const Value *input) {
@@ -74,12 +78,12 @@ static void prefer_groups(const Lower *lower, const Op *op, KernelArgs *args) {
 }
 
 // Everything but the strides. `halo`: the border that the kernel may take as part of the input; NULL: it pads itself.
-static void conv_args(const Lower *lower, const Op *op, const int32_t *halo, KernelArgs *args) {
+static void conv_args(const Lower *lower, const Op *op, const char *family, const int32_t *halo, KernelArgs *args) {
     conv2d_view conv = as_conv2d(op);
     const int64_t *in = conv.input->type->shape, *w = conv.weight->type->shape, *out = conv.output->type->shape;
     static const int32_t none[4];
     const int32_t *h = halo ? halo : none;
-    args_begin(args, is_depthwise(op) ? "depthwise" : "conv2d");
+    args_begin(args, family);
     args_int(args, "rows", out[0] * out[1]);
     args_int(args, "out_h", out[1]);
     args_int(args, "out_w", out[2]);
@@ -141,8 +145,8 @@ void plan_conv2d_halo(Lower *lower, Op *op) {
     outside(op, halo);
     if (!(halo[0] | halo[1] | halo[2] | halo[3])) return;
     KernelArgs with, without;
-    conv_args(lower, op, halo, &with);
-    conv_args(lower, op, NULL, &without);
+    conv_args(lower, op, family_of(op), halo, &with);
+    conv_args(lower, op, family_of(op), NULL, &without);
     if (choose_for(lower, op, &with) == choose_for(lower, op, &without)) return;
     int32_t *planned = lowered_get(lower, op_operand(op, 0))->halo;
     for (int i = 0; i < 4; i++)
@@ -232,35 +236,127 @@ static void bound(KernelArgs *args, const Op *op, const PackSource *source) {
     if (known) args_int(args, "bounded", pack_bounded(source, args));
 }
 
-void lower_conv2d(Lower *lower, Op *op) {
-    int32_t halo[4];
-    KernelArgs args, padded;
-    PackSource source;
+// Arguments with the halo that the kernel wants, or padding by itself; `halo` is what the input needs then.
+static const KernelInfo *conv_kernel(const Lower *lower, const Op *op, const char *family, int32_t halo[4], PackSource *source, KernelArgs *args) {
+    KernelArgs padded;
     outside(op, halo);
     bool reaches = halo[0] | halo[1] | halo[2] | halo[3];
-    conv_args(lower, op, halo, &args);
-    source_of(lower, op, &args, &source);
-    bound(&args, op, &source);
-    conv_args(lower, op, NULL, &padded);
-    bound(&padded, op, &source);
-    if (reaches && choose_for(lower, op, &args) == choose_for(lower, op, &padded)) args = padded;
-    Value *input = op_operand(op, 0), *in, *buffers[5];
-    bool use_halo = reaches && !args_get(&args, "padded");
-    in = use_halo ? operand_with_halo(lower, input, halo) : operand_in_arena(lower, input);
-    Value *out = result_buffer(lower, &op->results[0]);
-    args_int(&args, "in_row", buffer_row(in->type));
-    args_int(&args, "in_image", buffer_image(in->type));
-    args_int(&args, "out_row", buffer_row(out->type));
-    args_int(&args, "out_image", buffer_image(out->type));
+    conv_args(lower, op, family, halo, args);
+    source_of(lower, op, args, source);
+    bound(args, op, source);
+    conv_args(lower, op, family, NULL, &padded);
+    bound(&padded, op, source);
+    if (reaches && choose_for(lower, op, args) == choose_for(lower, op, &padded)) {
+        *args = padded;
+        memset(halo, 0, 4 * sizeof *halo);
+    }
+    return choose_for(lower, op, args);
+}
+
+// Operands 0 to 3 of the call, the rest of its arguments, and its kernel.
+static const KernelInfo *conv_buffers(Lower *lower, Op *op, const int32_t halo[4], const PackSource *source, Value *out, KernelArgs *args,
+                                      Value **buffers) {
+    bool use_halo = halo[0] | halo[1] | halo[2] | halo[3];
+    Value *input = op_operand(op, 0), *in = use_halo ? operand_with_halo(lower, input, halo) : operand_in_arena(lower, input);
+    args_int(args, "in_row", buffer_row(in->type));
+    args_int(args, "in_image", buffer_image(in->type));
+    args_int(args, "out_row", buffer_row(out->type));
+    args_int(args, "out_image", buffer_image(out->type));
     buffers[0] = in;
     if (use_halo) {
         int64_t back = halo[0] * buffer_row(in->type) + halo[1] * in->type->shape[3];
         buffers[0] = buffer_view(lower, in, in->type, -back * (elem_bits(in->type->elem) / 8));
     }
-    split_by_channels(lower, op, &args);
-    const KernelInfo *kernel = choose_for(lower, op, &args);
-    constants(lower, op, kernel, &source, buffers);
-    buffers[4] = out;
+    split_by_channels(lower, op, args);
+    const KernelInfo *kernel = choose_for(lower, op, args);
+    constants(lower, op, kernel, source, buffers);
+    return kernel;
+}
+
+// ---- a sum behind a convolution
+
+// Will the value lie as the buffer does?
+static bool lies_alike(Lower *lower, Value *value, const Value *buffer) {
+    const Lowered *lowered = lowered_get(lower, value);
+    const int32_t *halo = lowered->buffer ? lowered->buffer->type->halo : lowered->halo;
+    return !memcmp(halo, buffer->type->halo, sizeof buffer->type->halo);
+}
+
+// The add that alone uses a convolution's result.
+static Op *add_behind(const Op *op) {
+    const Value *result = &op->results[0];
+    if (!result->type->quant || is_depthwise(op) || !has_constant_weights(op) || !value_has_one_use(result)) return NULL;
+    Op *user = result->uses->owner;
+    return user->kind == OP_add && user->results[0].type->quant ? user : NULL;
+}
+
+static bool is_fast(const Lower *lower, const Op *op, const char *family) {
+    int32_t halo[4];
+    KernelArgs args;
+    PackSource source;
+    return strcmp(conv_kernel(lower, op, family, halo, &source, &args)->isa, "generic") != 0;
+}
+
+// The other operand of the add behind, where the add can be a part of the convolution's store: 8-bit, of the same shape,
+// there already, and lying as the sum will; and no generic kernel takes a fast one's place.
+static Value *summand_of(Lower *lower, Op *op) {
+    Op *add = add_behind(op);
+    if (!add) return NULL;
+    const Value *other = op_operand(add, op_operand(add, 0) == &op->results[0]);
+    Value *buffer = lowered_get(lower, other)->buffer;
+    if (!buffer || !other->type->quant || buffer->type->elem != stored_elem(lower, other->type)) return NULL;
+    if (!type_same_shape(other->type, op->results[0].type) || !lies_alike(lower, &add->results[0], buffer)) return NULL;
+    return is_fast(lower, op, "conv2d_add") || !is_fast(lower, op, "conv2d") ? buffer : NULL;
+}
+
+static void sum_args(const Lower *lower, const Op *add, int own, KernelArgs *args) {
+    static const char *const from[2][3] = {{"a_zp", "a_multiplier", "fixed_a"}, {"b_zp", "b_multiplier", "fixed_b"}};
+    static const char *const same[][2] = {{"out_zp", "sum_zp"}, {"lo", "sum_lo"}, {"hi", "sum_hi"}, {"fixed_start", "fixed_start"},
+                                          {"fixed_shift", "fixed_shift"}};
+    KernelArgs sum;
+    args_begin(&sum, "binary");
+    binary_i8_args(lower, add, &sum);
+    args_int(&sum, "op", QN_ADD);
+    binary_fixed_args(&sum);
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) args_int(args, same[i][1], args_get(&sum, same[i][0]));
+    args_int(args, "residual_zp", args_get(&sum, from[!own][0]));
+    args_float(args, "own_multiplier", args_get_float(&sum, from[own][1]));
+    args_float(args, "residual_multiplier", args_get_float(&sum, from[!own][1]));
+    args_int(args, "fixed_own", args_get(&sum, from[own][2]));
+    args_int(args, "fixed_residual", args_get(&sum, from[!own][2]));
+}
+
+bool lower_conv2d_add(Lower *lower, Op *op) {
+    int own = 0;
+    while (own < 2 && !lowered_get(lower, op_operand(op, own))->summand) own++;
+    if (own == 2) return false;
+    int32_t halo[4];
+    KernelArgs args;
+    PackSource source;
+    Op *conv = op_operand(op, own)->def;
+    Value *out = result_buffer(lower, &op->results[0]), *buffers[6];
+    conv_kernel(lower, conv, "conv2d_add", halo, &source, &args);
+    const KernelInfo *kernel = conv_buffers(lower, conv, halo, &source, out, &args, buffers);
+    sum_args(lower, op, own, &args);
+    buffers[4] = lowered_get(lower, op_operand(op, own))->summand;
+    buffers[5] = out;
+    emit_call(lower, kernel, &args, 6, buffers);
+    return true;
+}
+
+void lower_conv2d(Lower *lower, Op *op) {
+    int32_t halo[4];
+    KernelArgs args;
+    PackSource source;
+    Value *buffers[5], *summand = summand_of(lower, op);
+    if (summand) {
+        lowered_get(lower, &op->results[0])->summand = summand;
+        explain_part(lower->context, op->results[0].uses->owner);
+        return;
+    }
+    conv_kernel(lower, op, family_of(op), halo, &source, &args);
+    buffers[4] = result_buffer(lower, &op->results[0]);
+    const KernelInfo *kernel = conv_buffers(lower, op, halo, &source, buffers[4], &args, buffers);
     emit_call(lower, kernel, &args, 5, buffers);
 }
 

@@ -69,10 +69,8 @@ void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : op->kind == OP_prelu ? product : rescale_multiplier(s_b, s_y));
 }
 
-// Vector kernels add in integers where that is proven.
-static void binary_fixed_args(const Lower *lower, KernelArgs *args) {
+void binary_fixed_args(KernelArgs *args) {
     struct qn_binary_args binary;
-    if (!strcmp(choose_kernel(lower, "s8s8", "s8", args)->isa, "generic")) return;
     memcpy(&binary, args->words, sizeof binary);
     fixed_sum_find(&binary);
     memcpy(args->words, &binary, sizeof binary);
@@ -80,7 +78,7 @@ static void binary_fixed_args(const Lower *lower, KernelArgs *args) {
 
 void lower_binary(Lower *lower, Op *op) {
     static const char *const names[] = {"a", "b", "out"};
-    if (lower_as_table(lower, op)) return;
+    if (lower_conv2d_add(lower, op) || lower_as_table(lower, op)) return;
     Value *a = operand_any(lower, op_operand(op, 0)), *b = operand_any(lower, op_operand(op, 1));
     Value *out = result_buffer(lower, &op->results[0]), *buffers[] = {a, b, out};
     const Type *types[] = {a->type, b->type, out->type}, *type = op->results[0].type;
@@ -97,7 +95,7 @@ void lower_binary(Lower *lower, Op *op) {
     args_int(&args, "op", binary_code(op));
     if (type->quant) {
         binary_i8_args(lower, op, &args);
-        binary_fixed_args(lower, &args);
+        if (strcmp(choose_kernel(lower, "s8s8", "s8", &args)->isa, "generic")) binary_fixed_args(&args);
     } else {
         float min, max;
         float_activation(activation, &min, &max);

@@ -50,7 +50,7 @@ static void fold_unsigned_offset(const PackSource *source, Packed *packed) {
 
 // Windows are runs of contiguous elements: a kernel row, or a tap where columns are dilated.
 static int64_t run_elems(const PackSource *source) {
-    const bool dilated = !strcmp(source->args->family->name, "conv2d") && args_get(source->args, "dilation_w") != 1;
+    const bool dilated = !strncmp(source->args->family->name, "conv2d", 6) && args_get(source->args, "dilation_w") != 1;
     return dilated ? source->in_c : source->kernel_w * source->in_c;
 }
 

@@ -2,9 +2,8 @@
 // 64 elements of depth a step. Accumulators go through memory to become bytes. Activations and weights are those of
 // AVX512-VNNI; weights are packed as `amx32`: runs padded to whole blocks of depth.
 //
-// A tile register of activations is loaded from pixels that lie a fixed distance apart: a piece of one image row, or,
-// where rows follow each other without a gap, of the image. Pieces have equal lengths; the last one of a row overlaps the one
-// before, whose results it writes again.
+// A tile register of activations is loaded from pixels that lie a fixed distance apart. All tiles of a layer are equally long;
+// the last one of a piece (struct amx_walk) overlaps the one before, and stores what that did not.
 #ifndef QN_AMX_H
 #define QN_AMX_H
 #include "runtime/kernels/amx_depth.h"
@@ -78,61 +77,84 @@ QN_INLINE void amx_tiles(const struct gemm *g, struct amx_depth depth, const uin
     if (mt > 1 && nt > 1) AMX_STORE(3, sums + pixels * nt * AMX_LANES + AMX_LANES, nt * 64);
 }
 
-// Sums of one tile's pixels to bytes.
-QN_INLINE void amx_store(const struct gemm *g, const int32_t *sums, const float *multiplier, uint8_t *out,
-                         int32_t pixels, int nt, int32_t columns) {
+// Where the tiles of an image lie. Its pixels are counted along input rows of `pitch` pixels, of which the first `width` are
+// output's: `count` tiles of `pixels` pixels in each of `pieces` pieces of `length`, which begin `step` pixels apart. A piece
+// is a row, or, where that takes less time, the image: then what is computed between rows is not stored.
+struct amx_walk { int32_t pitch, width, pieces, length, step, count, pixels; };
+
+// Time of so many tiles, loads included, in cycles of one tile's product.
+QN_INLINE int32_t amx_cycles(int32_t tiles, int32_t pixels) { return tiles * (pixels < 10 ? 15 : (pixels * 3 + 1) / 2); }
+
+QN_INLINE void amx_cut(struct amx_walk *walk, int32_t pieces, int32_t length, int32_t step) {
+    walk->pieces = pieces, walk->length = length, walk->step = step;
+    walk->count = (length + AMX_ROWS - 1) / AMX_ROWS;
+    walk->pixels = (length + walk->count - 1) / walk->count;
+}
+
+QN_INLINE struct amx_walk amx_walk_of(const struct gemm *g, int32_t rows, int32_t width) {
+    const int joins = g->in_column > 0 && g->in_row % g->in_column == 0 && g->in_row >= width * g->in_column;
+    struct amx_walk walk, whole;
+    walk.pitch = joins ? (int32_t)(g->in_row / g->in_column) : width;
+    walk.width = width;
+    whole = walk;
+    amx_cut(&walk, rows, width, walk.pitch);
+    amx_cut(&whole, 1, (rows - 1) * walk.pitch + width, 0);
+    if (joins && amx_cycles(whole.count, whole.pixels) < amx_cycles(rows * walk.count, walk.pixels)) return whole;
+    return walk;
+}
+
+// The first pixel of a tile, and how many from there the tile before has stored.
+struct amx_place { int32_t first, done; };
+
+QN_INLINE struct amx_place amx_place_of(const struct amx_walk *walk, int32_t tile) {
+    const int32_t x = tile % walk->count * walk->pixels, last = walk->length - walk->pixels;
+    const struct amx_place place = {tile / walk->count * walk->step + (x < last ? x : last), x < last ? 0 : x - last};
+    return place;
+}
+
+QN_INLINE int64_t amx_in(const struct gemm *g, const struct amx_walk *walk, struct amx_place place) {
+    return place.first / walk->pitch * g->in_row + place.first % walk->pitch * g->in_column;
+}
+
+// The sums of a tile to bytes.
+QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, const int32_t *sums, const float *multiplier,
+                         uint8_t *out, struct amx_place place, int nt, int32_t columns) {
     const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
     const int group = 4 / nt; // pixels that share a vector of packed bytes
     __m512 m[2];
     QN_UNROLL for (int j = 0; j < nt; j++) m[j] = _mm512_loadu_ps(multiplier + j * AMX_LANES);
-    QN_NO_UNROLL for (int32_t p = 0; p < pixels; p += group, out += group * g->out_column) {
+    QN_NO_UNROLL for (int32_t p = 0; p < walk->pixels; p += group) {
         __m512i v[4]; // past the last pixel: what the buffer holds, not stored
+        uint8_t *to[4] = {out, out, out, out};
+        unsigned stored = 0;
         QN_UNROLL for (int i = 0; i < 4; i++)
             v[i] = vnni_scale(_mm512_load_si512(sums + (p * nt + i) * AMX_LANES), m[i % nt], &quant);
-        const __m512i bytes = vnni_pack(v, &quant);
-        QN_UNROLL for (int i = 0; i < group; i++)
-            if (p + i < pixels) vnni_store_part(out + i * g->out_column, bytes, i, nt, columns);
+        QN_UNROLL for (int i = 0; i < group; i++) {
+            const int32_t pixel = place.first + (p + i < walk->pixels ? p + i : p), x = pixel % walk->pitch;
+            const int is_output = walk->pitch == walk->width || x < walk->width;
+            to[i] = out + pixel / walk->pitch * g->out_row + (is_output ? x : 0) * g->out_column;
+            stored |= (unsigned)(is_output && p + i >= place.done && p + i < walk->pixels) << i;
+        }
+        vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), nt, columns);
     }
-}
-
-// Where the tiles of an image lie: `count` in each of `rows` rows of `width` pixels, each of `pixels` pixels.
-struct amx_walk { int32_t rows, width, count, pixels; };
-
-QN_INLINE struct amx_walk amx_walk_of(const struct gemm *g, int32_t rows, int32_t width) {
-    const int flat = g->in_row == width * g->in_column && g->out_row == width * g->out_column;
-    struct amx_walk walk = {flat ? 1 : rows, flat ? rows * width : width, 0, 0};
-    walk.count = (walk.width + AMX_ROWS - 1) / AMX_ROWS;
-    walk.pixels = (walk.width + walk.count - 1) / walk.count;
-    return walk;
-}
-
-struct amx_place { int64_t in, out; };
-
-QN_INLINE struct amx_place amx_place_of(const struct gemm *g, const struct amx_walk *walk, int32_t tile) {
-    const int32_t row = tile / walk->count, x = tile % walk->count * walk->pixels;
-    const int32_t last = walk->width - walk->pixels, column = x < last ? x : last;
-    const struct amx_place place = {row * g->in_row + column * g->in_column, row * g->out_row + column * g->out_column};
-    return place;
 }
 
 // One panel of nt * 16 channels.
 QN_INLINE void amx_panel(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const uint8_t *in,
                          const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out, int nt, int32_t columns) {
     _Alignas(64) int32_t start[AMX_PANEL], sums[(2 * AMX_ROWS + 2) * AMX_PANEL];
-    const int32_t tiles = walk->rows * walk->count;
-    int32_t t = 0;
+    const int32_t tiles = walk->pieces * walk->count;
     for (int j = 0; j < nt; j++)
         _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
-    QN_NO_UNROLL for (; t + 2 <= tiles; t += 2) {
-        const struct amx_place a = amx_place_of(g, walk, t), b = amx_place_of(g, walk, t + 1);
-        amx_tiles(g, depth, in + a.in, in + b.in, weight, start, sums, walk->pixels, 2, nt);
-        amx_store(g, sums, m, out + a.out, walk->pixels, nt, columns);
-        amx_store(g, sums + walk->pixels * nt * AMX_LANES, m, out + b.out, walk->pixels, nt, columns);
+    QN_NO_UNROLL for (int32_t t = 0; t < tiles; t += 2) {
+        const int32_t count = t + 1 < tiles ? 2 : 1;
+        const struct amx_place places[2] = {amx_place_of(walk, t), amx_place_of(walk, t + count - 1)};
+        const uint8_t *in0 = in + amx_in(g, walk, places[0]), *in1 = in + amx_in(g, walk, places[1]);
+        if (count == 2) amx_tiles(g, depth, in0, in1, weight, start, sums, walk->pixels, 2, nt);
+        else amx_tiles(g, depth, in0, in1, weight, start, sums, walk->pixels, 1, nt);
+        QN_NO_UNROLL for (int32_t i = 0; i < count; i++)
+            amx_store(g, walk, sums + i * walk->pixels * nt * AMX_LANES, m, out, places[i], nt, columns);
     }
-    if (t == tiles) return;
-    const struct amx_place a = amx_place_of(g, walk, t);
-    amx_tiles(g, depth, in + a.in, NULL, weight, start, sums, walk->pixels, 1, nt);
-    amx_store(g, sums, m, out + a.out, walk->pixels, nt, columns);
 }
 
 // Weights of one output channel.
@@ -154,11 +176,13 @@ QN_INLINE void amx_image(const struct gemm *g, struct amx_depth depth, const uin
     AMX_RELEASE();
 }
 
-QN_INLINE void amx_conv2d(const struct qn_conv2d_args *a, const uint8_t *in, const int8_t *weight, const int32_t *bias,
-                          const float *m, uint8_t *out, int32_t begin, int32_t end) {
-    const struct gemm g = gemm_of_conv2d(a, 4);
+QN_INLINE void amx_conv2d(const struct qn_conv2d_args *a, const struct qn_binary_args *add, const uint8_t *in,
+                          const int8_t *weight, const int32_t *bias, const float *m, const uint8_t *residual, uint8_t *out,
+                          int32_t begin, int32_t end) {
+    struct gemm g = gemm_of_conv2d(a, 4);
     const struct amx_depth depth = amx_depth_of(g.steps);
     const int64_t channel = amx_channel_bytes(&g, depth);
+    g.add = add, g.residual = residual, g.out = out;
     QN_NO_UNROLL for (int32_t row = begin; row < end;) {
         const struct gemm_part p = gemm_part_of(a->rows, a->out_h, a->out_c, a->panel, row, end);
         amx_image(&g, depth, in + (int64_t)p.image * a->in_image + p.y * g.in_row, weight + p.channel * channel,

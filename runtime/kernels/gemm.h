@@ -14,6 +14,9 @@ struct gemm {
     int64_t segment_row, segment_column, in_row, in_column, out_row, out_column;
     int32_t zp, lo, hi, bounded; // int8: zero point and clamp of what is stored, unsigned
     float min, max;              // f32: clamp
+    // int8: what is added to the results before they are stored at out + i, from residual + i; NULL: nothing.
+    const struct qn_binary_args *add;
+    const uint8_t *residual, *out;
 };
 
 // Brings the weights of coming steps to the first cache, and what lies `ahead` bytes on to the second. Narrow
@@ -23,6 +26,13 @@ QN_INLINE void gemm_prefetch(const struct gemm *g, const void *weight, int64_t a
     if (nv < 2 || steps * nv * vector_bytes <= GEMM_SMALL_PANEL) return;
     __builtin_prefetch((const char *)weight + GEMM_AHEAD, 0, 3);
     __builtin_prefetch((const char *)weight + ahead, 0, 2);
+}
+
+// The convolution of one with a sum, whose fields begin alike.
+QN_INLINE struct qn_conv2d_args gemm_conv2d_of(const struct qn_conv2d_add_args *a) {
+    struct qn_conv2d_args conv;
+    __builtin_memcpy(&conv, a, sizeof conv);
+    return conv;
 }
 
 QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t step) {

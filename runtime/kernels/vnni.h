@@ -14,9 +14,12 @@ QN_INLINE void vnni_tile_store(const struct gemm *g, const __m512i *acc, const f
         QN_UNROLL for (int i = 0; i < 4; i++)
             v[i] = p + i / nv < pixels ? vnni_scale(acc[p * nv + i], m[i % nv], &quant) : _mm512_setzero_si512();
         const __m512i bytes = vnni_pack(v, &quant);
-        QN_UNROLL for (int i = 0; i < group; i++)
-            if (p + i < pixels)
-                vnni_store_part(out + (p + i) / tw * g->out_row + (p + i) % tw * g->out_column, bytes, i, nv, columns);
+        uint8_t *to[4];
+        QN_UNROLL for (int i = 0; i < 4; i++) {
+            const int at = i < group && p + i < pixels ? p + i : p;
+            to[i] = out + at / tw * g->out_row + at % tw * g->out_column;
+        }
+        vnni_store_pixels(g, to, (1u << (pixels - p < group ? pixels - p : group)) - 1, bytes, nv, columns);
     }
 }
 

@@ -5,6 +5,7 @@
 #define QN_VNNI_STORE_H
 #include <immintrin.h>
 
+#include "runtime/kernels/binary_vnni.h"
 #include "runtime/kernels/gemm.h"
 
 // How accumulators become stored bytes. `lo`, `hi`: the clamp in stored (unsigned) bytes.
@@ -76,5 +77,51 @@ QN_INLINE void vnni_store_part(uint8_t *out, __m512i bytes, int i, int nv, int32
     else if (i == 1) vnni_store_16(out, _mm512_extracti32x4_epi32(bytes, 1), columns);
     else if (i == 2) vnni_store_16(out, _mm512_extracti32x4_epi32(bytes, 2), columns);
     else vnni_store_16(out, _mm512_extracti32x4_epi32(bytes, 3), columns);
+}
+
+// The other way: the bytes of 4 / nv pixels.
+QN_INLINE __m512i vnni_load_pixels(const uint8_t *const from[4], int nv, int32_t columns) {
+    const __mmask64 mask = columns >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << columns) - 1;
+    if (nv == 4) return _mm512_maskz_loadu_epi8(mask, from[0]);
+    if (nv == 2) {
+        const __m256i low = _mm256_maskz_loadu_epi8((__mmask32)mask, from[0]), high = _mm256_maskz_loadu_epi8((__mmask32)mask, from[1]);
+        return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
+    __m512i bytes = _mm512_castsi128_si512(_mm_maskz_loadu_epi8((__mmask16)mask, from[0]));
+    bytes = _mm512_inserti32x4(bytes, _mm_maskz_loadu_epi8((__mmask16)mask, from[1]), 1);
+    bytes = _mm512_inserti32x4(bytes, _mm_maskz_loadu_epi8((__mmask16)mask, from[2]), 2);
+    return _mm512_inserti32x4(bytes, _mm_maskz_loadu_epi8((__mmask16)mask, from[3]), 3);
+}
+
+// One copy for all tiles where tiles are functions.
+#ifdef QN_INLINE_KERNELS
+#define VNNI_SHARED QN_INLINE
+#else
+#define VNNI_SHARED static __attribute__((noinline, unused))
+#endif
+
+// 64 packed bytes, 4 / nv pixels that go `to` their places, with the residual.
+VNNI_SHARED __m512i vnni_with_residual(const struct gemm *g, uint8_t *const to[4], __m512i bytes, int nv, int32_t columns) {
+    const uint8_t *from[4];
+    QN_UNROLL for (int i = 0; i < 4; i++) from[i] = g->residual + (to[i] - g->out);
+    const __m512i residual = vnni_load_pixels(from, nv, columns);
+    return g->add->fixed_shift ? binary_vnni_block(g->add, bytes, residual) : binary_avx512_block(g->add, bytes, residual);
+}
+
+// Pixel i is stored where bit i of `stored` is set; the others' places are places of the output as well.
+QN_INLINE void vnni_store_pixels(const struct gemm *g, uint8_t *const to[4], unsigned stored, __m512i bytes, int nv, int32_t columns) {
+    if (g->add) bytes = vnni_with_residual(g, to, bytes, nv, columns);
+    QN_UNROLL for (int i = 0; i < 4 / nv; i++)
+        if (stored >> i & 1) vnni_store_part(to[i], bytes, i, nv, columns);
+}
+
+// The sum behind a convolution.
+QN_INLINE struct qn_binary_args vnni_add_of(const struct qn_conv2d_add_args *a) {
+    const struct qn_binary_args add = {
+        .op = QN_ADD, .a_zp = a->out_zp, .b_zp = a->residual_zp, .out_zp = a->sum_zp, .lo = a->sum_lo, .hi = a->sum_hi,
+        .flip = a->flip, .a_multiplier = a->own_multiplier, .b_multiplier = a->residual_multiplier, .fixed_a = a->fixed_own, .fixed_b = a->fixed_residual,
+        .fixed_start = a->fixed_start, .fixed_shift = a->fixed_shift,
+    };
+    return add;
 }
 #endif

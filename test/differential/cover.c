@@ -32,12 +32,6 @@ void cover_print(const Cover *cover) {
     for (int i = 0; i < kernel_count(); i++) printf("%-56s %9ld\n", kernel_at(i)->symbol, cover->rows[i]);
 }
 
-static bool host_runs(const char *isa) {
-    for (int i = 0; i < target_count(); i++)
-        if (target_has_isa(target_at(i), isa) && target_host_supports(target_at(i))) return true;
-    return false;
-}
-
 static int missing(FILE *out, const char *name, const char *form) {
     if (out) fprintf(out, "%s never ran%s\n", name, form);
     return 1;
@@ -55,6 +49,6 @@ int cover_missing(const Cover *cover, FILE *out) {
             count += missing(out, info->full_name, " in its quantized form");
     }
     for (int i = 0; i < kernel_count(); i++)
-        if (!cover->rows[i] && host_runs(kernel_at(i)->isa)) count += missing(out, kernel_at(i)->symbol, "");
+        if (!cover->rows[i] && target_for_isa(kernel_at(i)->isa)) count += missing(out, kernel_at(i)->symbol, "");
     return count;
 }

@@ -89,6 +89,22 @@ static Attr *window_attrs(Graph *graph, const Window *window) {
     return attr_ints(graph->arena, attrs, "pads", 4, window->pads);
 }
 
+// A residual: the convolution's input where that fits, or another convolution of it.
+static Value *maybe_summed(Graph *graph, Value *conv, Value *input) {
+    if (!conv || !random_chance(graph, 35)) return conv;
+    const Op *op = conv->def;
+    Value *other = input;
+    if (!type_same_shape(input->type, conv->type) || !input->type->quant != !conv->type->quant) {
+        Value *weight = random_constant(graph, op_operand(op, 1)->type);
+        other = finish_product(graph, OP_conv2d, input, weight, random_bias(graph, input, conv->type->shape[3]), op->attrs);
+    }
+    if (!other) return conv;
+    Value *operands[] = {conv, other};
+    if (random_chance(graph, 50)) operands[0] = other, operands[1] = conv;
+    Attr *attrs = attr_string(graph->arena, NULL, "activation", random_activation(graph));
+    return graph_add(graph, graph_op(graph, OP_add, 2, operands, attrs, natural_scale(conv)), false);
+}
+
 Value *make_conv2d(Graph *graph) {
     Value *input = graph_pick(graph, is_image);
     if (!input || !input->type->shape[3]) return NULL;
@@ -106,7 +122,7 @@ Value *make_conv2d(Graph *graph) {
     if (shape[0] * shape[1] * shape[2] * shape[3] > 60000 || shape[0] > 255) return NULL;
     Value *weight = maybe_computed(graph, random_constant(graph, weight_type(graph, input, 4, shape)));
     Attr *attrs = attr_int(graph->arena, window_attrs(graph, &window), "group", group);
-    return finish_product(graph, OP_conv2d, input, weight, random_bias(graph, input, out_c), attrs);
+    return maybe_summed(graph, finish_product(graph, OP_conv2d, input, weight, random_bias(graph, input, out_c), attrs), input);
 }
 
 Value *make_pool2d(Graph *graph) {

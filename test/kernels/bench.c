@@ -117,12 +117,6 @@ static void bench_call(const KernelInfo *row, const struct qn_kernel_entry *entr
     arena_free(arena);
 }
 
-static const Target *host_target(const char *isa) {
-    for (int i = 0; i < target_count(); i++)
-        if (target_has_isa(target_at(i), isa) && target_host_supports(target_at(i))) return target_at(i);
-    return NULL;
-}
-
 int bench(const char *filter) {
     const double peaks[2][2] = {{peak_rate(false, false), peak_rate(false, true)},
                                 {peak_rate(true, false), peak_rate(true, true)}};
@@ -132,7 +126,7 @@ int bench(const char *filter) {
     for (int i = 0; i < kernel_count(); i++) {
         const KernelInfo *row = kernel_at(i);
         const struct qn_kernel_entry *entry = &qn_kernel_table[i];
-        const Target *target = host_target(row->isa);
+        const Target *target = target_for_isa(row->isa);
         if (!strstr(row->symbol, filter) || !entry->fn || !target) continue;
         BenchCall calls[MAX_CALLS];
         Arena *arena = arena_new();

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "passes/fixed_sum.h"
 #include "passes/pack.h"
 #include "runtime/kernel_table.h"
 #include "test/kernels/check.h"
@@ -187,8 +188,35 @@ static int32_t panels_random(Test *test, int32_t channels, int32_t *panel) {
     return *panel ? (channels + *panel - 1) / *panel : 1;
 }
 
-// The rest of a convolution's case, once the arguments are drawn. struct qn_depthwise_args has the same fields.
-static void run_conv(Test *test, struct qn_conv2d_args *a) {
+// A sum behind the convolution: its arguments, the residual, and what then comes out.
+static void add_residual(Test *test, struct qn_conv2d_add_args *add, const struct qn_conv2d_args *a, const Image *image,
+                         uint8_t *expected, Call *call) {
+    const uint8_t *residual = random_bytes(test, image->elems);
+    add->residual_zp = random_zero_point(test), add->sum_zp = random_zero_point(test);
+    random_clamp(test, &add->sum_lo, &add->sum_hi);
+    add->own_multiplier = random_multiplier(test, random_chance(test, 70));
+    add->residual_multiplier = random_multiplier(test, random_chance(test, 70));
+    memcpy(add, a, sizeof *a);
+    struct qn_binary_args sum = {.op = QN_ADD, .a_zp = a->out_zp, .b_zp = add->residual_zp, .out_zp = add->sum_zp, .lo = add->sum_lo,
+                                 .hi = add->sum_hi, .a_multiplier = add->own_multiplier, .b_multiplier = add->residual_multiplier};
+    if (random_chance(test, 60)) fixed_sum_find(&sum);
+    add->fixed_own = sum.fixed_a, add->fixed_residual = sum.fixed_b, add->fixed_start = sum.fixed_start, add->fixed_shift = sum.fixed_shift;
+    for (int n = 0; n < image->n; n++)
+        for (int y = 0; y < a->out_h; y++)
+            for (int i = 0; i < a->out_w * a->out_c; i++) {
+                const size_t at = image_at(image, n, y, 0, i);
+                const float x = (float)((int8_t)(expected[at] ^ a->flip) - a->out_zp) * add->own_multiplier;
+                const float z = (float)((int8_t)(residual[at] ^ a->flip) - add->residual_zp) * add->residual_multiplier;
+                expected[at] = (uint8_t)(naive_round(x + z, add->sum_zp, add->sum_lo, add->sum_hi) ^ a->flip);
+            }
+    call->args = add;
+    call->inputs[4] = memory_of(residual, 1, image->elems, image->before);
+    call->input_count = 5;
+}
+
+// The rest of a convolution's case, once the arguments are drawn. struct qn_depthwise_args has the same fields; `add`: the
+// family's own, where a residual is added.
+static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_args *add) {
     Layer layer = {.out_c = a->out_c, .taps_h = a->kernel_h, .taps_w = a->kernel_w, .in_c = a->in_c / a->group,
                    .is_f32 = row_is_f32(test), .weight_zp = a->weight_zp};
     const int images = random_chance(test, 75) ? 1 : 2;
@@ -212,6 +240,7 @@ static void run_conv(Test *test, struct qn_conv2d_args *a) {
     call.inputs[0].over_read = over_read(test);
     call.output = memory_of(before, elem, to.elems, to.before);
     layer_pack(test, &layer, a, &call);
+    if (add) add_residual(test, add, a, &to, expected, &call);
     check(test, &call);
 }
 
@@ -219,17 +248,28 @@ static bool too_large(const struct qn_conv2d_args *a) {
     return (int64_t)a->out_h * a->out_w * a->out_c * a->kernel_h * a->kernel_w * (a->in_c / a->group) > 1500000;
 }
 
+static void random_conv2d(Test *test, struct qn_conv2d_args *a) {
+    do {
+        window_random(test, a);
+        a->group = random_chance(test, 75) ? 1 : random_int(test, 2, 4);
+        a->in_c = random_channels(test, 1000 / a->group) * a->group;
+        a->out_c = random_channels(test, 1000 / a->group) * a->group;
+    } while (too_large(a));
+    quantization_random(test, a);
+    random_clamp_f32(test, &a->min, &a->max);
+}
+
 void case_conv2d(Test *test) {
     struct qn_conv2d_args a = {.group = 1};
-    do {
-        window_random(test, &a);
-        a.group = random_chance(test, 75) ? 1 : random_int(test, 2, 4);
-        a.in_c = random_channels(test, 1000 / a.group) * a.group;
-        a.out_c = random_channels(test, 1000 / a.group) * a.group;
-    } while (too_large(&a));
-    quantization_random(test, &a);
-    random_clamp_f32(test, &a.min, &a.max);
-    run_conv(test, &a);
+    random_conv2d(test, &a);
+    run_conv(test, &a, NULL);
+}
+
+void case_conv2d_add(Test *test) {
+    struct qn_conv2d_args a = {.group = 1};
+    struct qn_conv2d_add_args add;
+    random_conv2d(test, &a);
+    run_conv(test, &a, &add);
 }
 
 _Static_assert(sizeof(struct qn_depthwise_args) == sizeof(struct qn_conv2d_args), "the two families share their cases");
@@ -244,7 +284,7 @@ void case_depthwise(Test *test) {
     } while (too_large(&a));
     quantization_random(test, &a);
     random_clamp_f32(test, &a.min, &a.max);
-    run_conv(test, &a);
+    run_conv(test, &a, NULL);
 }
 
 // A linear layer is a 1 x 1 convolution of an image of `rows` rows and one column, with pitches of its own.

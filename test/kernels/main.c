@@ -41,12 +41,6 @@ static void on_fault(int signal_number) {
     _exit(1);
 }
 
-static bool host_has(const char *isa) {
-    for (int i = 0; i < target_count(); i++)
-        if (target_has_isa(target_at(i), isa) && target_host_supports(target_at(i))) return true;
-    return false;
-}
-
 static void run_case(Test *test, uint64_t seed) {
     test->arena = arena_new();
     test->seed = test->random = seed;
@@ -97,7 +91,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < kernel_count(); i++) {
         Test test = {.row = kernel_at(i), .fn = qn_kernel_table[i].fn};
         if (!strstr(test.row->symbol, options.filter)) continue;
-        if (!test.fn || !host_has(test.row->isa)) {
+        if (!test.fn || !target_for_isa(test.row->isa)) {
             printf("%s: skipped, this machine lacks %s\n", test.row->symbol, test.row->isa);
             skipped++;
             continue;

@@ -5,5 +5,5 @@
 QN_KERNEL qn_conv2d_s8s8_s8__16x32c64__amx(const struct qn_conv2d_args *a, const void *input, const void *weight,
                                         const void *bias, const void *multiplier, void *output, int32_t begin,
                                         int32_t end) {
-    amx_conv2d(a, input, weight, bias, multiplier, output, begin, end);
+    amx_conv2d(a, NULL, input, weight, bias, multiplier, NULL, output, begin, end);
 }

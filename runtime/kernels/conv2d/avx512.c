@@ -5,5 +5,5 @@
 QN_KERNEL qn_conv2d_f32f32_f32__14x32__avx512(const struct qn_conv2d_args *a, const void *input, const void *weight,
                                            const void *bias, const void *multiplier, void *output, int32_t begin,
                                            int32_t end) {
-    f32_avx512_conv2d(a, input, weight, bias, multiplier, output, begin, end);
+    f32_avx512_conv2d(a, NULL, input, weight, bias, multiplier, NULL, output, begin, end);
 }

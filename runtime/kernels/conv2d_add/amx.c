@@ -1,0 +1,10 @@
+// int8 convolution for AMX with a residual added in its store: family conv2d's kernel.
+#include "runtime/kernels/amx.h"
+
+QN_KERNEL qn_conv2d_add_s8s8_s8__16x32c64__amx(const struct qn_conv2d_add_args *a, const void *input, const void *weight,
+                                               const void *bias, const void *multiplier, const void *residual,
+                                               void *output, int32_t begin, int32_t end) {
+    const struct qn_binary_args add = vnni_add_of(a);
+    const struct qn_conv2d_args conv = gemm_conv2d_of(a);
+    amx_conv2d(&conv, &add, input, weight, bias, multiplier, residual, output, begin, end);
+}

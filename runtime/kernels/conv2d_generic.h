@@ -1,0 +1,65 @@
+// Convolution, any shape. Per output pixel the window is gathered, in chunks, into a dense local row (taps outside the
+// image as the zero point), which then meets the dense weight rows of up to 64 output channels at a time.
+#ifndef QN_CONV2D_GENERIC_H
+#define QN_CONV2D_GENERIC_H
+#include "runtime/dot.h"
+
+// The element that tap `tap` of output pixel (y, x) reads, for the group's first channel; negative where it is outside.
+QN_INLINE ptrdiff_t qn_conv2d_generic_tap(const struct qn_conv2d_args *a, int32_t y, int32_t x, int32_t tap) {
+    int32_t iy = y * a->stride_h - a->pad_top + tap / a->kernel_w * a->dilation_h;
+    int32_t ix = x * a->stride_w - a->pad_left + tap % a->kernel_w * a->dilation_w;
+    if (a->padded && (iy < 0 || iy >= a->in_h || ix < 0 || ix >= a->in_w)) return -1;
+    return (ptrdiff_t)iy * a->in_row + (ptrdiff_t)ix * a->in_c;
+}
+
+// Elements [k, k + count) of the window's row, less the zero point. in: the group's first channel of the image.
+QN_INLINE void qn_conv2d_generic_gather_s8(const struct qn_conv2d_args *a, const uint8_t *in, int32_t y, int32_t x,
+                                           int32_t k, int32_t count, int16_t *restrict row) {
+    const int32_t channels = a->in_c / a->group;
+    for (int32_t done = 0; done < count;) {
+        int32_t tap = (k + done) / channels, c = (k + done) % channels;
+        int32_t n = channels - c < count - done ? channels - c : count - done;
+        ptrdiff_t at = qn_conv2d_generic_tap(a, y, x, tap);
+        const uint8_t *p = in + at + c;
+        if (at < 0)
+            for (int32_t i = 0; i < n; i++) row[done + i] = 0;
+        else
+            for (int32_t i = 0; i < n; i++) row[done + i] = (int16_t)((int8_t)(p[i] ^ a->flip) - a->in_zp);
+        done += n;
+    }
+}
+// Output channels [o, o + count) of one pixel, all of one group.
+QN_INLINE void qn_conv2d_generic_s8(const struct qn_conv2d_args *a, const uint8_t *in, const int8_t *weight,
+                                    const int32_t *bias, const float *multiplier, uint8_t *out, int32_t y, int32_t x,
+                                    int32_t o, int32_t count) {
+    const int32_t depth = a->kernel_h * a->kernel_w * (a->in_c / a->group);
+    int16_t row[QN_DOT_CHUNK];
+    int32_t acc[QN_DOT_OUTPUTS];
+    for (int32_t j = 0; j < count; j++) acc[j] = bias[o + j];
+    for (int32_t k = 0; k < depth; k += QN_DOT_CHUNK) {
+        int32_t n = depth - k < QN_DOT_CHUNK ? depth - k : QN_DOT_CHUNK;
+        qn_conv2d_generic_gather_s8(a, in, y, x, k, n, row);
+        qn_dots_s8(row, weight + (ptrdiff_t)o * depth + k, depth, n, a->weight_zp, acc, count);
+    }
+    for (int32_t j = 0; j < count; j++)
+        out[o + j] = (uint8_t)(qn_requantize(acc[j], multiplier[o + j], a->out_zp, a->lo, a->hi) ^ a->flip);
+}
+
+QN_INLINE void qn_conv2d_generic_rows_s8(const struct qn_conv2d_args *a, const void *input, const void *weight,
+                                         const void *bias, const void *multiplier, void *output, int32_t begin, int32_t end) {
+    const int32_t in_channels = a->in_c / a->group, out_channels = a->out_c / a->group;
+    for (int32_t r = begin; r < end; r++) {
+        const int32_t y = r % a->out_h;
+        const ptrdiff_t image = r / a->out_h;
+        const uint8_t *in = (const uint8_t *)input + image * a->in_image;
+        uint8_t *out = (uint8_t *)output + image * a->out_image + (ptrdiff_t)y * a->out_row;
+        for (int32_t x = 0; x < a->out_w; x++, out += a->out_c)
+            for (int32_t g = 0; g < a->group; g++)
+                for (int32_t o = 0; o < out_channels; o += QN_DOT_OUTPUTS) {
+                    int32_t count = out_channels - o < QN_DOT_OUTPUTS ? out_channels - o : QN_DOT_OUTPUTS;
+                    qn_conv2d_generic_s8(a, in + g * in_channels, weight, bias, multiplier, out, y, x,
+                                         g * out_channels + o, count);
+                }
+    }
+}
+#endif

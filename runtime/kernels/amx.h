@@ -121,6 +121,9 @@ QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, cons
                          uint8_t *out, struct amx_place place, int nt, int32_t columns) {
     const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
     const int group = 4 / nt; // pixels that share a vector of packed bytes
+    // Within a row, and in a dense image, pixels are stored at equal distances.
+    const int even = walk->step || (walk->pitch == walk->width && g->out_row == walk->width * g->out_column);
+    uint8_t *const begin = out + place.first / walk->pitch * g->out_row + place.first % walk->pitch * g->out_column;
     __m512 m[2];
     QN_UNROLL for (int j = 0; j < nt; j++) m[j] = _mm512_loadu_ps(multiplier + j * AMX_LANES);
     QN_NO_UNROLL for (int32_t p = 0; p < walk->pixels; p += group) {
@@ -130,9 +133,10 @@ QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, cons
         QN_UNROLL for (int i = 0; i < 4; i++)
             v[i] = vnni_scale(_mm512_load_si512(sums + (p * nt + i) * AMX_LANES), m[i % nt], &quant);
         QN_UNROLL for (int i = 0; i < group; i++) {
-            const int32_t pixel = place.first + (p + i < walk->pixels ? p + i : p), x = pixel % walk->pitch;
-            const int is_output = walk->pitch == walk->width || x < walk->width;
-            to[i] = out + pixel / walk->pitch * g->out_row + (is_output ? x : 0) * g->out_column;
+            const int32_t at = p + i < walk->pixels ? p + i : p, x = (place.first + at) % walk->pitch;
+            const int is_output = even || x < walk->width;
+            to[i] = even ? begin + at * g->out_column
+                         : out + (place.first + at) / walk->pitch * g->out_row + (is_output ? x : 0) * g->out_column;
             stored |= (unsigned)(is_output && p + i >= place.done && p + i < walk->pixels) << i;
         }
         vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), nt, columns);

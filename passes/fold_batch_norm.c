@@ -1,8 +1,9 @@
 // Folds into a convolution's or linear layer's constant weights and bias whatever follows it channel by channel:
 // batch normalization, multiplication and addition by a constant. In double, rounded once.
 //     y = g * (conv(x, w) + b) + h   =>   w' = g * w,  b' = g * b + h
-// A batch normalization that follows nothing foldable becomes a multiplication and an addition; one whose parameters are
-// computed becomes the ops of its formula.
+// A batch normalization of images that follows nothing foldable becomes a depthwise convolution of one tap, which takes
+// what follows in turn, and an activation; one of other tensors a multiplication and an addition; one whose parameters
+// are computed the ops of its formula.
 #include <math.h>
 
 #include "passes/rewrite.h"
@@ -108,6 +109,32 @@ static void expand_batch_norm(Op *op, const Affine *affine) {
     absorb(op, &sum->results[0]);
 }
 
+static bool fits_f32(const double *values, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite((float)values[i])) return false;
+    return true;
+}
+
+// Channels last, so that it is a convolution. Of no elements, or with weights that no quantization could take: not.
+static bool can_be_depthwise(const Op *op, const Affine *affine) {
+    const Type *type = op->results[0].type;
+    if (type->rank != 4 || batch_norm_axis(op) != 3 || !type_elem_count(type)) return false;
+    return fits_f32(affine->gain, affine->channels) && fits_f32(affine->offset, affine->channels);
+}
+
+static void make_depthwise(Op *op, const Affine *affine) {
+    Arena *arena = op->func->module->arena;
+    const int64_t channels = affine->channels, shape[] = {channels, 1, 1, 1}, ones[] = {1, 1}, pads[4] = {0};
+    float *weight = ARENA_ARRAY(arena, float, channels), *bias = ARENA_ARRAY(arena, float, channels);
+    for (int64_t c = 0; c < channels; c++) weight[c] = (float)affine->gain[c], bias[c] = (float)affine->offset[c];
+    Value *operands[] = {op_operand(op, 0), new_constant_f32(op, 4, shape, weight, as_batch_norm(op).scale->name),
+                         new_constant_f32(op, 1, &channels, bias, as_batch_norm(op).bias->name)};
+    Attr *attrs = attr_ints(arena, attr_ints(arena, NULL, "strides", 2, ones), "pads", 4, pads);
+    attrs = attr_int(arena, attr_ints(arena, attrs, "dilations", 2, ones), "group", channels);
+    Builder builder = builder_before(op);
+    absorb(op, &op_new(&builder, OP_conv2d, 3, operands, 1, NULL, attrs)->results[0]);
+}
+
 // ---- parameters that are computed
 
 static Value *new_binary(Builder *builder, OpKind kind, Value *a, Value *b) {
@@ -152,7 +179,8 @@ bool fold_batch_norm(Module *module, const PassContext *context) {
                 }
                 bool last = batch_norm_axis(op) == op->results[0].type->rank - 1;
                 if (!last || !absorber(op_operand(op, 0), scratch)) {
-                    expand_batch_norm(op, &affine);
+                    if (can_be_depthwise(op, &affine)) make_depthwise(op, &affine);
+                    else expand_batch_norm(op, &affine);
                     continue;
                 }
             } else if (!affine_of_binary(op, scratch, &affine, &operand)) continue;

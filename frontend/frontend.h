@@ -83,3 +83,4 @@ void file_forget(const FileBytes *file);
 
 bool parse_calibration_table(Arena *arena, Diag *diag, const char *path, CalibrationTable *table);
 bool parse_qtable(Arena *arena, Diag *diag, const char *path, Qtable *table);
+bool parse_tuning_table(Arena *arena, Diag *diag, const char *path, TuningTable *table);

@@ -21,6 +21,45 @@ const QtableEntry *qtable_find(const Qtable *table, const Value *value) {
     return NULL;
 }
 
+// ---- tuning
+
+const TuningEntry *tuning_find(const TuningTable *table, const char *operands, const char *result, const KernelArgs *args) {
+    if (!table || !table->count) return NULL;
+    const KernelArgs shape = args_shape(args);
+    for (int i = 0; i < table->count; i++) {
+        const TuningEntry *own = &table->entries[i];
+        if (own->args.family == shape.family && !strcmp(own->kernel->operands, operands) && !strcmp(own->kernel->result, result) &&
+            !memcmp(own->args.words, shape.words, sizeof shape.words))
+            return own;
+    }
+    return NULL;
+}
+
+void tuning_add(Arena *arena, TuningTable *table, const TuningEntry *entry) {
+    if (table->count == table->capacity) {
+        TuningEntry *more = ARENA_ARRAY(arena, TuningEntry, table->capacity = 2 * table->capacity + 64);
+        if (table->count) memcpy(more, table->entries, sizeof *more * (size_t)table->count);
+        table->entries = more;
+    }
+    table->entries[table->count++] = *entry;
+}
+
+char *tuning_layer_text(Arena *arena, const KernelArgs *shape) {
+    const FamilyInfo *family = shape->family;
+    char *text = arena_strdup(arena, family->name);
+    for (int i = 0; i < family->field_count; i++) {
+        const FieldInfo *field = &family->fields[i];
+        bool zero = true;
+        for (int k = 0; k < field->count; k++) zero = zero && !shape->words[field->word + k];
+        for (int k = 0; k < field->count && !zero; k++)
+            text = k ? arena_printf(arena, "%s,%d", text, shape->words[field->word + k])
+                     : arena_printf(arena, "%s %s=%d", text, field->name, shape->words[field->word]);
+    }
+    return text;
+}
+
+// ---- names
+
 enum { LONGEST_NAME = 255 };
 
 static int smaller(int a, int b) { return a < b ? a : b; }

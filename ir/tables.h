@@ -1,7 +1,8 @@
 // Tables that people edit: calibration (name threshold min max) and quantization (name type). Text, one entry a line,
-// `#` comments; errors name line and column. The interface only; the parser is frontend/tables.
+// `#` comments; errors name line and column. The interface only; the parser is frontend/tables. And tuning tables: kernels
+// that were measured to be the fastest for a layer.
 #pragma once
-#include "ir/ir.h"
+#include "ir/targets.h"
 
 typedef struct {
     const char *name;
@@ -25,6 +26,24 @@ typedef struct {
     int count;
     QtableEntry *entries;
 } Qtable;
+
+typedef struct {
+    KernelArgs args; // their shape (args_shape)
+    const KernelInfo *kernel;
+    double ns; // of a call, as it was measured
+    Loc loc;
+} TuningEntry;
+
+typedef struct {
+    int count, capacity;
+    TuningEntry *entries;
+} TuningTable;
+
+// The entry for a call on these operands and result; NULL.
+const TuningEntry *tuning_find(const TuningTable *table, const char *operands, const char *result, const KernelArgs *args);
+void tuning_add(Arena *arena, TuningTable *table, const TuningEntry *entry);
+// `family field=value field=value,value …`: the part of a line that says which layers it is for.
+char *tuning_layer_text(Arena *arena, const KernelArgs *shape);
 
 // The entry for a value, by its name or else by the last of its aliases that has one; NULL.
 const CalibrationEntry *calibration_find(const CalibrationTable *table, const Value *value);

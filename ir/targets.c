@@ -119,6 +119,16 @@ const FamilyInfo *family_find(const char *name) {
     return NULL;
 }
 
+const char *const *family_names(int *count) {
+    static const char *const names[] = {
+#define FAMILY(family, pointers, fields) #family,
+#include "runtime/families.def"
+#undef FAMILY
+    };
+    *count = (int)(sizeof names / sizeof *names);
+    return names;
+}
+
 // ---- arguments
 
 void args_begin(KernelArgs *args, const char *family) {
@@ -197,6 +207,30 @@ bool args_from_op(KernelArgs *args, const Op *op) {
         else return false;
     }
     return true;
+}
+
+// Layers that threads share by panels of channels have rows for each: as if they did not.
+static void join_panels(KernelArgs *args) {
+    const FieldInfo *field = field_find(args->family, "panel");
+    int32_t *panel = field ? &args->words[field->word] : NULL;
+    if (!panel || *panel <= 0) return;
+    int32_t channels = args_get(args, field_find(args->family, "out_c") ? "out_c" : "n"), panels = (channels - 1) / *panel + 1;
+    if (panels > 0) args->words[0] /= panels;
+    *panel = 0;
+}
+
+KernelArgs args_shape(const KernelArgs *args) {
+    static const char *const values[] = {"in_zp", "out_zp", "a_zp", "b_zp", "lo", "hi", "scratch_bytes", "fixed_a", "fixed_b",
+                                         "fixed_start", "residual_zp", "sum_zp", "sum_lo", "sum_hi", "fixed_own", "fixed_residual"};
+    KernelArgs shape = *args;
+    for (int i = 0; i < args->family->field_count; i++) {
+        const FieldInfo *field = &args->family->fields[i];
+        bool is_value = field->kind == 'F';
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++) is_value |= !strcmp(field->name, values[k]);
+        if (is_value) memset(&shape.words[field->word], 0, sizeof *shape.words * (size_t)field->count);
+    }
+    join_panels(&shape);
+    return shape;
 }
 
 // ---- kernels

@@ -28,6 +28,7 @@ bool target_has_isa(const Target *target, const char *isa);
 typedef struct { const char *name; char kind; /* 'I' or 'F' */ int count, word; } FieldInfo;
 typedef struct { const char *name; int pointer_count, field_count, words; const FieldInfo *fields; } FamilyInfo;
 const FamilyInfo *family_find(const char *name);
+const char *const *family_names(int *count);
 
 // Arguments of a call as the words of its struct.
 enum { MAX_ARG_WORDS = 96 };
@@ -41,6 +42,8 @@ int32_t args_get(const KernelArgs *args, const char *field);
 // As attributes of kn.call, and back.
 Attr *args_to_attrs(Arena *arena, Attr *next, const KernelArgs *args);
 bool args_from_op(KernelArgs *args, const Op *kn_call);
+// What a kernel's time depends on. What it doesn't is made 0: zero points, clamps and factors, and how threads share it.
+KernelArgs args_shape(const KernelArgs *args);
 
 typedef struct KernelInfo {
     const char *symbol, *family, *operands, *result, *tile, *isa, *packing;

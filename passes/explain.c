@@ -91,6 +91,8 @@ void explain_kernel(const PassContext *context, const KernelInfo *kernel, const 
         if (candidates[i].row != kernel && strcmp(candidates[i].row->isa, "generic"))
             print_refused(out, &candidates[i], !others++);
     if (others) fprintf(out, "]");
+    const TuningEntry *tuned = tuning_find(context->tuning, kernel->operands, kernel->result, args);
+    if (tuned && tuned->kernel == kernel) fprintf(out, " by the tuning table: %.3g us", tuned->ns * 1e-3);
 }
 
 void explain_end(const PassContext *context, const Func *kn, const Op *before) {

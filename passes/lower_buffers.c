@@ -188,11 +188,18 @@ void result_is(Lower *lower, Value *value, Value *buffer) {
 
 // ---- calls
 
+static const KernelInfo *find_tuned(const TuningEntry *entry, const Candidate *candidates, int count) {
+    for (int i = 0; entry && i < count; i++)
+        if (candidates[i].row == entry->kernel && !candidates[i].refused) return entry->kernel;
+    return NULL;
+}
+
 // Where sizes vary, programs of all sizes must call the same kernels.
 const KernelInfo *find_among(const Lower *lower, const char *only, const char *operands, const char *result, const KernelArgs *args) {
     Candidate candidates[MAX_CANDIDATES];
     int count = kernel_candidates(lower->context->target, only, operands, result, args, candidates);
-    return kernel_choose(candidates, count, lower->context->bounded);
+    const KernelInfo *tuned = find_tuned(tuning_find(lower->context->tuning, operands, result, args), candidates, count);
+    return tuned ? tuned : kernel_choose(candidates, count, lower->context->bounded);
 }
 
 bool has_kernel(const Lower *lower, const char *operands, const char *result, const KernelArgs *args) {
@@ -205,12 +212,22 @@ const KernelInfo *choose_kernel(const Lower *lower, const char *operands, const 
     return kernel;
 }
 
+// Of a tuning table's line that asks for a kernel which can't compute this.
+static void check_tuned(const Lower *lower, const KernelInfo *kernel, const KernelArgs *args) {
+    const PassContext *context = lower->context;
+    const TuningEntry *entry = tuning_find(context->tuning, kernel->operands, kernel->result, args);
+    if (!entry || entry->kernel == kernel || !target_has_isa(context->target, entry->kernel->isa) || entry->kernel->guard(args->words)) return;
+    diag_warning(context->diag, entry->loc, "layer '%s' is not computed by this kernel, which needs %s", lower->loc.name ? lower->loc.name : "?",
+                 entry->kernel->condition);
+}
+
 void emit_call(Lower *lower, const KernelInfo *kernel, const KernelArgs *given, int count, Value *const *buffers) {
     KernelArgs own = *given, *args = &own;
     if (lower->context->bounded) args_merge_walk(args); // no split for threads: it hangs on what divides a size
     Attr *attrs = attr_string(lower->arena, args_to_attrs(lower->arena, NULL, args), "kernel", kernel->symbol);
     Builder builder = {lower->to, NULL, lower->loc};
     op_new(&builder, OP_kn_call, count, buffers, 0, NULL, attrs);
+    check_tuned(lower, kernel, args);
     explain_kernel(lower->context, kernel, args);
 }
 

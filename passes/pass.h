@@ -9,6 +9,7 @@ typedef struct {
     const char *only_isa;                // --isa: which rows of kernels.def may be taken, see kernel_choose; NULL for all
     const CalibrationTable *calibration; // NULL: none
     const Qtable *qtable;                // NULL: none
+    const TuningTable *tuning;           // kernels that were measured to be the fastest; NULL: none
     // Where sizes vary, and the network is not at the largest: ranges of the constants there, which are longer. Tables are for
     // that network, and may name tensors that this one does not have. NULL: it is the network that tables are for.
     const CalibrationTable *constants;

@@ -9,7 +9,7 @@
 #include "tools/peer.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {QUANTIZE_OPTIONS, OPT_input,   OPT_preprocess, OPT_target, OPT_isa,       OPT_threads,
+static const OptionId ids[] = {QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_input,   OPT_preprocess, OPT_target, OPT_isa,       OPT_threads,
                                OPT_iterations,   OPT_limit,   OPT_seed,       OPT_peer,   MODEL_OPTIONS, OPT_json,
                                OPT_COUNT};
 

@@ -9,7 +9,7 @@
 #include "tools/prepare.h"
 
 static const OptionId ids[] = {OPT_output,     OPT_emit,       OPT_target,      OPT_isa,         OPT_name,
-                               QUANTIZE_OPTIONS, OPT_preprocess, OPT_limit,     OPT_input_type,  OPT_output_type,
+                               QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_preprocess, OPT_limit,     OPT_input_type,  OPT_output_type,
                                OPT_explain,    OPT_seed,       OPT_threads,     MODEL_OPTIONS,   OPT_COUNT};
 
 static const struct {

@@ -9,7 +9,7 @@
 #include "tools/prepare.h"
 
 static const OptionId ids[] = {OPT_data,    OPT_labels, OPT_preprocess, OPT_limit,     OPT_target, OPT_isa,
-                               QUANTIZE_OPTIONS, OPT_seed, OPT_threads, MODEL_OPTIONS, OPT_json,   OPT_COUNT};
+                               QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_seed, OPT_threads, MODEL_OPTIONS, OPT_json,   OPT_COUNT};
 
 // What one precision said of one sample.
 typedef struct {

@@ -9,6 +9,7 @@
 #include "tools/constants.h"
 #include "tools/customs.h"
 #include "tools/files.h"
+#include "tools/tune.h"
 
 // ---- options
 
@@ -187,9 +188,10 @@ int parse_precisions(const Options *options, Precisions *precisions) {
 
 // The inputs that are read while the output is written, or that would be lost with it.
 int check_not_input(const Options *options, const char *path) {
-    const char *inputs[2 * MAX_LIST + 8] = {options->positional_count ? options->positional[0] : NULL, options->data,
-                                        options->calibrate_on, options->calibration, options->qtable, options->labels};
-    int count = 6;
+    const char *inputs[2 * MAX_LIST + 10] = {options->positional_count ? options->positional[0] : NULL, options->data,
+                                        options->calibrate_on, options->calibration, options->qtable, options->labels,
+                                        options->tune, options->tuned};
+    int count = 8;
     for (int i = 0; i < options->input.count; i++) {
         const char *equals = strchr(options->input.items[i], '=');
         inputs[count++] = equals ? equals + 1 : options->input.items[i];
@@ -235,7 +237,9 @@ int model_open(Model *model, const Options *options, int default_threads) {
                                     .symbols = ARENA_ARRAY(model->arena, InputSymbols, MAX_NAMED_INPUTS)};
     if (resolve_sizes(shapes, options->shape.count))
         return STATUS_USAGE;
-    int status = read_customs(model->arena, model->diag, options, &model->import);
+    int status = tune_open(model);
+    if (!status)
+        status = read_customs(model->arena, model->diag, options, &model->import);
     return status ? status : read_constants(model->arena, model->diag, options, &model->import);
 }
 
@@ -386,10 +390,29 @@ Module *model_quantized(Model *model, Elem precision) {
     return run_pipeline(module, &context, "quantize") ? module : NULL;
 }
 
+static Module *lower_once(const PassContext *context, Arena *arena, const Module *quantized) {
+    Module *module = module_clone(arena, quantized);
+    return run_pipeline(module, context, "lower") ? module : NULL;
+}
+
+// Programs by what is known so far, until their layers are all measured: another kernel may want its input in another form.
+static bool tune(Model *model, const PassContext *context, const Module *quantized) {
+    enum { MOST_ROUNDS = 3 };
+    PassContext silent = *context;
+    silent.explain = NULL;
+    for (int round = 0, added = 1; round < MOST_ROUNDS && added; round++) {
+        Module *module = lower_once(&silent, model->arena, quantized);
+        if (!module || !tune_lowered(model, module, &added))
+            return false;
+    }
+    return true;
+}
+
 Module *model_lower(Model *model, const Module *quantized, Elem precision, bool keep_all) {
     PassContext context = model_context(model, precision, keep_all);
-    Module *module = module_clone(model->arena, quantized);
-    return run_pipeline(module, &context, "lower") ? module : NULL;
+    if (model->options->tune && !keep_all && !tune(model, &context, quantized))
+        return NULL;
+    return lower_once(&context, model->arena, quantized);
 }
 
 Module *model_lowered(Model *model, Elem precision, bool keep_all) {

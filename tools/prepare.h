@@ -25,6 +25,7 @@ typedef struct {
     PassContext context;      // target, tables and options; precision f32
     CalibrationTable calibration;
     Qtable qtable;
+    TuningTable tuning;       // --tune, --tuned
     const char *preprocess;   // --preprocess, or what the model carries; NULL
     int threads;
 } Model;
@@ -77,6 +78,7 @@ typedef struct { const Dataset *dataset; Progress *progress; } DatasetSource;
 SampleSource dataset_source(DatasetSource *source);
 
 #define MODEL_OPTIONS OPT_shape, OPT_constant, OPT_custom, OPT_library, OPT_verbose
+#define TUNE_OPTIONS OPT_tune, OPT_tuned
 #define QUANTIZE_OPTIONS                                                                           \
     OPT_quantize, OPT_qtable, OPT_calibration, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess,        \
         OPT_method, OPT_symmetric, OPT_per_tensor_weights

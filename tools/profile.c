@@ -10,7 +10,7 @@
 #include "tools/peak.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {QUANTIZE_OPTIONS, OPT_input,      OPT_preprocess, OPT_target, OPT_isa,       OPT_threads,
+static const OptionId ids[] = {QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_input,      OPT_preprocess, OPT_target, OPT_isa,       OPT_threads,
                                OPT_seed,         OPT_iterations, OPT_limit,      OPT_trace,  MODEL_OPTIONS, OPT_json,
                                OPT_COUNT};
 

@@ -9,7 +9,7 @@
 #include "tools/results.h"
 
 static const OptionId ids[] = {OPT_input,  OPT_output, OPT_preprocess,  OPT_labels,    OPT_top,  OPT_dump_all,
-                               OPT_via,    OPT_cc,     OPT_target,      OPT_isa,       QUANTIZE_OPTIONS,
+                               OPT_via,    OPT_cc,     OPT_target,      OPT_isa,       QUANTIZE_OPTIONS, TUNE_OPTIONS,
                                OPT_limit,  OPT_seed,   OPT_threads,     MODEL_OPTIONS, OPT_COUNT};
 
 typedef struct {

@@ -71,7 +71,7 @@ typedef struct {
 } Table;
 
 // Keys' cubic kernel, or the triangle of linear interpolation.
-static double kernel_at(const Resize *r, double x) {
+static double kernel_value(const Resize *r, double x) {
     double a = r->cubic_a;
     x = fabs(x);
     if (!r->cubic)
@@ -91,7 +91,7 @@ static void fill_taps(const Resize *r, double x, double stretch, int64_t in, int
     for (int64_t k = 0; k < table->taps; k++) {
         bool outside = first + k < 0 || first + k >= in;
         indices[k] = clamp_index(first + k, in);
-        raw[k] = kernel_at(r, ((double)(first + k) - x) * stretch);
+        raw[k] = kernel_value(r, ((double)(first + k) - x) * stretch);
         if (outside && r->exclude_outside)
             raw[k] = 0;
         sum += raw[k];

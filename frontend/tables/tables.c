@@ -23,6 +23,13 @@ static bool fault(TableState *state, const TableWord *word, const char *text) {
     return table_fault(state, word->place, text);
 }
 
+bool table_unknown(TableState *state, const TableWord *word, const char *complaint, const char *text, int count,
+                   const char *const *names) {
+    const char *near = nearest_name(text, count, names);
+    if (near) return fault(state, word, arena_printf(state->scratch, "%s '%.60s'; did you mean '%s'", complaint, text, near));
+    return fault(state, word, arena_printf(state->scratch, "%s '%.60s'", complaint, text));
+}
+
 // The words of a line: exactly `count`.
 static bool take_words(TableState *state, const TableWord *words, int count, const TableWord **out, const char *form) {
     int found = 0;
@@ -126,7 +133,7 @@ static void no_comment(TableState *state, const char *text) { (void)state, (void
 
 // ----
 
-static bool read_table(TableState *state, void *table) {
+bool table_read(TableState *state) {
     size_t bytes;
     const char *text = read_file(state->arena, state->diag, state->path, &bytes);
     if (!text) return false;
@@ -135,8 +142,6 @@ static bool read_table(TableState *state, void *table) {
     state->path = arena_strdup(state->arena, state->path);
     diag_set_source(state->diag, state->path, text, bytes);
     state->scratch = arena_new();
-    Reading reading = {table, map_new_texts(state->scratch)};
-    state->out = &reading;
     state->line = state->column = 1;
     state->good = true;
     void *scanner = tables_scan_begin(text, bytes);
@@ -147,15 +152,24 @@ static bool read_table(TableState *state, void *table) {
     return state->good;
 }
 
+static bool read_named(TableState *state, void *table) {
+    Arena *arena = arena_new();
+    Reading reading = {table, map_new_texts(arena)};
+    state->out = &reading;
+    bool read = table_read(state);
+    arena_free(arena);
+    return read;
+}
+
 bool parse_calibration_table(Arena *arena, Diag *diag, const char *path, CalibrationTable *table) {
     *table = (CalibrationTable){0};
     TableState state = {.arena = arena, .diag = diag, .path = path, .take_line = calibration_line,
                         .take_comment = calibration_comment};
-    return read_table(&state, table);
+    return read_named(&state, table);
 }
 
 bool parse_qtable(Arena *arena, Diag *diag, const char *path, Qtable *table) {
     *table = (Qtable){0};
     TableState state = {.arena = arena, .diag = diag, .path = path, .take_line = qtable_line, .take_comment = no_comment};
-    return read_table(&state, table);
+    return read_named(&state, table);
 }

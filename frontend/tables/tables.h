@@ -29,3 +29,8 @@ typedef struct TableState {
 } TableState;
 
 bool table_fault(TableState *state, TablePlace place, const char *text);
+// `<complaint> '<word>'`, and the nearest of the names that are known where one is near.
+bool table_unknown(TableState *state, const TableWord *word, const char *complaint, const char *text, int count,
+                   const char *const *names);
+// Reads the file; take_line sees each line, state->out as it was given.
+bool table_read(TableState *state);

@@ -4,8 +4,6 @@
 
 #include "test/kernels/check.h"
 
-double bench_seconds(void);
-
 // What one call does: multiply-adds (0: none to speak of), or bytes read and written.
 typedef struct {
     const char *shape;

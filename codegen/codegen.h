@@ -27,12 +27,13 @@ ProgramFacts program_facts(const Module *kn);
 
 // One step of a planned program: a kernel call. In the order of the compiled program's steps (runtime/entry.h).
 typedef struct {
-    const char *name, *kernel;
-    double macs;   // multiply-adds
-    int64_t bytes; // of all operands
-    bool is_f32;
+    const char *name;
+    const KernelInfo *kernel;
+    double macs;         // multiply-adds
+    int64_t bytes;       // of all operands
+    double estimated_ns; // on one core of the target; 0 where ir/cost.def has no figures
 } StepFacts;
-StepFacts *program_step_facts(Arena *arena, const Module *kn, int *count);
+StepFacts *program_step_facts(Arena *arena, const Target *target, const Module *kn, int *count);
 
 // ---- in process: walks the kn ops and calls the kernels that are linked into this binary
 typedef struct Program Program;

@@ -15,8 +15,16 @@ static int64_t buffer_bytes(const Value *buffer) {
     return (int64_t)type_bytes(buffer->type);
 }
 
+// A halo's pixels: what it writes of the buffer.
+static int64_t border_bytes(const KernelArgs *args) {
+    int64_t h = args_get(args, "h"), w = args_get(args, "w");
+    int64_t high = h + args_get(args, "top") + args_get(args, "bottom"), wide = w + args_get(args, "left") + args_get(args, "right");
+    return args_get(args, "rows") * (high * wide - h * w) * args_get(args, "c") * args_get(args, "elem_bytes");
+}
+
 int64_t step_bytes(const Step *step) {
     int64_t bytes = 0;
+    if (!strcmp(step->kernel->family, "halo")) return border_bytes(&step->args);
     for (int i = 0; i < step->op->operand_count; i++) bytes += buffer_bytes(step->op->operands[i].value);
     return bytes;
 }
@@ -27,13 +35,13 @@ int32_t step_grain(const Step *step) {
     return rows < 1 ? 1 : rows > step->rows ? step->rows : (int32_t)rows;
 }
 
-StepFacts *program_step_facts(Arena *arena, const Module *kn, int *count) {
+StepFacts *program_step_facts(Arena *arena, const Target *target, const Module *kn, int *count) {
     const Steps *steps = steps_new(arena, kn);
     StepFacts *facts = ARENA_ARRAY(arena, StepFacts, steps->step_count + 1);
     for (int i = 0; i < steps->step_count; i++) {
         const Step *step = &steps->steps[i];
-        bool is_f32 = strstr(step->kernel->operands, "f32") != NULL;
-        facts[i] = (StepFacts){step->name, step->kernel->symbol, step_macs(step), step_bytes(step), is_f32};
+        Estimate estimate = kernel_estimate(target, step->kernel, &step->args, false);
+        facts[i] = (StepFacts){step->name, step->kernel, step_macs(step), step_bytes(step), estimate.measured ? estimate.ns : 0};
     }
     *count = steps->step_count;
     return facts;

@@ -80,5 +80,5 @@ char *identifier(Arena *arena, const char *text);
 
 // ---- cost.c
 double step_macs(const Step *step);
-int64_t step_bytes(const Step *step);  // of all operands, read and written once
+int64_t step_bytes(const Step *step);  // of all operands, read and written once; of a halo, what it fills
 int32_t step_grain(const Step *step);  // the fewest rows that are worth another thread

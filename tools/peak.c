@@ -1,15 +1,16 @@
 // What this machine's multipliers can do at most: independent chains of the instruction that each family leans on.
-// Multiply-adds a second on one core; 0 where the host lacks the instruction.
 #include "tools/peak.h"
 
+#include <string.h>
 #include <time.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "runtime/cpu.h"
 #include "runtime/kernel.h"
 
-enum { CHAINS = 12, ROUNDS = 1 << 20 };
+enum { CHAINS = 12, ROUNDS = 1 << 20, TILE_CHAINS = 6, TILE_ROUNDS = 1 << 16 };
 
 __attribute__((target("avx2,fma"))) static float chains_fma256(void) {
     __m256 acc[CHAINS], x = _mm256_set1_ps(0.5f), sum = _mm256_setzero_ps();
@@ -36,34 +37,65 @@ __attribute__((target("avx512f,avx512vnni"))) static float chains_dot512(void) {
     return (float)_mm_cvtsi128_si32(_mm512_castsi512_si128(sum));
 }
 
+
+// Six tile registers of sums, one of 16 x 64 activations, one of weights.
+__attribute__((target("amx-tile,amx-int8"))) static float chains_tiles(void) {
+    enum { R = 16, B = 64 }; // eight registers of so many rows of so many bytes
+    static const struct { uint8_t palette, start_row, reserved[14]; uint16_t row_bytes[16]; uint8_t rows[16]; } config = {
+        1, 0, {0}, {B, B, B, B, B, B, B, B}, {R, R, R, R, R, R, R, R}};
+    _tile_loadconfig(&config);
+    _tile_zero(6);
+    _tile_zero(7);
+    for (int i = 0; i < TILE_ROUNDS; i++) {
+        _tile_dpbusd(0, 6, 7);
+        _tile_dpbusd(1, 6, 7);
+        _tile_dpbusd(2, 6, 7);
+        _tile_dpbusd(3, 6, 7);
+        _tile_dpbusd(4, 6, 7);
+        _tile_dpbusd(5, 6, 7);
+    }
+    _tile_release();
+    return 0;
+}
+
 static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-// The best of a few runs; `lanes` multiply-adds an instruction.
-static double rate(float (*chains)(void), int lanes) {
+// The best of a few runs, each of so many multiply-adds.
+static double rate(float (*chains)(void), double macs) {
     double best = 0;
     for (int run = 0; run < 5; run++) {
         const double begin = seconds();
         volatile float sink = chains();
-        const double speed = (double)ROUNDS * CHAINS * lanes / (seconds() - begin);
+        const double speed = macs / (seconds() - begin);
         (void)sink;
         if (speed > best) best = speed;
     }
     return best;
 }
 
-double peak_rate(bool is_f32, bool wide) {
-    __builtin_cpu_init();
-    if (!is_f32) return wide && __builtin_cpu_supports("avx512vnni") ? rate(chains_dot512, 64) : 0;
-    if (wide && __builtin_cpu_supports("avx512f")) return rate(chains_fma512, 16);
-    return __builtin_cpu_supports("fma") ? rate(chains_fma256, 8) : 0;
+double peak_rate(PeakKind kind) {
+    const double vectors = (double)ROUNDS * CHAINS, tiles = (double)TILE_ROUNDS * TILE_CHAINS;
+    switch (kind) {
+    case PEAK_I8_TILES: return qn_cpu_lacks(QN_CPU_BIT(AMXTILE) | QN_CPU_BIT(AMXINT8)) ? 0 : rate(chains_tiles, tiles * 16 * 16 * 64);
+    case PEAK_I8: return qn_cpu_lacks(QN_CPU_BIT(AVX512F) | QN_CPU_BIT(AVX512VNNI)) ? 0 : rate(chains_dot512, vectors * 64);
+    case PEAK_F32_256: return qn_cpu_lacks(QN_CPU_BIT(AVX2) | QN_CPU_BIT(FMA)) ? 0 : rate(chains_fma256, vectors * 8);
+    case PEAK_F32: return qn_cpu_lacks(QN_CPU_BIT(AVX512F)) ? peak_rate(PEAK_F32_256) : rate(chains_fma512, vectors * 16);
+    case PEAK_COUNT: break;
+    }
+    return 0;
 }
 #else
-double peak_rate(bool is_f32, bool wide) {
-    (void)is_f32, (void)wide;
+double peak_rate(PeakKind kind) {
+    (void)kind;
     return 0;
 }
 #endif
+
+PeakKind peak_kind(const KernelInfo *row) {
+    if (strstr(row->operands, "f32")) return strcmp(row->isa, "avx2") ? PEAK_F32 : PEAK_F32_256;
+    return strcmp(row->isa, "amx") ? PEAK_I8 : PEAK_I8_TILES;
+}

@@ -1,10 +1,12 @@
 // qanat profile: the compiled model, loaded into this process, its steps timed one by one: median time of each, against
-// what one core's multipliers can do; optionally as a trace for Chrome's viewer (chrome://tracing, Perfetto).
+// what one core's multipliers can do and what the cost model estimates; the processor's counters where there are any;
+// optionally as a trace for Chrome's viewer (chrome://tracing, Perfetto).
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "runtime/entry.h"
+#include "tools/counters.h"
 #include "tools/json.h"
 #include "tools/native.h"
 #include "tools/peak.h"
@@ -14,7 +16,7 @@ static const OptionId ids[] = {QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_input,      O
                                OPT_seed,         OPT_iterations, OPT_limit,      OPT_trace,  MODEL_OPTIONS, OPT_json,
                                OPT_COUNT};
 
-enum { DEFAULT_RUNS = 200, MOST_RUNS = 10000, WARM_UP_RUNS = 5 };
+enum { DEFAULT_RUNS = 200, MOST_RUNS = 10000, WARM_UP_RUNS = 5, COUNTED_RUNS = 20 };
 
 typedef struct {
     Model *model;
@@ -25,8 +27,16 @@ typedef struct {
     double *us;     // [step][run]
     double *median; // us of each step
     double total;   // sum of the medians
-    double peak[2]; // multiply-adds a second of one core: int8, f32
+    double peak[PEAK_COUNT]; // multiply-adds a second of one core
+    const char *uncounted;   // why there are no counters; NULL where there are
+    double (*counted)[COUNTERS]; // of each step, a run of it
 } Profile;
+
+// Of a step, or of all steps that share a kernel.
+typedef struct {
+    double us, macs, bytes, estimated_us; // 0: none
+    double counted[COUNTERS];
+} Work;
 
 static double now_us(void) {
     struct timespec now;
@@ -64,6 +74,30 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+// In runs of their own: reading counters takes time.
+static void count_events(Profile *profile) {
+    const Native *native = &profile->native;
+    struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES,
+                                 (const void *const *)native->inputs, native->outputs, NULL};
+    Counters counters;
+    uint64_t last[COUNTERS], now[COUNTERS];
+    profile->counted = arena_alloc(profile->model->arena, sizeof *profile->counted * ((size_t)profile->count + 1));
+    memset(profile->counted, 0, sizeof *profile->counted * ((size_t)profile->count + 1));
+    if ((profile->uncounted = counters_open(&counters)))
+        return;
+    for (int run = 0; run < COUNTED_RUNS; run++) {
+        counters_read(&counters, last);
+        for (int i = 0; i < profile->count; i++) {
+            run_step(profile, &context, &profile->program->steps[i]);
+            counters_read(&counters, now);
+            for (int k = 0; k < COUNTERS; k++)
+                profile->counted[i][k] += (double)(now[k] - last[k]) / COUNTED_RUNS;
+            memcpy(last, now, sizeof last);
+        }
+    }
+    counters_close(&counters);
+}
+
 static void measure(Profile *profile) {
     Arena *arena = profile->model->arena;
     int wanted = profile->model->options->iterations, runs = wanted > 0 ? wanted : DEFAULT_RUNS;
@@ -79,86 +113,155 @@ static void measure(Profile *profile) {
         qsort(us, (size_t)profile->runs, sizeof *us, by_value);
         profile->total += profile->median[i] = us[profile->runs / 2];
     }
-    profile->peak[0] = peak_rate(false, true);
-    profile->peak[1] = peak_rate(true, true);
+    for (int i = 0; i < PEAK_COUNT; i++)
+        profile->peak[i] = peak_rate((PeakKind)i);
+    count_events(profile);
 }
 
-// Percent of the multipliers' peak on all threads; 0: no multiply-adds, or a peak that is not known.
-static double share_of_peak(const Profile *profile, const StepFacts *facts, double macs, double us) {
-    double peak = profile->peak[facts->is_f32] * profile->native.threads;
-    return peak > 0 && us > 0 ? 100 * macs / (us * 1e-6) / peak : 0;
+static Work work_of(const Profile *profile, int step) {
+    const StepFacts *facts = &profile->facts[step];
+    Work work = {profile->median[step], facts->macs, (double)facts->bytes, facts->estimated_ns * 1e-3, {0}};
+    memcpy(work.counted, profile->counted[step], sizeof work.counted);
+    return work;
 }
+
+// A sum is estimated where all its parts are.
+static void work_add(Work *sum, const Work *part) {
+    sum->estimated_us = part->estimated_us > 0 && (sum->us <= 0 || sum->estimated_us > 0) ? sum->estimated_us + part->estimated_us : 0;
+    sum->us += part->us;
+    sum->macs += part->macs;
+    sum->bytes += part->bytes;
+    for (int i = 0; i < COUNTERS; i++)
+        sum->counted[i] += part->counted[i];
+}
+
+// Percent of what the multipliers that this kernel uses can do, on all threads; 0: no multiply-adds, or a peak that is not known.
+static double share_of_peak(const Profile *profile, const KernelInfo *kernel, const Work *work) {
+    double peak = profile->peak[peak_kind(kernel)] * profile->native.threads;
+    return peak > 0 && work->us > 0 ? 100 * work->macs / (work->us * 1e-6) / peak : 0;
+}
+
+static double gigabytes_a_second(const Work *work) { return work->us > 0 ? work->bytes / work->us * 1e-3 : 0; }
 
 // ---- output
 
-static void print_step_json(const Profile *profile, int i) {
+static void print_counted_json(FILE *out, const Profile *profile, const Work *work) {
+    if (profile->uncounted) {
+        fprintf(out, "null");
+        return;
+    }
+    for (int i = 0; i < COUNTERS; i++)
+        fprintf(out, "%s\"%s\": %.0f", i ? ", " : "{", counter_names[i], work->counted[i]);
+    fprintf(out, "}");
+}
+
+// The fields that a step of --json and an event of --trace share.
+static void print_facts_json(FILE *out, const Profile *profile, int i) {
     const StepFacts *facts = &profile->facts[i];
+    const Work work = work_of(profile, i);
+    fprintf(out, "\"kernel\": \"%s\", \"macs\": %.0f, \"bytes\": %lld, \"peak_share\": %.4f, \"gb_per_s\": %.3f, ", facts->kernel->symbol,
+            facts->macs, (long long)facts->bytes, share_of_peak(profile, facts->kernel, &work) / 100, gigabytes_a_second(&work));
+    if (work.estimated_us > 0)
+        fprintf(out, "\"estimated_us\": %.3f, \"counters\": ", work.estimated_us);
+    else
+        fprintf(out, "\"estimated_us\": null, \"counters\": ");
+    print_counted_json(out, profile, &work);
+}
+
+static void print_step_json(const Profile *profile, int i) {
     printf("%s{\"name\": ", i ? ", " : "");
-    json_string(stdout, facts->name);
-    printf(", \"kernel\": \"%s\", \"median_us\": %.3f, \"least_us\": %.3f, \"macs\": %.0f, \"bytes\": %lld, "
-           "\"peak_share\": %.4f}",
-           facts->kernel, profile->median[i], profile->us[(size_t)i * (size_t)profile->runs], facts->macs,
-           (long long)facts->bytes, share_of_peak(profile, facts, facts->macs, profile->median[i]) / 100);
+    json_string(stdout, profile->facts[i].name);
+    printf(", \"median_us\": %.3f, \"least_us\": %.3f, ", profile->median[i], profile->us[(size_t)i * (size_t)profile->runs]);
+    print_facts_json(stdout, profile, i);
+    printf("}");
 }
 
 static void print_json(const Profile *profile) {
     printf("{\"model\": ");
     json_string(stdout, profile->model->path);
-    printf(", \"target\": \"%s\", \"threads\": %d, \"iterations\": %d, \"peak_macs\": {\"i8\": %.4g, \"f32\": %.4g}, "
-           "\"total_us\": %.3f, \"layers\": [",
-           profile->model->context.target->name, profile->native.threads, profile->runs, profile->peak[0],
-           profile->peak[1], profile->total);
+    printf(", \"target\": \"%s\", \"threads\": %d, \"iterations\": %d, \"peak_macs\": {\"i8_tiles\": %.4g, \"i8\": %.4g, \"f32\": %.4g}, "
+           "\"no_counters\": ", profile->model->context.target->name, profile->native.threads, profile->runs,
+           profile->peak[PEAK_I8_TILES], profile->peak[PEAK_I8], profile->peak[PEAK_F32]);
+    if (profile->uncounted)
+        json_string(stdout, profile->uncounted);
+    else
+        printf("null");
+    printf(", \"total_us\": %.3f, \"layers\": [", profile->total);
     for (int i = 0; i < profile->count; i++)
         print_step_json(profile, i);
     printf("]}\n");
 }
 
-static void print_line(const Profile *profile, const StepFacts *facts, double us, double macs, const char *kernel,
-                       const char *name) {
-    double share = share_of_peak(profile, facts, macs, us);
-    printf("%10.2f %6.1f %%", us, profile->total > 0 ? 100 * us / profile->total : 0);
-    if (macs > 0)
-        printf(" %9.2f", macs * 1e-6);
+// A number in its column, or nothing.
+static void print_cell(double value, const char *format, int width) {
+    if (value > 0)
+        printf(format, value);
     else
-        printf(" %9s", "");
-    if (macs > 0 && share > 0)
-        printf(" %6.1f %%", share);
-    else
-        printf(" %8s", "");
-    printf("  %-44s %s\n", kernel, name);
+        printf("%*s", width, "");
+}
+
+static void print_line(const Profile *profile, const KernelInfo *kernel, const Work *work, const char *name) {
+    printf("%10.2f %6.1f %%", work->us, profile->total > 0 ? 100 * work->us / profile->total : 0);
+    print_cell(work->estimated_us, " %9.2f", 10);
+    print_cell(work->macs * 1e-6, " %9.2f", 10);
+    print_cell(share_of_peak(profile, kernel, work), " %6.1f %%", 9);
+    print_cell(gigabytes_a_second(work), " %7.1f", 8);
+    if (!profile->uncounted) {
+        const double cycles = work->counted[COUNT_CYCLES];
+        print_cell(cycles > 0 ? work->counted[COUNT_INSTRUCTIONS] / cycles : 0, " %5.2f", 6);
+        print_cell(work->counted[COUNT_L1_MISSES] + 0.5, " %9.0f", 10);
+        print_cell(work->counted[COUNT_CACHE_MISSES] + 0.5, " %9.0f", 10);
+    }
+    printf("  %-44s %s\n", kernel->symbol, name);
 }
 
 // Each kernel once, where it first stands, with all its steps.
 static void print_kernels(const Profile *profile) {
     for (int i = 0; i < profile->count; i++) {
-        const char *kernel = profile->facts[i].kernel;
-        double us = 0, macs = 0;
+        const KernelInfo *kernel = profile->facts[i].kernel;
+        Work sum = {0};
         int steps = 0, first = -1;
         for (int k = 0; k < profile->count; k++) {
-            if (strcmp(profile->facts[k].kernel, kernel))
+            if (strcmp(profile->facts[k].kernel->symbol, kernel->symbol))
                 continue;
+            const Work work = work_of(profile, k);
             first = first < 0 ? k : first;
-            us += profile->median[k];
-            macs += profile->facts[k].macs;
+            work_add(&sum, &work);
             steps++;
         }
         if (first == i)
-            print_line(profile, &profile->facts[i], us, macs, kernel,
-                       arena_printf(profile->model->arena, "%d step%s", steps, steps == 1 ? "" : "s"));
+            print_line(profile, kernel, &sum, arena_printf(profile->model->arena, "%d step%s", steps, steps == 1 ? "" : "s"));
     }
 }
 
+static void print_peaks(const Profile *profile) {
+    if (!(profile->peak[PEAK_F32] > 0))
+        return;
+    printf("; peak of a core: ");
+    if (profile->peak[PEAK_I8_TILES] > 0)
+        printf("%.0f GMAC/s in tiles of int8, ", profile->peak[PEAK_I8_TILES] * 1e-9);
+    printf("%.0f in vectors of int8, %.0f in f32", profile->peak[PEAK_I8] * 1e-9, profile->peak[PEAK_F32] * 1e-9);
+}
+
 static void print_text(const Profile *profile) {
+    Work sum = {0};
     printf("%s, %s, %d thread%s, medians of %d runs", profile->model->path, profile->model->context.target->name,
            profile->native.threads, profile->native.threads == 1 ? "" : "s", profile->runs);
-    if (profile->peak[0] > 0)
-        printf("; peak of a core: %.0f GMAC/s in int8, %.0f in f32", profile->peak[0] * 1e-9, profile->peak[1] * 1e-9);
-    printf("\n%10s %8s %9s %8s  %-44s %s\n", "us", "share", "MMAC", "of peak", "kernel", "layer");
-    for (int i = 0; i < profile->count; i++)
-        print_line(profile, &profile->facts[i], profile->median[i], profile->facts[i].macs, profile->facts[i].kernel,
-                   profile->facts[i].name);
-    printf("\n%10.2f us in %d steps; by kernel:\n", profile->total, profile->count);
+    print_peaks(profile);
+    printf("\n%10s %8s %9s %9s %8s %7s", "us", "share", "estimate", "MMAC", "of peak", "GB/s");
+    if (!profile->uncounted)
+        printf(" %5s %9s %9s", "IPC", "L1 misses", "misses");
+    printf("  %-44s %s\n", "kernel", "layer");
+    for (int i = 0; i < profile->count; i++) {
+        const Work work = work_of(profile, i);
+        print_line(profile, profile->facts[i].kernel, &work, profile->facts[i].name);
+        work_add(&sum, &work);
+    }
+    printf("\n%10.2f us in %d steps, %.2f MMAC, %.0f GMAC/s; by kernel:\n", profile->total, profile->count, sum.macs * 1e-6,
+           sum.us > 0 ? sum.macs / sum.us * 1e-3 : 0);
     print_kernels(profile);
+    if (profile->uncounted)
+        printf("\nno hardware counters: %s\n", profile->uncounted);
 }
 
 // One more run, each step an event.
@@ -170,11 +273,11 @@ static bool write_trace(const Profile *profile, const char *path) {
     run_steps(profile, us, 1);
     fprintf(out.file, "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [");
     for (int i = 0; i < profile->count; at += us[i++]) {
-        const StepFacts *facts = &profile->facts[i];
         fprintf(out.file, "%s\n{\"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f, \"name\": ", i ? "," : "", at, us[i]);
-        json_string(out.file, facts->name);
-        fprintf(out.file, ", \"args\": {\"kernel\": \"%s\", \"macs\": %.0f, \"bytes\": %lld}}", facts->kernel, facts->macs,
-                (long long)facts->bytes);
+        json_string(out.file, profile->facts[i].name);
+        fprintf(out.file, ", \"args\": {");
+        print_facts_json(out.file, profile, i);
+        fprintf(out.file, "}}");
     }
     fprintf(out.file, "\n]}\n");
     return output_close(&out, true, profile->model->diag);
@@ -191,7 +294,7 @@ static bool open_native(Profile *profile, Elem precision, const char *dir) {
                             model->threads))
         return false;
     profile->program = ((const struct qn_arena_header *)profile->native.arena)->program;
-    profile->facts = program_step_facts(model->arena, kn, &profile->count);
+    profile->facts = program_step_facts(model->arena, model->context.target, kn, &profile->count);
     BUG_UNLESS(profile->count == profile->program->step_count, "%d steps, the compiled program has %d", profile->count,
                profile->program->step_count);
     return model_fill_inputs(model, profile->native.inputs);

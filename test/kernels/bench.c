@@ -12,8 +12,6 @@
 
 enum { MAX_CALLS = 64 };
 
-static bool is_f32(const KernelInfo *row) { return strstr(row->operands, "f32") != NULL; }
-
 // How far estimates are off, of rows that cost.def has.
 typedef struct { int count; double sum, worst; } Deviation;
 
@@ -55,10 +53,10 @@ static void bench_call(const KernelInfo *row, const struct qn_kernel_entry *entr
 }
 
 int bench(const char *filter) {
-    const double peaks[2][2] = {{peak_rate(false, false), peak_rate(false, true)},
-                                {peak_rate(true, false), peak_rate(true, true)}};
-    printf("peak of one core: int8 %.1f, f32 %.1f (256 bits: %.1f) GMAC/s\n", 1e-9 * peaks[0][1], 1e-9 * peaks[1][1],
-           1e-9 * peaks[1][0]);
+    double peaks[PEAK_COUNT];
+    for (int i = 0; i < PEAK_COUNT; i++) peaks[i] = peak_rate((PeakKind)i);
+    printf("peak of one core: int8 %.1f (in tiles: %.1f), f32 %.1f (256 bits: %.1f) GMAC/s\n", 1e-9 * peaks[PEAK_I8],
+           1e-9 * peaks[PEAK_I8_TILES], 1e-9 * peaks[PEAK_F32], 1e-9 * peaks[PEAK_F32_256]);
     Deviation off = {0};
     for (int i = 0; i < kernel_count(); i++) {
         const KernelInfo *row = kernel_at(i);
@@ -71,7 +69,7 @@ int bench(const char *filter) {
                                            : bench_elements(row, arena, calls, MAX_CALLS);
         for (int k = 0; k < count; k++)
             if (row->guard(calls[k].args))
-                bench_call(row, entry, &calls[k], target, peaks[is_f32(row)][strcmp(row->isa, "avx2") != 0], &off);
+                bench_call(row, entry, &calls[k], target, peaks[peak_kind(row)], &off);
         arena_free(arena);
     }
     if (off.count)

@@ -365,7 +365,8 @@ static bool is_changed(const Resize *r, const Type *input, int dim) {
     return r->scales[dim] != 1 || r->sizes[dim] != input->shape[dim];
 }
 
-// Those dimensions first that shrink, so that less is computed.
+// Those dimensions first that shrink, so that less is computed; of equal ones the last: the larger tensor is then summed along
+// longer rows.
 static Value *emit_dims(const Node *node, Value *input, const Resize *r, bool last) {
     const Type *type = node_input_type(node, 0);
     bool done[MAX_RANK] = {false};
@@ -373,7 +374,7 @@ static Value *emit_dims(const Node *node, Value *input, const Resize *r, bool la
     for (int n = 0; input && n < type->rank; n++) {
         int next = -1;
         for (int i = 0; i < type->rank; i++)
-            if (!done[i] && is_changed(r, type, i) && (next < 0 || r->scales[i] < r->scales[next]))
+            if (!done[i] && is_changed(r, type, i) && (next < 0 || r->scales[i] <= r->scales[next]))
                 next = i;
         if (next < 0)
             break;

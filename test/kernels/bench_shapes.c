@@ -210,6 +210,20 @@ static int bench_softmax(Arena *arena, BenchCall *calls) {
     return count;
 }
 
+static int bench_resample(const KernelInfo *row, Arena *arena, BenchCall *calls) {
+    static const struct { const char *name; int rows, size, inner; } shapes[] = {{"rows 17 to 257, 257x21 each", 257, 17, 5397},
+                                                                                 {"columns 17 to 257, 21 channels, 64 rows", 16448, 17, 21}};
+    int count = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct qn_resample_args *a = ARENA_NEW(arena, struct qn_resample_args);
+        *a = (struct qn_resample_args){.rows = shapes[i].rows, .size = shapes[i].size, .count = 257, .taps = 2, .inner = shapes[i].inner,
+                                       .multiplier = 1.02f, .in_zp = -19, .out_zp = -16, .lo = -128, .hi = 127, .flip = 0x80};
+        const size_t elems = (size_t)a->rows * (size_t)a->inner;
+        call_add(calls, &count, shapes[i].name, a, (double)elems * elem_bytes(row->result), elems, elems, 4);
+    }
+    return count;
+}
+
 static int bench_matmul(Arena *arena, BenchCall *calls) {
     int count = 0;
     for (int transposed = 0; transposed < 2; transposed++) {
@@ -232,6 +246,7 @@ int bench_elements(const KernelInfo *row, Arena *arena, BenchCall *calls, int ma
     if (!strcmp(row->family, "pool2d")) return bench_pool(row, arena, calls);
     if (!strcmp(row->family, "reduce_mean")) return bench_reduce(row, arena, calls);
     if (!strcmp(row->family, "softmax")) return bench_softmax(arena, calls);
+    if (!strcmp(row->family, "resample")) return bench_resample(row, arena, calls);
     if (!strcmp(row->family, "matmul")) return bench_matmul(arena, calls);
     return 0;
 }

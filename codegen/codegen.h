@@ -12,6 +12,7 @@ typedef struct {
     EmitKind kind;
     const char *path;  // "-": standard output (asm, llvm, c)
     const char *header_path; // NULL: no header
+    int threads;             // to compile on; at most so many are of use as a program has parts
 } EmitOptions;
 
 // Facts of a planned program.

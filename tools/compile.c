@@ -83,7 +83,8 @@ static int plan_emit(Model *model, EmitOptions *emit) {
     *emit = (EmitOptions){.target = model->context.target,
                           .name = options->name ? options->name : prefix,
                           .kind = kinds[kind].kind,
-                          .path = path};
+                          .path = path,
+                          .threads = model->threads};
     if (strcmp(path, "-") != 0)
         emit->header_path = with_ending(model->arena, path, ".h");
     if (emit->header_path && strcmp(emit->header_path, path) == 0)

@@ -19,10 +19,11 @@ static bool compile_c(Arena *arena, Diag *diag, const char *cc, const char *sour
 }
 
 static bool emit_shared(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target,
-                        const char *dir, const char *name, const char *cc) {
+                        const char *dir, const char *name, const char *cc, int threads) {
     const char *shared = arena_printf(arena, "%s/%s.so", dir, name), *source = arena_printf(arena, "%s/%s.c", dir, name);
     const char *symbols = arena_printf(arena, "qn_%s", name); // as no function of the user is named
-    EmitOptions emit = {.target = target, .name = symbols, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared};
+    EmitOptions emit = {.target = target, .name = symbols, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared,
+                        .threads = threads};
     unfinished_add(shared);
     unfinished_add(source);
     unfinished_add(arena_printf(arena, "%s/%s.h", dir, name));
@@ -53,7 +54,7 @@ static void *memory_new(size_t bytes) {
 bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target, const char *dir,
                  const char *name, const char *cc, int threads) {
     *native = (Native){.threads = threads};
-    if (!find_customs(diag, kn) || !emit_shared(native, arena, diag, kn, target, dir, name, cc))
+    if (!find_customs(diag, kn) || !emit_shared(native, arena, diag, kn, target, dir, name, cc, threads))
         return false;
     const struct qn_model *model = native->model;
     native->pool = threads > 1 ? qn_pool_open(threads) : NULL;

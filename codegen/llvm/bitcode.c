@@ -23,7 +23,7 @@ static LLVMModuleRef load(Emitter *e, const char *path) {
 static bool is_needed(const Emitter *e, const char *name) {
     if (!strncmp(name, "qn_entry_", 9)) return true;
     for (int i = 0; i < e->steps->step_count; i++)
-        if (!e->steps->steps[i].custom && !strcmp(e->steps->steps[i].kernel->symbol, name)) return true;
+        if (e->part_of[i] == e->part && !strcmp(e->steps->steps[i].kernel->symbol, name)) return true;
     return false;
 }
 
@@ -59,13 +59,13 @@ static void set_target(Emitter *e) {
 }
 
 void bitcode_link(Emitter *e) {
-    link_file(e, "runtime/entry.bc");
+    if (!e->part) link_file(e, "runtime/entry.bc");
     for (int i = 0; i < e->steps->step_count; i++) {
         const KernelInfo *kernel = e->steps->steps[i].kernel;
-        bool loaded = e->steps->steps[i].custom != NULL;
+        bool loaded = e->part_of[i] != e->part;
         for (int k = 0; k < i && !loaded; k++) {
             const KernelInfo *other = e->steps->steps[k].kernel;
-            loaded = !strcmp(other->family, kernel->family) && !strcmp(other->isa, kernel->isa);
+            loaded = e->part_of[k] == e->part && !strcmp(other->family, kernel->family) && !strcmp(other->isa, kernel->isa);
         }
         if (!loaded) link_file(e, arena_printf(e->arena, "runtime/kernels/%s/%s.bc", kernel->family, kernel->isa));
     }

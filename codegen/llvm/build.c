@@ -131,10 +131,19 @@ static LLVMValueRef varying_arguments(Emitter *e, LLVMBuilderRef b, LLVMValueRef
     return memory;
 }
 
+// Of another part.
+static LLVMValueRef foreign_rows_function(Emitter *e, const Step *step) {
+    LLVMValueRef f = LLVMAddFunction(e->module, prefixed(e, step_rows_name(e->arena, e->steps, step)), rows_type(e, step));
+    LLVMSetVisibility(f, LLVMHiddenVisibility);
+    add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "nounwind", 0);
+    return f;
+}
+
 // The kernel with this layer's constants; the kernel is inlined here.
 static LLVMValueRef rows_function(Emitter *e, const Step *step) {
     const char *name = prefixed(e, step_rows_name(e->arena, e->steps, step));
-    LLVMValueRef f = new_function(e, name, rows_type(e, step), step->kernel->symbol, LLVMInternalLinkage);
+    LLVMValueRef f = new_function(e, name, rows_type(e, step), step->kernel->symbol, e->part ? LLVMExternalLinkage : LLVMInternalLinkage);
+    if (e->part) LLVMSetVisibility(f, LLVMHiddenVisibility);
     add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "noinline", 0);
     // Vectors that don't fit in registers are kept on the stack: each within one cache line.
     if (strcmp(step->kernel->isa, "generic") != 0) add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "alignstack", 64);
@@ -269,7 +278,7 @@ static LLVMValueRef steps_table(Emitter *e) {
         LLVMValueRef task;
         if (step->custom) task = custom_function(e, step);
         else {
-            rows[i] = step->like == i ? rows_function(e, step) : rows[step->like];
+            rows[i] = step->like < i ? rows[step->like] : e->part_of[i] ? foreign_rows_function(e, step) : rows_function(e, step);
             task = task_function(e, step, rows[i]);
         }
         table[i] = RECORD(e, task, int32(e, step->rows), int32(e, step->grain));
@@ -353,7 +362,7 @@ static LLVMValueRef entry_function(Emitter *e, const char *verb, LLVMValueRef pr
 }
 
 // struct qn_model of runtime/qanat.h.
-void build_program(Emitter *e) {
+static void build_program(Emitter *e) {
     const Interface *interface = e->interface;
     weights(e);
     LLVMValueRef sizes = sizes_table(e), program = program_record(e, sizes);
@@ -366,4 +375,10 @@ void build_program(Emitter *e) {
                                int64(e, e->steps->weights_bytes), int64(e, e->steps->live_bytes), arena_bytes, init, run,
                                reset, int32(e, e->steps->sizes.count), sizes);
     global(e, prefixed(e, "info"), info, LLVMExternalLinkage, 8);
+}
+
+void build_part(Emitter *e) {
+    if (!e->part) build_program(e);
+    for (int i = 0; e->part && i < e->steps->step_count; i++)
+        if (e->steps->steps[i].like == i && e->part_of[i] == e->part) rows_function(e, &e->steps->steps[i]);
 }

@@ -211,7 +211,7 @@ static void check_route(const char *path, const float *expected, struct qn_pool 
 
 static const char *emit(const Module *module, const char *folder, const char *target, EmitKind kind, const char *file) {
     const char *path = arena_printf(arena, "%s/%s", folder, file);
-    EmitOptions options = {target_find(target), "tiny", kind, path, arena_printf(arena, "%s/tiny.h", folder)};
+    EmitOptions options = {target_find(target), "tiny", kind, path, arena_printf(arena, "%s/tiny.h", folder), 1};
     ProgramFacts facts;
     check(emit_program(module, &options, diag, &facts), arena_printf(arena, "emit %s for %s", file, target));
     return path;

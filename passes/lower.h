@@ -106,7 +106,7 @@ void lower_fake_quant(Lower *lower, Op *op);
 void lower_reshape(Lower *lower, Op *op);
 void lower_transpose(Lower *lower, Op *op);
 void copy_transposed(Lower *lower, const Op *op);
-bool only_quantized_uses(const Value *value); // a transpose that its quantize ops read through
+bool only_quantized_uses(const Value *value); // a transpose that its quantize and dequantize ops read through
 void lower_slice(Lower *lower, Op *op);
 void lower_pad(Lower *lower, Op *op);
 void lower_concat(Lower *lower, Op *op);

@@ -234,10 +234,10 @@ static void emit_quantize(Lower *lower, const Walk *walk, const Quant *from, con
     emit_kernel(lower, from ? "s8" : "f32", to ? "s8" : "f32", &args, 2, buffers);
 }
 
-// quantize(transpose(x)) reads x in its own order: one kernel, no transposed copy.
+// quantize(transpose(x)), dequantize(transpose(x)) read x in its own order: one kernel, no transposed copy.
 static bool through_transpose(Lower *lower, Op *op, Walk *walk, Value **in) {
     Op *transpose = value_def(op_operand(op, 0), OP_transpose);
-    if (!transpose || op->kind != OP_quantize || lowered_get(lower, op_operand(op, 0))->buffer) return false;
+    if (!transpose || op->kind == OP_requantize || lowered_get(lower, op_operand(op, 0))->buffer) return false;
     transpose_view view = as_transpose(transpose);
     *in = operand_any(lower, view.input);
     int64_t strides[MAX_RANK];

@@ -23,7 +23,7 @@ void lower_bit_cast(Lower *lower, Op *op) {
 
 bool only_quantized_uses(const Value *value) {
     FOR_EACH_USE((Value *)value, use)
-        if (use->owner->kind != OP_quantize) return false;
+        if (use->owner->kind != OP_quantize && use->owner->kind != OP_dequantize) return false;
     return true;
 }
 

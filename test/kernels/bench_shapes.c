@@ -144,14 +144,17 @@ static int bench_table(Arena *arena, BenchCall *calls) {
 static int bench_quantize(const KernelInfo *row, Arena *arena, BenchCall *calls) {
     int count = 0;
     const double bytes = elem_bytes(row->operands) + elem_bytes(row->result);
-    for (int picture = 0; picture < 2; picture++) {
+    static const char *const names[] = {"56x56x64", "3x224x224 to channels last", "56x56x64 to planes"};
+    static const int32_t planes[5] = {1, 64, 1, 1, 56 * 56}, planes_in[5] = {0, 1, 0, 0, 64}, planes_out[5] = {0, 56 * 56, 0, 0, 1};
+    const int32_t *const shapes[] = {image_shape, picture_shape, planes}, *const ins[] = {image_strides, picture_in, planes_in};
+    const int32_t *const outs[] = {image_strides, picture_out, planes_out}, rows[] = {56, 224, 64};
+    for (int picture = 0; picture < 3; picture++) {
         struct qn_quantize_args *a = ARENA_NEW(arena, struct qn_quantize_args);
-        *a = (struct qn_quantize_args){.rows = picture ? 224 : 56, .scale = 0.02f, .lo = -128, .hi = 127, .flip = 0x80};
-        memcpy(a->shape, picture ? picture_shape : image_shape, sizeof a->shape);
-        memcpy(a->in, picture ? picture_in : image_strides, sizeof a->in);
-        memcpy(a->out, picture ? picture_out : image_strides, sizeof a->out);
-        call_add(calls, &count, picture ? "3x224x224 to channels last" : "56x56x64", a,
-                 bytes * (picture ? 3 * 224 * 224 : MAX_BENCH_ELEMS), MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 2);
+        *a = (struct qn_quantize_args){.rows = rows[picture], .scale = 0.02f, .lo = -128, .hi = 127, .flip = 0x80};
+        memcpy(a->shape, shapes[picture], sizeof a->shape);
+        memcpy(a->in, ins[picture], sizeof a->in);
+        memcpy(a->out, outs[picture], sizeof a->out);
+        call_add(calls, &count, names[picture], a, bytes * (picture == 1 ? 3 * 224 * 224 : MAX_BENCH_ELEMS), MAX_BENCH_ELEMS, MAX_BENCH_ELEMS, 2);
     }
     return count;
 }

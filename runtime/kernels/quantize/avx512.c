@@ -1,10 +1,9 @@
-// f32 to int8 for AVX-512: of elements side by side, and of images with three planes (NCHW) to pixels (NHWC). The
+// Between f32 and int8 for AVX-512: of elements side by side, of images with three planes (NCHW) to pixels (NHWC), and from
+// pixels to planes. The
 // quotient is that of a true division: with r the reciprocal rounded to nearest and q = x r, q + r (x - q s) is the
 // correctly rounded x / s (Markstein), where nothing under- or overflows; x is cut off far outside the int8 range, and
 // what underflows rounds to 0 in any case.
-#include <immintrin.h>
-
-#include "runtime/strided.h"
+#include "runtime/kernels/transpose_avx512.h"
 
 struct quantize_avx512 { __m512 scale, reciprocal, reach, low, high; __m512i zp; };
 
@@ -87,4 +86,70 @@ QN_KERNEL qn_quantize_f32_s8__16x3__avx512(const struct qn_quantize_args *a, con
             const ptrdiff_t to = qn_row_offset(a->shape, a->out, r) + (ptrdiff_t)i * a->out[2];
             quantize_avx512_pixels3(&q, (const float *)input + from, a->in[4], (uint8_t *)output + to, a->shape[3]);
         }
+}
+
+// ---- int8 to f32
+
+QN_INLINE __m512 quantize_avx512_real(const struct qn_quantize_args *a, __m128i bytes) {
+    const __m128i sign = _mm_set1_epi8((char)(a->flip ^ 0x80)); // to unsigned bytes, whose zero point is 128 higher
+    const __m512 x = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_xor_si128(bytes, sign)));
+    return _mm512_mul_ps(_mm512_sub_ps(x, _mm512_set1_ps((float)(128 + a->in_zp))), _mm512_set1_ps(a->scale));
+}
+
+QN_INLINE void quantize_avx512_real_run(const struct qn_quantize_args *a, const uint8_t *in, float *out, int32_t size) {
+    int32_t i = 0;
+    QN_NO_UNROLL for (; i + 64 <= size; i += 64)
+        QN_UNROLL for (int k = 0; k < 64; k += 16)
+            _mm512_storeu_ps(out + i + k, quantize_avx512_real(a, _mm_loadu_si128((const __m128i *)(in + i + k))));
+    QN_NO_UNROLL for (; i < size; i += 16) {
+        const __mmask16 mask = quantize_avx512_mask(size - i);
+        _mm512_mask_storeu_ps(out + i, mask, quantize_avx512_real(a, _mm_maskz_loadu_epi8(mask, in + i)));
+    }
+}
+
+QN_KERNEL qn_quantize_s8_f32__16__avx512(const struct qn_quantize_args *a, const void *input, void *output,
+                                         int32_t begin, int32_t end) {
+    const struct qn_walk walk = qn_walk_new(a->shape, 2, a->in, a->out, a->out);
+    QN_NO_UNROLL for (int32_t r = begin; r < end; r++) {
+        const uint8_t *in = (const uint8_t *)input + qn_row_offset(a->shape, a->in, r);
+        float *out = (float *)output + qn_row_offset(a->shape, a->out, r);
+        QN_NO_UNROLL for (int32_t i = 0; i < walk.size[0]; i++)
+            QN_NO_UNROLL for (int32_t j = 0; j < walk.size[1]; j++)
+                quantize_avx512_real_run(a, in + qn_run_offset(&walk, 0, i, j), out + qn_run_offset(&walk, 1, i, j), walk.size[2]);
+    }
+}
+
+// Bytes are transposed in a block, so that planes are written in long runs.
+enum { QUANTIZE_AVX512_RUN = 256, QUANTIZE_AVX512_RUNS = 64 };
+
+QN_INLINE void quantize_avx512_block_store(const void *user, uint8_t *out, __m128i bytes, __mmask16 mask) {
+    (void)user, (void)mask; // the block has room
+    _mm_storeu_si128((__m128i *)out, bytes);
+}
+
+QN_INLINE void quantize_avx512_planes(const struct qn_quantize_args *a, const uint8_t *in, float *out, ptrdiff_t out_step, int32_t count,
+                                      int32_t columns) {
+    uint8_t block[QUANTIZE_AVX512_RUNS * QUANTIZE_AVX512_RUN];
+    const struct transpose_avx512 t = {.in_bytes = 1, .out_bytes = 1, .in_step = a->in[4], .out_step = QUANTIZE_AVX512_RUN};
+    QN_NO_UNROLL for (int32_t i = 0; i < count; i += QUANTIZE_AVX512_RUNS)
+        QN_NO_UNROLL for (int32_t j = 0; j < columns; j += QUANTIZE_AVX512_RUN) {
+            const int32_t runs = qn_min(count - i, QUANTIZE_AVX512_RUNS), size = qn_min(columns - j, QUANTIZE_AVX512_RUN);
+            transpose_avx512_any(&t, in + i + (ptrdiff_t)j * a->in[4], block, runs, size, quantize_avx512_block_store);
+            QN_NO_UNROLL for (int32_t k = 0; k < runs; k++)
+                quantize_avx512_real_run(a, block + k * QUANTIZE_AVX512_RUN, out + (i + k) * out_step + j, size);
+        }
+}
+
+// The input is dense along dimension 3, or, where rows are single runs, from row to row.
+QN_KERNEL qn_quantize_s8_f32__64x16__avx512(const struct qn_quantize_args *a, const void *input, void *output,
+                                            int32_t begin, int32_t end) {
+    const int along = a->shape[3] == 1 ? 1 : 3;
+    QN_NO_UNROLL for (int32_t r = begin, rows = 1; r < end; r += rows) {
+        if (along == 1) rows = qn_min(end - r, a->shape[1] - r % a->shape[1]);
+        const uint8_t *in = (const uint8_t *)input + qn_row_offset(a->shape, a->in, r);
+        float *out = (float *)output + qn_row_offset(a->shape, a->out, r);
+        QN_NO_UNROLL for (int32_t i = 0; i < a->shape[2]; i++)
+            quantize_avx512_planes(a, in + (ptrdiff_t)i * a->in[2], out + (ptrdiff_t)i * a->out[2], a->out[along],
+                                   along == 1 ? rows : a->shape[3], a->shape[4]);
+    }
 }

@@ -32,6 +32,28 @@ static Forms *forms_of(State *state, const Value *value) {
 
 // ---- what the tables say
 
+// The first few that the model lacks; a table of another model has little else.
+static bool check_entries(const State *state, int count, const char *const *names) {
+    enum { MOST = 5 };
+    const PassContext *context = state->context;
+    int cal = context->calibration ? context->calibration->count : 0, tab = context->qtable ? context->qtable->count : 0, strange = 0;
+    Loc last = {0};
+    for (int i = 0; i < cal + tab; i++) {
+        const char *name = i < cal ? context->calibration->entries[i].name : context->qtable->entries[i - cal].name;
+        Loc loc = i < cal ? context->calibration->entries[i].loc : context->qtable->entries[i - cal].loc;
+        if (func_find_value(state->func, name) || context->constants) continue;
+        if (strange++ >= MOST) {
+            last = loc;
+            continue;
+        }
+        const char *near = nearest_name(name, count, names);
+        diag_error(context->diag, loc, near ? "no tensor '%s' in the model; did you mean '%s'" : "no tensor '%s' in the model", name, near);
+    }
+    if (strange > MOST)
+        diag_error(context->diag, loc_file(last.file), "and %d more of %d names; the table may be of another model", strange - MOST, cal + tab);
+    return !strange;
+}
+
 static bool check_names(State *state) {
     const PassContext *context = state->context;
     int count = 0;
@@ -43,17 +65,7 @@ static bool check_names(State *state) {
     FOR_EACH_OP(state->func, op)
         for (int i = 0; i < op->result_count; i++)
             if (op->results[i].name) names[count++] = op->results[i].name;
-    int cal = context->calibration ? context->calibration->count : 0, tab = context->qtable ? context->qtable->count : 0;
-    bool fine = true;
-    for (int i = 0; i < cal + tab; i++) {
-        const char *name = i < cal ? context->calibration->entries[i].name : context->qtable->entries[i - cal].name;
-        Loc loc = i < cal ? context->calibration->entries[i].loc : context->qtable->entries[i - cal].loc;
-        if (func_find_value(state->func, name) || context->constants) continue;
-        const char *near = nearest_name(name, count, names);
-        fine = diag_error(context->diag, loc, near ? "no tensor '%s' in the model; did you mean '%s'" : "no tensor '%s' in the model",
-                          name, near);
-    }
-    return fine;
+    return check_entries(state, count, names);
 }
 
 static bool wants_i8(const State *state, const Op *op) {

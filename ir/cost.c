@@ -30,12 +30,13 @@ static Product product_of(const KernelArgs *args) {
     double pixels = arg(args, "rows") / (panel > 0 ? ceil(channels / panel) : 1); // rows may be of panels of channels
     if (!is_window(args)) return (Product){1, 1, pixels, channels, 1, arg(args, "k"), true};
     double height = arg(args, "out_h"), width = arg(args, "out_w");
-    double kernel_w = arg(args, "kernel_w"), taps = arg(args, "dilation_w") == 1 ? kernel_w : 1;
+    double kernel_w = arg(args, "kernel_w"), pixel = arg(args, "in_pixel");
+    double taps = arg(args, "dilation_w") == 1 && pixel == arg(args, "in_c") ? kernel_w : 1;
     return (Product){.images = height > 0 ? pixels / height : 0, .rows = height, .width = width, .channels = channels,
                      .runs = arg(args, "kernel_h") * kernel_w / fmax(taps, 1),
                      .run = taps * arg(args, "in_c") / fmax(arg(args, "group"), 1),
-                     .flat = arg(args, "stride_h") * arg(args, "in_row") == width * arg(args, "stride_w") * arg(args, "in_c") &&
-                             arg(args, "out_row") == width * channels};
+                     .flat = arg(args, "stride_h") * arg(args, "in_row") == width * arg(args, "stride_w") * pixel &&
+                             arg(args, "out_row") == width * arg(args, "out_pixel")};
 }
 
 double kernel_macs(const KernelArgs *args) {

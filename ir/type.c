@@ -80,6 +80,15 @@ const Type *type_buffer(Arena *arena, const Type *tensor, Elem stored, const int
     return type;
 }
 
+const Type *type_buffer_part(Arena *arena, const Type *whole, const Type *tensor, const int32_t halo[4]) {
+    Type *type = type_new(arena, TYPE_BUFFER, whole->elem, tensor->rank, tensor->shape);
+    type->quant = tensor->quant;
+    memcpy(type->halo, halo, sizeof type->halo);
+    const int64_t pixel = tensor->rank != 4 ? 0 : whole->pixel ? whole->pixel : whole->shape[3];
+    if (pixel != (tensor->rank == 4 ? tensor->shape[3] : 0)) type->pixel = (int32_t)pixel;
+    return type;
+}
+
 const Type *type_with_shape(Arena *arena, const Type *type, int rank, const int64_t *shape) {
     Type *copy = type_new(arena, type->kind, type->elem, rank, shape);
     copy->quant = type->quant;
@@ -122,7 +131,7 @@ bool type_same_shape(const Type *a, const Type *b) {
 bool type_equal(const Type *a, const Type *b) {
     if (a == b) return true;
     return a->kind == b->kind && a->elem == b->elem && type_same_shape(a, b) && quant_equal(a->quant, b->quant) &&
-           !memcmp(a->halo, b->halo, sizeof a->halo);
+           !memcmp(a->halo, b->halo, sizeof a->halo) && a->pixel == b->pixel;
 }
 
 int64_t type_elem_count(const Type *type) {
@@ -203,6 +212,7 @@ const char *type_text(Arena *arena, const Type *type) {
         const int32_t *h = type->halo;
         if (h[0] | h[1] | h[2] | h[3])
             append(&out, arena_printf(arena, ", halo = [%d, %d, %d, %d]", h[0], h[1], h[2], h[3]));
+        if (type->pixel) append(&out, arena_printf(arena, ", pixel = %d", type->pixel));
         if (type->quant && type->elem != type->quant->storage)
             append(&out, arena_printf(arena, ", stored = %s", elem_name(type->elem)));
     }

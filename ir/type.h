@@ -42,20 +42,23 @@ enum { MAX_RANK = 8 };
 
 // TENSOR: tensor<shape x elem>, or quantized when `quant` is set (then elem == quant->storage).
 // BUFFER (dialect kn): where and how a tensor of that shape lies in memory, channels last, C order: `halo` is
-// the border kept around H and W {top, left, bottom, right} (rank 4 only, N H W C), `elem` is the element
-// stored, which for 8-bit activations may be U8 (the signed value XOR 0x80) by the target's choice.
+// the border kept around H and W {top, left, bottom, right} (rank 4 only, N H W C), `pixel` the distance between
+// pixels, in elements, where it is not C (0): of some channels of a wider image. `elem` is the element stored, which for 8-bit activations may be U8 (the signed value XOR 0x80) by the target's choice.
 typedef struct Type {
     TypeKind kind;
     Elem elem;
     int rank;
     const int64_t *shape;
     const Quant *quant;
-    int32_t halo[4];
+    int32_t halo[4], pixel;
 } Type;
 
 const Type *type_tensor(Arena *arena, Elem elem, int rank, const int64_t *shape);
 const Type *type_quantized(Arena *arena, const Quant *quant, int rank, const int64_t *shape);
 const Type *type_buffer(Arena *arena, const Type *tensor, Elem stored, const int32_t halo[4]);
+// The type of a part of `whole`, as large as `tensor`: some channels of an image, or rows of its only image; or of other
+// elements that follow each other without a gap.
+const Type *type_buffer_part(Arena *arena, const Type *whole, const Type *tensor, const int32_t halo[4]);
 // The same type with another shape; per-axis quantization is kept.
 const Type *type_with_shape(Arena *arena, const Type *type, int rank, const int64_t *shape);
 const Type *type_with_elem(Arena *arena, const Type *type, Elem elem); // drops quantization

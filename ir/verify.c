@@ -47,6 +47,8 @@ bool type_verify(const Type *type, Diag *diag, Loc loc) {
     if (!shape_verify(type, diag, loc)) return false;
     bool halo = type->halo[0] | type->halo[1] | type->halo[2] | type->halo[3];
     if (halo && type->rank != 4) return diag_error(diag, loc, "only buffers of 4 dimensions have a halo");
+    if (type->pixel && (type->rank != 4 || type->pixel <= type->shape[3]))
+        return diag_error(diag, loc, "pixels of buffers of 4 dimensions lie more than their channels apart, or `pixel` is left out");
     if (type->kind == TYPE_TENSOR && type->quant && type->quant->storage != type->elem)
         return diag_error(diag, loc, "a tensor stored as %s, but quantized as %s", elem_name(type->elem),
                           elem_name(type->quant->storage));

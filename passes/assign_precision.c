@@ -13,6 +13,7 @@
 typedef struct {
     const Value *key;   // a value of the float network
     Value *real, *quant; // its forms; NULL until made
+    const Quant *shared; // a concat's, that it takes; NULL: its own
 } Forms;
 
 typedef struct {
@@ -91,6 +92,7 @@ static const Quant *calibrated(State *state, const Value *value) {
     const PassContext *context = state->context;
     Loc loc = loc_file(state->func->module->file);
     loc.name = value->name;
+    if (forms_of(state, value)->shared) return forms_of(state, value)->shared;
     const CalibrationEntry *entry = context->calibration ? calibration_find(context->calibration, value) : NULL;
     if (entry) return activation_quant(state->arena, entry, context->symmetric);
     const CalibrationTable *table = context->calibration;
@@ -98,6 +100,48 @@ static const Quant *calibrated(State *state, const Value *value) {
     diag_error(context->diag, loc, table ? "the calibration table has no entry for this tensor; add one, or calibrate this model again"
                                          : "quantization to i8 needs a calibration table");
     return NULL;
+}
+
+// ---- one scale for what is concatenated
+
+static const Quant *own_quant(State *state, const Value *value) {
+    const PassContext *context = state->context;
+    const Quant *shared = forms_of(state, value)->shared;
+    const CalibrationEntry *entry = shared || !context->calibration ? NULL : calibration_find(context->calibration, value);
+    return entry ? activation_quant(state->arena, entry, context->symmetric) : shared;
+}
+
+// The value whose quantization `value` has, through ops that move it there alone.
+static const Value *moved_from(const State *state, const Value *value) {
+    while (value->def && op_has(value->def, MOVES_DATA) && wants_i8(state, value->def) && value_has_one_use(value))
+        value = op_operand(value->def, 0);
+    return value;
+}
+
+// What else reads the value loses at most one bit: the scale is at most twice its own, and the range holds its own.
+static bool loses_little(const Quant *own, const Quant *wide) {
+    const double scale = wide->scale[0], step = 0.51 * scale;
+    const double low = (-128.0 - own->zero_point[0]) * own->scale[0], high = (127.0 - own->zero_point[0]) * own->scale[0];
+    return scale <= 2.0 * own->scale[0] && (-128.0 - wide->zero_point[0]) * scale <= low + step &&
+           (127.0 - wide->zero_point[0]) * scale >= high - step;
+}
+
+// An operand that nothing else reads takes the result's scale: it is rounded once, not twice, and lowering needs no copy.
+static void share_scale(State *state, const Op *concat) {
+    const Quant *whole = own_quant(state, &concat->results[0]);
+    if (!whole || !wants_i8(state, concat)) return;
+    for (int i = 0; i < concat->operand_count; i++) {
+        const Value *value = moved_from(state, op_operand(concat, i));
+        Forms *forms = forms_of(state, value);
+        const Quant *own = own_quant(state, value);
+        if (forms->shared || !own || value_constant(value)) continue;
+        if (value_has_one_use(value) || loses_little(own, whole)) forms->shared = whole;
+    }
+}
+
+static void share_scales(State *state) {
+    for (const Op *op = state->func->last; op; op = op->prev)
+        if (op->kind == OP_concat) share_scale(state, op);
 }
 
 // ---- the two forms of a value
@@ -388,6 +432,7 @@ bool assign_precision(Module *module, const PassContext *context) {
     state.capacity += 8 * (size_t)func->arg_count;
     state.forms = ARENA_ARRAY(context->scratch, Forms, state.capacity);
     if (!check_names(&state) || !check_qtable_types(&state)) return false;
+    share_scales(&state);
     bool fine = true;
     for (int i = 0; i < func->arg_count; i++) fine = quantize_input(&state, &func->args[i]) && fine;
     FOR_EACH_OP(func, op)

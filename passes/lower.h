@@ -3,8 +3,9 @@
 #include "passes/rewrite.h"
 #include "runtime/kernel.h"
 
-// `summand`: of a convolution that is lowered together with the sum behind it, the sum's other operand.
-typedef struct { const Value *key; Value *buffer, *summand; int32_t halo[4]; } Lowered;
+// `summand`: of a convolution that is lowered together with the sum behind it, the sum's other operand. `whole`: the value in
+// whose memory this one lies, from index `from` of dimension `axis` on; axis -1: all of it, in another shape.
+typedef struct { const Value *key; Value *buffer, *summand, *whole; int32_t halo[4], axis; int64_t from; } Lowered;
 
 typedef struct {
     const PassContext *context;
@@ -30,7 +31,8 @@ Elem stored_elem(const Lower *lower, const Type *tensor);
 bool buffer_is_dense(const Value *buffer);
 // Distances in elements between neighbours of each dimension.
 void buffer_strides(const Type *type, int64_t strides[MAX_RANK]);
-static inline int64_t buffer_row(const Type *type) { return (type->shape[2] + type->halo[1] + type->halo[3]) * type->shape[3]; }
+static inline int64_t buffer_pixel(const Type *type) { return type->pixel ? type->pixel : type->shape[3]; }
+static inline int64_t buffer_row(const Type *type) { return (type->shape[2] + type->halo[1] + type->halo[3]) * buffer_pixel(type); }
 static inline int64_t buffer_image(const Type *type) { return (type->shape[1] + type->halo[0] + type->halo[2]) * buffer_row(type); }
 
 // The buffer of an nn value: as it is; without a halo; in the arena (so that a kernel may read past it); with at least
@@ -44,6 +46,14 @@ Value *copied_as(Lower *lower, Value *buffer, const Type *tensor, Elem stored);
 // Where the result of an op goes: with the halo that its consumers asked for, or the model's output.
 Value *result_buffer(Lower *lower, Value *value);
 void result_is(Lower *lower, Value *value, Value *buffer);
+
+// ---- places within others (lower_place.c)
+void plan_places(Lower *lower);
+bool writes_strided(const Op *op);
+Value *part_buffer(Lower *lower, const Value *value); // of a value with a `whole`
+// How a value lies, or will when it is lowered.
+typedef struct { int32_t halo[4]; int64_t pixel; } Layout;
+Layout layout_of(Lower *lower, const Value *value);
 
 // ---- calls
 // Chooses the kernel by args; BUG if none. `buffers` in the family's order, NULL: none.

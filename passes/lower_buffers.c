@@ -51,7 +51,7 @@ Value *buffer_view(Lower *lower, Value *source, const Type *type, int64_t offset
 
 bool buffer_is_dense(const Value *buffer) {
     const int32_t *h = buffer->type->halo;
-    return !(h[0] | h[1] | h[2] | h[3]);
+    return !(h[0] | h[1] | h[2] | h[3] | buffer->type->pixel);
 }
 
 void buffer_strides(const Type *type, int64_t strides[MAX_RANK]) {
@@ -61,6 +61,7 @@ void buffer_strides(const Type *type, int64_t strides[MAX_RANK]) {
         stride *= type->shape[i];
     }
     if (type->rank == 4) {
+        strides[2] = buffer_pixel(type);
         strides[1] = buffer_row(type);
         strides[0] = buffer_image(type);
     }
@@ -175,6 +176,7 @@ Value *operand_with_halo(Lower *lower, Value *value, const int32_t halo[4]) {
 Value *result_buffer(Lower *lower, Value *value) {
     Lowered *lowered = lowered_get(lower, value);
     if (lowered->buffer) return lowered->buffer; // the model's output
+    if (lowered->whole) return lowered->buffer = part_buffer(lower, value);
     lowered->buffer = alloc_with_halo(lower, value->type, lowered->halo, value->name);
     for (int i = 0; i < value->alias_count; i++) value_add_alias(lowered->buffer, value->aliases[i]);
     return lowered->buffer;

@@ -103,6 +103,8 @@ static void conv_args(const Lower *lower, const Op *op, const char *family, cons
     args_int(args, "padded", !halo);
     activation_args(lower, args, op, conv.input);
     // As if dense; set again when the buffers are known.
+    args_int(args, "in_pixel", in[3]);
+    args_int(args, "out_pixel", out[3]);
     args_int(args, "in_row", (in[2] + h[1] + h[3]) * in[3]);
     args_int(args, "in_image", (in[1] + h[0] + h[2]) * (in[2] + h[1] + h[3]) * in[3]);
     args_int(args, "out_row", out[2] * out[3]);
@@ -258,13 +260,15 @@ static const KernelInfo *conv_buffers(Lower *lower, Op *op, const int32_t halo[4
                                       Value **buffers) {
     bool use_halo = halo[0] | halo[1] | halo[2] | halo[3];
     Value *input = op_operand(op, 0), *in = use_halo ? operand_with_halo(lower, input, halo) : operand_in_arena(lower, input);
+    args_int(args, "in_pixel", buffer_pixel(in->type));
+    args_int(args, "out_pixel", buffer_pixel(out->type));
     args_int(args, "in_row", buffer_row(in->type));
     args_int(args, "in_image", buffer_image(in->type));
     args_int(args, "out_row", buffer_row(out->type));
     args_int(args, "out_image", buffer_image(out->type));
     buffers[0] = in;
     if (use_halo) {
-        int64_t back = halo[0] * buffer_row(in->type) + halo[1] * in->type->shape[3];
+        int64_t back = halo[0] * buffer_row(in->type) + halo[1] * buffer_pixel(in->type);
         buffers[0] = buffer_view(lower, in, in->type, -back * (elem_bits(in->type->elem) / 8));
     }
     split_by_channels(lower, op, args);
@@ -276,10 +280,9 @@ static const KernelInfo *conv_buffers(Lower *lower, Op *op, const int32_t halo[4
 // ---- a sum behind a convolution
 
 // Will the value lie as the buffer does?
-static bool lies_alike(Lower *lower, Value *value, const Value *buffer) {
-    const Lowered *lowered = lowered_get(lower, value);
-    const int32_t *halo = lowered->buffer ? lowered->buffer->type->halo : lowered->halo;
-    return !memcmp(halo, buffer->type->halo, sizeof buffer->type->halo);
+static bool lies_alike(Lower *lower, const Value *value, const Value *buffer) {
+    const Layout layout = layout_of(lower, value);
+    return !memcmp(layout.halo, buffer->type->halo, sizeof layout.halo) && layout.pixel == buffer_pixel(buffer->type);
 }
 
 // The add that alone uses a convolution's result.

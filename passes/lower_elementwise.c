@@ -277,6 +277,11 @@ void lower_fake_quant(Lower *lower, Op *op) {
     emit_quantize(lower, &walk, quant, NULL, middle, out);
 }
 
+static bool is_in_place(Lower *lower, const Value *value, const Value *whole, int64_t axis, int64_t from) {
+    const Lowered *lowered = lowered_get(lower, value);
+    return lowered->whole == whole && lowered->axis == axis && lowered->from == from;
+}
+
 void lower_concat(Lower *lower, Op *op) {
     concat_view concat = as_concat(op);
     Value *out = result_buffer(lower, concat.output);
@@ -286,14 +291,15 @@ void lower_concat(Lower *lower, Op *op) {
     int bytes = elem_bits(out->type->elem) / 8;
     for (int i = 0; i < concat.inputs.count; i++) {
         Value *input = concat.inputs.uses[i].value, *in = operand_any(lower, input);
-        if (!type_elem_count(input->type)) continue;
+        const int64_t from = at;
+        at += input->type->shape[axis];
+        if (!type_elem_count(input->type) || is_in_place(lower, input, concat.output, axis, from)) continue;
         const Type *types[] = {in->type, out->type};
         Walk walk = walk_new(input->type, 2, types);
         memcpy(walk.strides[1], strides, sizeof strides);
-        Value *place = buffer_view(lower, out, out->type, at * strides[axis] * bytes);
+        Value *place = buffer_view(lower, out, out->type, from * strides[axis] * bytes);
         if (type->quant && !quant_equal(type->quant, input->type->quant))
             emit_quantize(lower, &walk, input->type->quant, type->quant, in, place);
         else emit_copy(lower, &walk, bytes, 0, in, place);
-        at += input->type->shape[axis];
     }
 }

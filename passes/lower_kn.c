@@ -1,5 +1,5 @@
-// nn to kn for one target. First every convolution asks for the halo that its fast kernel wants around its input, and
-// returned values are given the caller's memory; then ops are lowered in order into a new @main. A value's buffer is
+// nn to kn for one target. First every convolution asks for the halo that its fast kernel wants around its input,
+// returned values are given the caller's memory, and others a place within another where that saves a copy; then ops are lowered in order into a new @main. A value's buffer is
 // an arena allocation of its own, a view of another's (reshape), the caller's memory, or read-only data.
 #include "passes/explain.h"
 #include "passes/lower.h"
@@ -49,22 +49,12 @@ static LowerFn *lowering_of(const Op *op) {
     }
 }
 
-// Ops whose kernels write through row strides, and so can leave a halo around their result.
-static bool can_write_halo(const Op *op) {
-    switch (op->kind) {
-    case OP_conv2d: case OP_max_pool2d: case OP_avg_pool2d:
-    case OP_quantize: case OP_dequantize: case OP_requantize: case OP_fake_quant: case OP_transpose: case OP_slice:
-    case OP_pad: case OP_concat: case OP_broadcast_to: return true;
-    default: return op_has(op, ELEMENTWISE);
-    }
-}
-
 static void plan_halos(Lower *lower) {
     FOR_EACH_OP(lower->from, op)
         if (op->kind == OP_conv2d) plan_conv2d_halo(lower, op);
     FOR_EACH_OP(lower->from, op)
         for (int i = 0; i < op->result_count; i++)
-            if (!can_write_halo(op)) memset(lowered_get(lower, &op->results[i])->halo, 0, sizeof(int32_t[4]));
+            if (!writes_strided(op)) memset(lowered_get(lower, &op->results[i])->halo, 0, sizeof(int32_t[4]));
 }
 
 // ---- the caller's memory
@@ -211,6 +201,7 @@ bool lower_kn(Module *module, const PassContext *context) {
     plan_halos(&lower);
     lower_inputs(&lower);
     plan_outputs(&lower);
+    plan_places(&lower);
     if (!lower_ops(&lower)) return false;
     lower_outputs(&lower);
     Builder builder = {lower.to, NULL, {0}};

@@ -8,6 +8,7 @@ static int elem_bytes(const Value *buffer) { return elem_bits(buffer->type->elem
 // A reshape of dense memory is a view of it.
 void lower_reshape(Lower *lower, Op *op) {
     reshape_view reshape = as_reshape(op);
+    if (lowered_get(lower, reshape.input)->whole == reshape.output) return; // computed in its place
     Value *in = operand_dense(lower, reshape.input);
     const Type *type = type_buffer(lower->arena, reshape.output->type, in->type->elem, NULL);
     result_is(lower, reshape.output, buffer_view(lower, in, type, 0));
@@ -45,6 +46,7 @@ void lower_transpose(Lower *lower, Op *op) {
 void lower_slice(Lower *lower, Op *op) {
     slice_view slice = as_slice(op);
     Value *in = operand_any(lower, slice.input), *out = result_buffer(lower, slice.output);
+    if (lowered_get(lower, slice.output)->whole == slice.input) return; // a part of its operand's memory
     if (!type_elem_count(slice.output->type)) return;
     int64_t strides[MAX_RANK], offset = 0;
     const Type *types[] = {out->type, out->type};

@@ -33,11 +33,13 @@ void lower_pool2d(Lower *lower, Op *op) {
     args_int(&args, "out_h", y[1]);
     args_int(&args, "out_w", y[2]);
     args_int(&args, "out_c", y[3]);
+    args_int(&args, "out_pixel", buffer_pixel(out->type));
     args_int(&args, "out_row", buffer_row(out->type));
     args_int(&args, "out_image", buffer_image(out->type));
     args_int(&args, "in_h", x[1]);
     args_int(&args, "in_w", x[2]);
     args_int(&args, "in_c", x[3]);
+    args_int(&args, "in_pixel", buffer_pixel(in->type));
     args_int(&args, "in_row", buffer_row(in->type));
     args_int(&args, "in_image", buffer_image(in->type));
     args_int(&args, "kernel_h", int_at(kernel, 0));
@@ -83,7 +85,8 @@ static bool reduction_of(const Type *type, IntList axes, Reduction *out) {
     for (int i = 1; i < first; i++)
         if (strides[i - 1] != strides[i] * type->shape[i]) return false;
     for (int i = last + 1; i < type->rank; i++) out->inner *= type->shape[i];
-    if (last + 1 < type->rank && out->inner > 1 && strides[last] != out->inner) return false;
+    for (int i = last + 2; i < type->rank; i++)
+        if (strides[i - 1] != strides[i] * type->shape[i]) return false;
     for (int i = first; i <= last; i++)
         if (!reduced[i] && type->shape[i] != 1) return false;
     if (last - first > 1) { // more than two: dense, and taken as one

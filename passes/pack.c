@@ -48,10 +48,12 @@ static void fold_unsigned_offset(const PackSource *source, Packed *packed) {
     }
 }
 
-// Windows are runs of contiguous elements: a kernel row, or a tap where columns are dilated.
+// Windows are runs of contiguous elements: a kernel row, or a tap where columns are dilated or pixels lie apart.
 static int64_t run_elems(const PackSource *source) {
-    const bool dilated = !strncmp(source->args->family->name, "conv2d", 6) && args_get(source->args, "dilation_w") != 1;
-    return dilated ? source->in_c : source->kernel_w * source->in_c;
+    const KernelArgs *args = source->args;
+    const bool image = !strncmp(args->family->name, "conv2d", 6);
+    const bool apart = image && (args_get(args, "dilation_w") != 1 || args_get(args, "in_pixel") != args_get(args, "in_c"));
+    return apart ? source->in_c : source->kernel_w * source->in_c;
 }
 
 // Panels of two vectors of `lanes` channels, the last of one where that holds the rest: [panel][run][step][channel]

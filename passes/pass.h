@@ -18,6 +18,7 @@ typedef struct {
     bool symmetric;                      // symmetric activations (zero point 0)
     bool per_tensor_weights;
     bool keep_all;                       // every value of the network becomes an output of the program (dump-all)
+    bool watched;                        // every value has a buffer of its own, to be looked at when it is made (calibration)
     bool bounded;                        // sizes vary at run time: programs of different sizes should have one form
     bool unfolded;                       // slices of constants, and what makes more of them, stay ops
     const char *options;                 // text between the braces of --passes=name{…}; NULL

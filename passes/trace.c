@@ -89,7 +89,7 @@ static int number_of(Tracer *t, const Op *memory) {
 
 static bool same_layout(const Value *a, const Value *b) {
     return type_same_shape(a->type, b->type) && a->type->elem == b->type->elem &&
-           !memcmp(a->type->halo, b->type->halo, sizeof a->type->halo);
+           !memcmp(a->type->halo, b->type->halo, sizeof a->type->halo) && a->type->pixel == b->type->pixel;
 }
 
 static bool shares_place(const Op *a, const Op *b) {

@@ -195,6 +195,7 @@ bool calibrate(Arena *arena, const Module *imported, const PassContext *context,
     plain.qtable = NULL;
     plain.explain = NULL;
     plain.keep_all = false;
+    plain.watched = true;
     plain.target = target_host();
     if (threads > source->count)
         threads = source->count;

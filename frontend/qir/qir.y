@@ -298,6 +298,11 @@ param: word '=' '[' numbers_begin numbers ']' {
         $$->attr.name = $word;
         $$->place = @word;
     }
+    | word '=' number {
+        $$ = qir_attr_number(state, $number);
+        $$->attr.name = $word;
+        $$->place = @word;
+    }
     | word '=' IDENT {
         $$ = qir_attr_of(state, ATTR_STRING);
         $$->attr.name = $word;

@@ -117,28 +117,37 @@ QirType *qir_tensor(QirState *state, const QirShape *shape, QirElem elem, QirPla
     return type_made(state, plain(state, shape, elem), place);
 }
 
-static bool buffer_param(QirState *state, const QirAttr *param, int32_t halo[4], Elem *stored) {
-    const Attr *attr = &param->attr;
-    bool is_halo = !strcmp(attr->name, "halo"), is_stored = !strcmp(attr->name, "stored");
-    bool good = is_halo ? attr->kind == ATTR_INTS && attr->ints.count == 4
-                        : is_stored && attr->kind == ATTR_STRING && elem_find(attr->s, stored);
-    for (int i = 0; good && is_halo && i < 4; i++) {
+static bool halo_param(const Attr *attr, int32_t halo[4]) {
+    bool good = attr->kind == ATTR_INTS && attr->ints.count == 4;
+    for (int i = 0; good && i < 4; i++) {
         good = attr->ints.data[i] >= 0 && attr->ints.data[i] <= 1 << 20;
         halo[i] = (int32_t)attr->ints.data[i];
     }
+    return good;
+}
+
+static bool pixel_param(const Attr *attr, int32_t *pixel) {
+    if (attr->kind != ATTR_INT || attr->i <= 0 || attr->i > INT32_MAX) return false;
+    *pixel = (int32_t)attr->i;
+    return true;
+}
+
+static bool buffer_param(QirState *state, const QirAttr *param, Type *type) {
+    const Attr *attr = &param->attr;
+    bool good = !strcmp(attr->name, "halo")    ? halo_param(attr, type->halo)
+                : !strcmp(attr->name, "pixel") ? pixel_param(attr, &type->pixel)
+                                               : !strcmp(attr->name, "stored") && attr->kind == ATTR_STRING && elem_find(attr->s, &type->elem);
     if (good) return true;
     return diag_error(state->diag, qir_loc(state, param->place),
-                      "a buffer has `halo = [top, left, bottom, right]` and `stored = element type`");
+                      "a buffer has `halo = [top, left, bottom, right]`, `pixel = distance` and `stored = element type`");
 }
 
 QirType *qir_buffer(QirState *state, const QirShape *shape, QirElem elem, QirAttrs params, QirPlace place) {
-    int32_t halo[4] = {0};
-    const Type *type = plain(state, shape, elem);
-    bool good = type != NULL;
-    Elem stored = good ? type->elem : ELEM_F32;
-    for (const QirAttr *param = params.first; param; param = param->next)
-        good = buffer_param(state, param, halo, &stored) && good;
-    return type_made(state, good ? type_buffer(state->arena, type, stored, halo) : NULL, place);
+    const Type *tensor = plain(state, shape, elem);
+    bool good = tensor != NULL;
+    Type *type = good ? arena_copy(state->arena, type_buffer(state->arena, tensor, tensor->elem, NULL), sizeof *type) : &(Type){0};
+    for (const QirAttr *param = params.first; param; param = param->next) good = buffer_param(state, param, type) && good;
+    return type_made(state, good ? type : NULL, place);
 }
 
 QirType *qir_none_type(QirState *state, QirPlace place) {

@@ -9,7 +9,7 @@ QN_INLINE ptrdiff_t qn_conv2d_generic_tap(const struct qn_conv2d_args *a, int32_
     int32_t iy = y * a->stride_h - a->pad_top + tap / a->kernel_w * a->dilation_h;
     int32_t ix = x * a->stride_w - a->pad_left + tap % a->kernel_w * a->dilation_w;
     if (a->padded && (iy < 0 || iy >= a->in_h || ix < 0 || ix >= a->in_w)) return -1;
-    return (ptrdiff_t)iy * a->in_row + (ptrdiff_t)ix * a->in_c;
+    return (ptrdiff_t)iy * a->in_row + (ptrdiff_t)ix * a->in_pixel;
 }
 
 // Elements [k, k + count) of the window's row, less the zero point. in: the group's first channel of the image.
@@ -28,9 +28,9 @@ QN_INLINE void qn_conv2d_generic_gather_s8(const struct qn_conv2d_args *a, const
         done += n;
     }
 }
-// Output channels [o, o + count) of one pixel, all of one group.
+// Output channels [o, o + count) of one pixel, all of one group, to `own`.
 QN_INLINE void qn_conv2d_generic_s8(const struct qn_conv2d_args *a, const uint8_t *in, const int8_t *weight,
-                                    const int32_t *bias, const float *multiplier, uint8_t *out, int32_t y, int32_t x,
+                                    const int32_t *bias, const float *multiplier, uint8_t *own, int32_t y, int32_t x,
                                     int32_t o, int32_t count) {
     const int32_t depth = a->kernel_h * a->kernel_w * (a->in_c / a->group);
     int16_t row[QN_DOT_CHUNK];
@@ -42,23 +42,36 @@ QN_INLINE void qn_conv2d_generic_s8(const struct qn_conv2d_args *a, const uint8_
         qn_dots_s8(row, weight + (ptrdiff_t)o * depth + k, depth, n, a->weight_zp, acc, count);
     }
     for (int32_t j = 0; j < count; j++)
-        out[o + j] = (uint8_t)(qn_requantize(acc[j], multiplier[o + j], a->out_zp, a->lo, a->hi) ^ a->flip);
+        own[j] = (uint8_t)(qn_requantize(acc[j], multiplier[o + j], a->out_zp, a->lo, a->hi) ^ a->flip);
 }
 
-QN_INLINE void qn_conv2d_generic_rows_s8(const struct qn_conv2d_args *a, const void *input, const void *weight,
-                                         const void *bias, const void *multiplier, void *output, int32_t begin, int32_t end) {
+// The sums of some channels' results and the residual, in place of those.
+QN_INLINE void qn_conv2d_generic_add_s8(const struct qn_conv2d_add_args *a, const uint8_t *residual, uint8_t *own, int32_t count) {
+    for (int32_t j = 0; j < count; j++) {
+        const int32_t x = (int8_t)(own[j] ^ a->flip) - a->out_zp, y = (int8_t)(residual[j] ^ a->flip) - a->residual_zp;
+        own[j] = (uint8_t)(qn_add(x, a->own_multiplier, y, a->residual_multiplier, a->sum_zp, a->sum_lo, a->sum_hi) ^ a->flip);
+    }
+}
+
+// `add`: a residual is added; it may be the output itself. NULL: none.
+QN_INLINE void qn_conv2d_generic_rows_s8(const struct qn_conv2d_args *a, const struct qn_conv2d_add_args *add,
+                                         const void *input, const void *weight, const void *bias, const void *multiplier,
+                                         const void *residual, void *output, int32_t begin, int32_t end) {
     const int32_t in_channels = a->in_c / a->group, out_channels = a->out_c / a->group;
     for (int32_t r = begin; r < end; r++) {
         const int32_t y = r % a->out_h;
         const ptrdiff_t image = r / a->out_h;
         const uint8_t *in = (const uint8_t *)input + image * a->in_image;
-        uint8_t *out = (uint8_t *)output + image * a->out_image + (ptrdiff_t)y * a->out_row;
-        for (int32_t x = 0; x < a->out_w; x++, out += a->out_c)
+        ptrdiff_t at = image * a->out_image + (ptrdiff_t)y * a->out_row;
+        for (int32_t x = 0; x < a->out_w; x++, at += a->out_pixel)
             for (int32_t g = 0; g < a->group; g++)
                 for (int32_t o = 0; o < out_channels; o += QN_DOT_OUTPUTS) {
-                    int32_t count = out_channels - o < QN_DOT_OUTPUTS ? out_channels - o : QN_DOT_OUTPUTS;
-                    qn_conv2d_generic_s8(a, in + g * in_channels, weight, bias, multiplier, out, y, x,
-                                         g * out_channels + o, count);
+                    const int32_t count = out_channels - o < QN_DOT_OUTPUTS ? out_channels - o : QN_DOT_OUTPUTS;
+                    const int32_t channel = g * out_channels + o;
+                    uint8_t own[QN_DOT_OUTPUTS];
+                    qn_conv2d_generic_s8(a, in + g * in_channels, weight, bias, multiplier, own, y, x, channel, count);
+                    if (add) qn_conv2d_generic_add_s8(add, (const uint8_t *)residual + at + channel, own, count);
+                    for (int32_t j = 0; j < count; j++) ((uint8_t *)output)[at + channel + j] = own[j];
                 }
     }
 }

@@ -36,17 +36,18 @@ QN_INLINE struct qn_conv2d_args gemm_conv2d_of(const struct qn_conv2d_add_args *
 }
 
 QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t step) {
-    const int32_t taps = a->dilation_w == 1 ? a->kernel_w : 1; // a kernel row is one run, or each tap is
+    // A kernel row is one run, or each tap is.
+    const int32_t taps = a->dilation_w == 1 && a->in_pixel == a->in_c ? a->kernel_w : 1;
     const struct gemm g = {
         .segments_h = a->kernel_h,
         .segments_w = a->kernel_w / taps,
         .steps = (taps * a->in_c + step - 1) / step,
         .segment_row = (int64_t)a->dilation_h * a->in_row,
-        .segment_column = (int64_t)a->dilation_w * a->in_c,
+        .segment_column = (int64_t)a->dilation_w * a->in_pixel,
         .in_row = (int64_t)a->stride_h * a->in_row,
-        .in_column = (int64_t)a->stride_w * a->in_c,
+        .in_column = (int64_t)a->stride_w * a->in_pixel,
         .out_row = a->out_row,
-        .out_column = a->out_c,
+        .out_column = a->out_pixel,
         .zp = a->out_zp + 128, .lo = a->lo + 128, .hi = a->hi + 128, .bounded = a->bounded,
         .min = a->min, .max = a->max,
     };

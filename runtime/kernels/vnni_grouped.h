@@ -16,7 +16,7 @@ QN_INLINE void vnni_grouped_units(const struct qn_conv2d_args *a, const uint8_t 
     const int32_t channels = (out_c + 15) / 16 * 16; // with those of the padding
     struct gemm g = gemm_of_conv2d(a, 4);
     g.segments_w = a->kernel_w; // each tap is a run
-    g.segment_column = (int64_t)a->dilation_w * a->in_c;
+    g.segment_column = (int64_t)a->dilation_w * a->in_pixel;
     g.steps = (in_c + 3) / 4;
     const int64_t unit_bytes = (int64_t)a->kernel_h * a->kernel_w * g.steps * 4 * channels;
     QN_NO_UNROLL for (int32_t u = 0; u < units; u++)

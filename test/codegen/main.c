@@ -96,6 +96,7 @@ static void add_conv(Build *build, Value **buffers) {
     KernelArgs args;
     args_begin(&args, "conv2d");
     args_int(&args, "out_h", H), args_int(&args, "out_w", W), args_int(&args, "out_c", O);
+    args_int(&args, "in_pixel", C), args_int(&args, "out_pixel", O);
     args_int(&args, "out_row", W * O), args_int(&args, "out_image", H * W * O);
     args_int(&args, "in_h", H + 2), args_int(&args, "in_w", W + 2), args_int(&args, "in_c", C);
     args_int(&args, "in_row", (W + 2) * C), args_int(&args, "in_image", (H + 2) * (W + 2) * C);

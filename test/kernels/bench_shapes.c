@@ -29,8 +29,8 @@ static const struct qn_conv2d_args *conv_args(Arena *arena, const LayerShape *s)
     struct qn_conv2d_args *a = ARENA_NEW(arena, struct qn_conv2d_args);
     const int in = s->size + s->kernel - 1, out = (in - s->kernel) / s->stride + 1;
     a->rows = a->out_h = a->out_w = out;
-    a->out_c = s->out_c, a->out_row = out * s->out_c, a->out_image = out * a->out_row;
-    a->in_h = a->in_w = in, a->in_c = s->in_c, a->in_row = in * s->in_c, a->in_image = in * a->in_row;
+    a->out_c = a->out_pixel = s->out_c, a->out_row = out * s->out_c, a->out_image = out * a->out_row;
+    a->in_h = a->in_w = in, a->in_c = a->in_pixel = s->in_c, a->in_row = in * s->in_c, a->in_image = in * a->in_row;
     a->kernel_h = a->kernel_w = s->kernel, a->stride_h = a->stride_w = s->stride, a->dilation_h = a->dilation_w = 1;
     a->group = s->group;
     a->in_zp = -128, a->out_zp = -128, a->lo = -128, a->hi = 127, a->flip = 0x80, a->bounded = 1, a->max = 6;
@@ -184,8 +184,8 @@ static int bench_pool(const KernelInfo *row, Arena *arena, BenchCall *calls) {
     int count = 0;
     for (int mode = QN_POOL_MAX; mode <= QN_POOL_AVERAGE; mode++) {
         struct qn_pool2d_args *a = ARENA_NEW(arena, struct qn_pool2d_args);
-        *a = (struct qn_pool2d_args){.rows = 28, .out_h = 28, .out_w = 28, .out_c = 64, .out_row = 28 * 64, .out_image = 28 * 28 * 64,
-                                     .in_h = 56, .in_w = 56, .in_c = 64, .in_row = 56 * 64, .in_image = 56 * 56 * 64, .kernel_h = 3,
+        *a = (struct qn_pool2d_args){.rows = 28, .out_h = 28, .out_w = 28, .out_c = 64, .out_pixel = 64, .out_row = 28 * 64, .out_image = 28 * 28 * 64,
+                                     .in_h = 56, .in_w = 56, .in_c = 64, .in_pixel = 64, .in_row = 56 * 64, .in_image = 56 * 56 * 64, .kernel_h = 3,
                                      .kernel_w = 3, .stride_h = 2, .stride_w = 2, .dilation_h = 1, .dilation_w = 1, .pad_top = 1,
                                      .pad_left = 1, .mode = mode, .padded_h = 58, .padded_w = 58, .lo = -128, .hi = 127, .flip = 0x80};
         call_add(calls, &count, mode == QN_POOL_MAX ? "max 3x3 s2 56x56x64" : "average 3x3 s2 56x56x64", a,

@@ -204,7 +204,7 @@ static void add_residual(Test *test, struct qn_conv2d_add_args *add, const struc
     for (int n = 0; n < image->n; n++)
         for (int y = 0; y < a->out_h; y++)
             for (int i = 0; i < a->out_w * a->out_c; i++) {
-                const size_t at = image_at(image, n, y, 0, i);
+                const size_t at = image_at(image, n, y, i / a->out_c, i % a->out_c);
                 const float x = (float)((int8_t)(expected[at] ^ a->flip) - a->out_zp) * add->own_multiplier;
                 const float z = (float)((int8_t)(residual[at] ^ a->flip) - add->residual_zp) * add->residual_multiplier;
                 expected[at] = (uint8_t)(naive_round(x + z, add->sum_zp, add->sum_lo, add->sum_hi) ^ a->flip);
@@ -221,9 +221,10 @@ static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_
                    .is_f32 = row_is_f32(test), .weight_zp = a->weight_zp};
     const int images = random_chance(test, 75) ? 1 : 2;
     const size_t elem = layer.is_f32 ? 4 : 1;
-    Image from = image_random(test, images, a->in_h, a->in_w, a->in_c);
-    Image to = image_random(test, images, a->out_h, a->out_w, a->out_c);
+    Image from = image_part_random(test, images, a->in_h, a->in_w, a->in_c, random_others(test));
+    Image to = image_part_random(test, images, a->out_h, a->out_w, a->out_c, random_others(test));
     a->rows = images * a->out_h * panels_random(test, a->out_c, &a->panel);
+    a->in_pixel = from.pixel, a->out_pixel = to.pixel;
     a->in_row = from.row, a->in_image = from.image, a->out_row = to.row, a->out_image = to.image;
     layer_fill(test, &layer, a);
     const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);

@@ -151,8 +151,10 @@ void case_pool2d(Test *test) {
     const int images = random_chance(test, 70) ? 1 : 2;
     const size_t elem = is_f32 ? 4 : 1;
     pool_args_random(test, &a);
-    const Image from = image_random(test, images, a.in_h, a.in_w, a.in_c), to = image_random(test, images, a.out_h, a.out_w, a.out_c);
+    const Image from = image_part_random(test, images, a.in_h, a.in_w, a.in_c, random_others(test));
+    const Image to = image_part_random(test, images, a.out_h, a.out_w, a.out_c, random_others(test));
     a.rows = images * a.out_h;
+    a.in_pixel = from.pixel, a.out_pixel = to.pixel;
     a.in_row = from.row, a.in_image = from.image, a.out_row = to.row, a.out_image = to.image;
     const size_t taps = (size_t)a.kernel_h * a.kernel_w;
     float *multipliers = ARENA_ARRAY(test->arena, float, taps + 1);

@@ -71,10 +71,13 @@ uint8_t *random_bytes(Test *test, size_t count);
 float *random_floats(Test *test, size_t count, float low, float high);
 
 // Images with pitches of their own, and elements before and after.
-typedef struct { int n, h, w, c, row, image; size_t before, elems; } Image;
+typedef struct { int n, h, w, c, pixel, row, image; size_t before, elems; } Image;
 Image image_random(Test *test, int n, int h, int w, int c);
+// Some channels of a wider image: `others` more lie between its pixels.
+Image image_part_random(Test *test, int n, int h, int w, int c, int others);
+static inline int random_others(Test *test) { return random_chance(test, 75) ? 0 : random_int(test, 1, 70); }
 static inline size_t image_at(const Image *i, int n, int y, int x, int c) {
-    return i->before + (size_t)n * i->image + (size_t)y * i->row + (size_t)x * i->c + c;
+    return i->before + (size_t)n * i->image + (size_t)y * i->row + (size_t)x * i->pixel + c;
 }
 
 // Strides over five dimensions.

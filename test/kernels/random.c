@@ -67,13 +67,17 @@ float *random_floats(Test *test, size_t count, float low, float high) {
 }
 
 Image image_random(Test *test, int n, int h, int w, int c) {
-    Image image = {.n = n, .h = h, .w = w, .c = c, .row = w * c};
-    if (random_chance(test, 50)) image.row += random_int(test, 0, 3) * c;
+    return image_part_random(test, n, h, w, c, 0);
+}
+
+Image image_part_random(Test *test, int n, int h, int w, int c, int others) {
+    Image image = {.n = n, .h = h, .w = w, .c = c, .pixel = c + others, .row = w * (c + others)};
+    if (random_chance(test, 50)) image.row += random_int(test, 0, 3) * image.pixel;
     image.image = h * image.row;
     if (random_chance(test, 50)) image.image += random_int(test, 0, 2) * image.row;
     image.before = random_chance(test, 50) ? 0 : (size_t)random_int(test, 0, 40);
     // The last row ends where its pixels do: nothing lies between them and the guard page.
-    image.elems = image.before + (size_t)(n - 1) * image.image + (size_t)(h - 1) * image.row + (size_t)w * c;
+    image.elems = image.before + (size_t)(n - 1) * image.image + (size_t)(h - 1) * image.row + (size_t)(w - 1) * image.pixel + (size_t)c;
     if (random_chance(test, 50)) image.elems += (size_t)random_int(test, 0, 40);
     return image;
 }

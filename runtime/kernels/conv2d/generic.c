@@ -4,7 +4,7 @@
 QN_KERNEL qn_conv2d_s8s8_s8__any__generic(const struct qn_conv2d_args *a, const void *input, const void *weight,
                                           const void *bias, const void *multiplier, void *output, int32_t begin,
                                           int32_t end) {
-    qn_conv2d_generic_rows_s8(a, input, weight, bias, multiplier, output, begin, end);
+    qn_conv2d_generic_rows_s8(a, NULL, input, weight, bias, multiplier, NULL, output, begin, end);
 }
 
 QN_INLINE void qn_conv2d_generic_gather_f32(const struct qn_conv2d_args *a, const float *in, int32_t y, int32_t x,
@@ -45,7 +45,7 @@ QN_KERNEL qn_conv2d_f32f32_f32__any__generic(const struct qn_conv2d_args *a, con
         const ptrdiff_t image = r / a->out_h;
         const float *in = (const float *)input + image * a->in_image;
         float *out = (float *)output + image * a->out_image + (ptrdiff_t)y * a->out_row;
-        for (int32_t x = 0; x < a->out_w; x++, out += a->out_c)
+        for (int32_t x = 0; x < a->out_w; x++, out += a->out_pixel)
             for (int32_t g = 0; g < a->group; g++)
                 for (int32_t o = 0; o < out_channels; o += QN_DOT_OUTPUTS) {
                     int32_t count = out_channels - o < QN_DOT_OUTPUTS ? out_channels - o : QN_DOT_OUTPUTS;

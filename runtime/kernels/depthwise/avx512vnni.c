@@ -77,12 +77,12 @@ QN_INLINE void depthwise_vnni_store(const struct depthwise_vnni *d, const struct
 QN_INLINE struct depthwise_vnni depthwise_vnni_of(const struct qn_depthwise_args *a) {
     const struct depthwise_vnni d = {
         .in_row = (int64_t)a->dilation_h * a->in_row,
-        .in_column = (int64_t)a->dilation_w * a->in_c,
-        .pixel = a->in_c,
+        .in_column = (int64_t)a->dilation_w * a->in_pixel,
+        .pixel = a->in_pixel,
         .row_step = (int64_t)a->stride_h * a->in_row,
-        .column_step = (int64_t)a->stride_w * a->in_c,
+        .column_step = (int64_t)a->stride_w * a->in_pixel,
         .out_row = a->out_row,
-        .out_column = a->out_c,
+        .out_column = a->out_pixel,
         .kernel_h = a->kernel_h, .kernel_w = a->kernel_w,
         .dilation_w = a->dilation_w, .stride_w = a->stride_w, .width = a->out_w,
         .quant = {a->out_zp + 128, a->lo + 128, a->hi + 128, a->bounded},

@@ -30,7 +30,7 @@ QN_INLINE void qn_depthwise_generic_pixel_s8(const struct qn_depthwise_args *a, 
     for (int32_t i = v.from; i < v.to; i++)
         for (int32_t k = h.from; k < h.to; k++) {
             const uint8_t *p = in + (ptrdiff_t)(y0 + i * a->dilation_h) * a->in_row +
-                               (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_c;
+                               (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_pixel;
             const int8_t *w = weight + (i * a->kernel_w + k) * b.tap_stride;
             if (repeat == 1 && b.channel_stride == 1)
                 for (int32_t j = 0; j < b.count; j++)
@@ -49,7 +49,7 @@ QN_INLINE void qn_depthwise_generic_rows_s8(const struct qn_depthwise_args *a, c
         const ptrdiff_t image = r / a->out_h;
         const int32_t y = r % a->out_h;
         uint8_t *out = output + image * a->out_image + (ptrdiff_t)y * a->out_row + b.first;
-        for (int32_t x = 0; x < a->out_w; x++, out += a->out_c) {
+        for (int32_t x = 0; x < a->out_w; x++, out += a->out_pixel) {
             int32_t acc[QN_DEPTHWISE_BLOCK];
             for (int32_t j = 0; j < b.count; j++) acc[j] = bias[b.first + j];
             qn_depthwise_generic_pixel_s8(a, input + image * a->in_image, weight, b, y, x, acc);
@@ -87,7 +87,7 @@ QN_INLINE void qn_depthwise_generic_pixel_f32(const struct qn_depthwise_args *a,
     for (int32_t i = v.from; i < v.to; i++)
         for (int32_t k = h.from; k < h.to; k++) {
             const float *p = in + (ptrdiff_t)(y0 + i * a->dilation_h) * a->in_row +
-                             (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_c;
+                             (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_pixel;
             const float *w = weight + (i * a->kernel_w + k) * b.tap_stride;
             if (repeat == 1 && b.channel_stride == 1)
                 for (int32_t j = 0; j < b.count; j++) acc[j] += p[b.first + j] * w[j];
@@ -103,7 +103,7 @@ QN_INLINE void qn_depthwise_generic_rows_f32(const struct qn_depthwise_args *a, 
         const ptrdiff_t image = r / a->out_h;
         const int32_t y = r % a->out_h;
         float *out = output + image * a->out_image + (ptrdiff_t)y * a->out_row + b.first;
-        for (int32_t x = 0; x < a->out_w; x++, out += a->out_c) {
+        for (int32_t x = 0; x < a->out_w; x++, out += a->out_pixel) {
             float acc[QN_DEPTHWISE_BLOCK];
             for (int32_t j = 0; j < b.count; j++) acc[j] = bias[b.first + j];
             qn_depthwise_generic_pixel_f32(a, input + image * a->in_image, weight, b, y, x, acc);

@@ -9,7 +9,7 @@ struct pool2d_avx512 { const uint8_t *in; struct qn_pool_range v, h; float multi
 
 QN_INLINE __m512i pool2d_avx512_load(const struct qn_pool2d_args *a, const struct pool2d_avx512 *p, int32_t y, int32_t x,
                                      int32_t c, __mmask64 mask) {
-    return _mm512_maskz_loadu_epi8(mask, p->in + (ptrdiff_t)y * a->dilation_h * a->in_row + (ptrdiff_t)x * a->dilation_w * a->in_c + c);
+    return _mm512_maskz_loadu_epi8(mask, p->in + (ptrdiff_t)y * a->dilation_h * a->in_row + (ptrdiff_t)x * a->dilation_w * a->in_pixel + c);
 }
 
 QN_INLINE __m512i pool2d_avx512_max(const struct qn_pool2d_args *a, const struct pool2d_avx512 *p, int32_t c, __mmask64 mask) {
@@ -45,9 +45,9 @@ QN_INLINE void pool2d_avx512_row(const struct qn_pool2d_args *a, const uint8_t *
                                  int32_t y) {
     const int32_t y0 = y * a->stride_h - a->pad_top;
     const struct qn_pool_range v = qn_pool_range_new(y0, a->dilation_h, a->kernel_h, 0, a->in_h);
-    QN_NO_UNROLL for (int32_t x = 0; x < a->out_w; x++, out += a->out_c) {
+    QN_NO_UNROLL for (int32_t x = 0; x < a->out_w; x++, out += a->out_pixel) {
         const int32_t x0 = x * a->stride_w - a->pad_left;
-        struct pool2d_avx512 p = {image + (ptrdiff_t)y0 * a->in_row + (ptrdiff_t)x0 * a->in_c, v, {0, a->kernel_w}, 0.0f};
+        struct pool2d_avx512 p = {image + (ptrdiff_t)y0 * a->in_row + (ptrdiff_t)x0 * a->in_pixel, v, {0, a->kernel_w}, 0.0f};
         const int inside = v.to - v.from == a->kernel_h && x0 >= 0 && x0 + (a->kernel_w - 1) * a->dilation_w < a->in_w;
         if (!inside) p.h = qn_pool_range_new(x0, a->dilation_w, a->kernel_w, 0, a->in_w);
         if (a->mode == QN_POOL_AVERAGE) {

@@ -12,7 +12,7 @@ QN_INLINE void qn_pool2d_generic_max_s8(const struct qn_pool2d_args *a, const ui
     for (int32_t i = v.from; i < v.to; i++)
         for (int32_t k = h.from; k < h.to; k++) {
             const uint8_t *p = in + (ptrdiff_t)(y0 + i * a->dilation_h) * a->in_row +
-                               (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_c;
+                               (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_pixel;
             for (int32_t j = 0; j < n; j++) {
                 int8_t q = (int8_t)(p[j] ^ a->flip);
                 best[j] = q > best[j] ? q : best[j];
@@ -27,7 +27,7 @@ QN_INLINE void qn_pool2d_generic_average_s8(const struct qn_pool2d_args *a, cons
     for (int32_t i = v.from; i < v.to; i++)
         for (int32_t k = h.from; k < h.to; k++) {
             const uint8_t *p = in + (ptrdiff_t)(y0 + i * a->dilation_h) * a->in_row +
-                               (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_c;
+                               (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_pixel;
             for (int32_t j = 0; j < n; j++) acc[j] += (int8_t)(p[j] ^ a->flip) - a->in_zp;
         }
     for (int32_t j = 0; j < n; j++)
@@ -58,7 +58,7 @@ QN_KERNEL qn_pool2d_s8_s8__any__generic(const struct qn_pool2d_args *a, const vo
         const ptrdiff_t image = r / a->out_h;
         const uint8_t *in = (const uint8_t *)input + image * a->in_image;
         uint8_t *out = (uint8_t *)output + image * a->out_image + (ptrdiff_t)y * a->out_row;
-        for (int32_t x = 0; x < a->out_w; x++, out += a->out_c)
+        for (int32_t x = 0; x < a->out_w; x++, out += a->out_pixel)
             qn_pool2d_generic_pixel_s8(a, in, multipliers, out, y, x);
     }
 }
@@ -71,7 +71,7 @@ QN_INLINE void qn_pool2d_generic_block_f32(const struct qn_pool2d_args *a, const
     for (int32_t i = v.from; i < v.to; i++)
         for (int32_t k = h.from; k < h.to; k++) {
             const float *p = in + (ptrdiff_t)(y0 + i * a->dilation_h) * a->in_row +
-                             (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_c;
+                             (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_pixel;
             if (a->mode == QN_POOL_MAX)
                 for (int32_t j = 0; j < n; j++) acc[j] = ((p[j] > acc[j]) | (p[j] != p[j])) ? p[j] : acc[j]; // NaN stays
             else
@@ -91,7 +91,7 @@ QN_KERNEL qn_pool2d_f32_f32__any__generic(const struct qn_pool2d_args *a, const 
         const float *in = (const float *)input + image * a->in_image;
         float *out = (float *)output + image * a->out_image + (ptrdiff_t)(r % a->out_h) * a->out_row;
         struct qn_pool_range v = qn_pool_range_new(y0, a->dilation_h, a->kernel_h, 0, a->in_h);
-        for (int32_t x = 0; x < a->out_w; x++, out += a->out_c) {
+        for (int32_t x = 0; x < a->out_w; x++, out += a->out_pixel) {
             const int32_t x0 = x * a->stride_w - a->pad_left;
             struct qn_pool_range h = qn_pool_range_new(x0, a->dilation_w, a->kernel_w, 0, a->in_w);
             const int32_t count = qn_pool_count(a, y0, x0, v, h);

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "codegen/unfinished.h"
 #include "ir/custom.h"
+#include "quant/parallel.h"
+#include "runtime/entry.h"
 #include "runtime/pool.h"
 
 static bool compile_c(Arena *arena, Diag *diag, const char *cc, const char *source, const char *shared) {
@@ -19,11 +22,11 @@ static bool compile_c(Arena *arena, Diag *diag, const char *cc, const char *sour
 }
 
 static bool emit_shared(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target,
-                        const char *dir, const char *name, const char *cc, int threads) {
+                        const char *dir, const char *name, const char *cc) {
     const char *shared = arena_printf(arena, "%s/%s.so", dir, name), *source = arena_printf(arena, "%s/%s.c", dir, name);
     const char *symbols = arena_printf(arena, "qn_%s", name); // as no function of the user is named
     EmitOptions emit = {.target = target, .name = symbols, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared,
-                        .threads = threads};
+                        .threads = parallel_default_threads()};
     unfinished_add(shared);
     unfinished_add(source);
     unfinished_add(arena_printf(arena, "%s/%s.h", dir, name));
@@ -54,7 +57,7 @@ static void *memory_new(size_t bytes) {
 bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target, const char *dir,
                  const char *name, const char *cc, int threads) {
     *native = (Native){.threads = threads};
-    if (!find_customs(diag, kn) || !emit_shared(native, arena, diag, kn, target, dir, name, cc, threads))
+    if (!find_customs(diag, kn) || !emit_shared(native, arena, diag, kn, target, dir, name, cc))
         return false;
     const struct qn_model *model = native->model;
     native->pool = threads > 1 ? qn_pool_open(threads) : NULL;
@@ -83,6 +86,36 @@ void native_close(Native *native) {
     if (native->pool)
         qn_pool_close(native->pool);
     *native = (Native){0};
+}
+
+static const struct qn_program *program_of(const Native *native) { return ((const struct qn_arena_header *)native->arena)->program; }
+
+int native_step_count(const Native *native) { return program_of(native)->step_count; }
+
+void native_run_step(const Native *native, int step) {
+    const struct qn_step *own = &program_of(native)->steps[step];
+    struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES,
+                                 (const void *const *)native->inputs, native->outputs, NULL};
+    if (native->pool && own->rows / 2 >= own->grain)
+        native->pool->run(native->pool, own->task, &context, own->rows, own->grain);
+    else
+        own->task(&context, 0, 0, own->rows);
+}
+
+static double now_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec * 1e-3;
+}
+
+void native_time_steps(const Native *native, double *us, int stride) {
+    double last = now_us();
+    for (int i = 0; i < native_step_count(native); i++) {
+        native_run_step(native, i);
+        double now = now_us();
+        us[i * stride] = now - last;
+        last = now;
+    }
 }
 
 void native_set_sizes(const Native *native, const int32_t *sizes) {

@@ -390,29 +390,16 @@ Module *model_quantized(Model *model, Elem precision) {
     return run_pipeline(module, &context, "quantize") ? module : NULL;
 }
 
-static Module *lower_once(const PassContext *context, Arena *arena, const Module *quantized) {
+Module *model_lower_by(const PassContext *context, Arena *arena, const Module *quantized) {
     Module *module = module_clone(arena, quantized);
     return run_pipeline(module, context, "lower") ? module : NULL;
 }
 
-// Programs by what is known so far, until their layers are all measured: another kernel may want its input in another form.
-static bool tune(Model *model, const PassContext *context, const Module *quantized) {
-    enum { MOST_ROUNDS = 3 };
-    PassContext silent = *context;
-    silent.explain = NULL;
-    for (int round = 0, added = 1; round < MOST_ROUNDS && added; round++) {
-        Module *module = lower_once(&silent, model->arena, quantized);
-        if (!module || !tune_lowered(model, module, &added))
-            return false;
-    }
-    return true;
-}
-
 Module *model_lower(Model *model, const Module *quantized, Elem precision, bool keep_all) {
     PassContext context = model_context(model, precision, keep_all);
-    if (model->options->tune && !keep_all && !tune(model, &context, quantized))
+    if (model->options->tune && !keep_all && !tune_network(model, &context, quantized))
         return NULL;
-    return lower_once(&context, model->arena, quantized);
+    return model_lower_by(&context, model->arena, quantized);
 }
 
 Module *model_lowered(Model *model, Elem precision, bool keep_all) {

@@ -61,6 +61,8 @@ Module *model_quantized(Model *model, Elem precision);              // dialect n
 Module *model_lowered(Model *model, Elem precision, bool keep_all); // dialect kn, planned
 // Both at once, when the first is wanted too (interpreter and program of one module). NULL after a message.
 Module *model_lower(Model *model, const Module *quantized, Elem precision, bool keep_all);
+// A copy of it, lowered as `context` says.
+Module *model_lower_by(const PassContext *context, Arena *arena, const Module *quantized);
 
 // Where sizes vary: type and shape of input or output `index` of `program` in a run with these sizes.
 const Type *program_type_at(Arena *arena, const Module *program, bool is_input, int index, const int32_t *sizes);

@@ -3,9 +3,7 @@
 // optionally as a trace for Chrome's viewer (chrome://tracing, Perfetto).
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "runtime/entry.h"
 #include "tools/counters.h"
 #include "tools/json.h"
 #include "tools/native.h"
@@ -21,7 +19,6 @@ enum { DEFAULT_RUNS = 200, MOST_RUNS = 10000, WARM_UP_RUNS = 5, COUNTED_RUNS = 2
 typedef struct {
     Model *model;
     Native native;
-    const struct qn_program *program;
     const StepFacts *facts;
     int count, runs;
     double *us;     // [step][run]
@@ -38,36 +35,7 @@ typedef struct {
     double counted[COUNTERS];
 } Work;
 
-static double now_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec * 1e-3;
-}
-
 // ---- measuring
-
-// One step, as qn_entry_run does it.
-static void run_step(const Profile *profile, struct qn_context *context, const struct qn_step *step) {
-    const struct qn_pool *pool = profile->native.pool;
-    if (pool && step->rows / 2 >= step->grain)
-        pool->run(pool, step->task, context, step->rows, step->grain);
-    else
-        step->task(context, 0, 0, step->rows);
-}
-
-// `us`: where each step's time goes, `stride` apart.
-static void run_steps(const Profile *profile, double *us, int stride) {
-    const Native *native = &profile->native;
-    struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES,
-                                 (const void *const *)native->inputs, native->outputs, NULL};
-    double last = now_us();
-    for (int i = 0; i < profile->count; i++) {
-        run_step(profile, &context, &profile->program->steps[i]);
-        double now = now_us();
-        us[i * stride] = now - last;
-        last = now;
-    }
-}
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -76,9 +44,6 @@ static int by_value(const void *a, const void *b) {
 
 // In runs of their own: reading counters takes time.
 static void count_events(Profile *profile) {
-    const Native *native = &profile->native;
-    struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES,
-                                 (const void *const *)native->inputs, native->outputs, NULL};
     Counters counters;
     uint64_t last[COUNTERS], now[COUNTERS];
     profile->counted = arena_alloc(profile->model->arena, sizeof *profile->counted * ((size_t)profile->count + 1));
@@ -88,7 +53,7 @@ static void count_events(Profile *profile) {
     for (int run = 0; run < COUNTED_RUNS; run++) {
         counters_read(&counters, last);
         for (int i = 0; i < profile->count; i++) {
-            run_step(profile, &context, &profile->program->steps[i]);
+            native_run_step(&profile->native, i);
             counters_read(&counters, now);
             for (int k = 0; k < COUNTERS; k++)
                 profile->counted[i][k] += (double)(now[k] - last[k]) / COUNTED_RUNS;
@@ -105,9 +70,9 @@ static void measure(Profile *profile) {
     profile->us = ARENA_ARRAY(arena, double, profile->count * profile->runs + 1);
     profile->median = ARENA_ARRAY(arena, double, profile->count + 1);
     for (int run = 0; run < WARM_UP_RUNS; run++)
-        run_steps(profile, profile->us, profile->runs);
+        native_time_steps(&profile->native, profile->us, profile->runs);
     for (int run = 0; run < profile->runs; run++)
-        run_steps(profile, profile->us + run, profile->runs);
+        native_time_steps(&profile->native, profile->us + run, profile->runs);
     for (int i = 0; i < profile->count; i++) {
         double *us = profile->us + (size_t)i * (size_t)profile->runs;
         qsort(us, (size_t)profile->runs, sizeof *us, by_value);
@@ -270,7 +235,7 @@ static bool write_trace(const Profile *profile, const char *path) {
     if (!output_open(&out, path, profile->model->diag))
         return false;
     double *us = ARENA_ARRAY(profile->model->arena, double, profile->count + 1), at = 0;
-    run_steps(profile, us, 1);
+    native_time_steps(&profile->native, us, 1);
     fprintf(out.file, "{\"displayTimeUnit\": \"ns\", \"traceEvents\": [");
     for (int i = 0; i < profile->count; at += us[i++]) {
         fprintf(out.file, "%s\n{\"ph\": \"X\", \"pid\": 1, \"tid\": 1, \"ts\": %.3f, \"dur\": %.3f, \"name\": ", i ? "," : "", at, us[i]);
@@ -293,10 +258,9 @@ static bool open_native(Profile *profile, Elem precision, const char *dir) {
     if (!kn || !native_open(&profile->native, model->arena, model->diag, kn, model->context.target, dir, "model", NULL,
                             model->threads))
         return false;
-    profile->program = ((const struct qn_arena_header *)profile->native.arena)->program;
     profile->facts = program_step_facts(model->arena, model->context.target, kn, &profile->count);
-    BUG_UNLESS(profile->count == profile->program->step_count, "%d steps, the compiled program has %d", profile->count,
-               profile->program->step_count);
+    BUG_UNLESS(profile->count == native_step_count(&profile->native), "%d steps, the compiled program has %d", profile->count,
+               native_step_count(&profile->native));
     return model_fill_inputs(model, profile->native.inputs);
 }
 

@@ -4,8 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "quant/tune.h"
-
 // What another target's kernels were written for is not measured again: one line a layer.
 static void check_foreign(Model *model) {
     const Target *target = model->context.target;
@@ -70,9 +68,9 @@ static bool write_table(Model *model, int first) {
     return output_close(&out, true, model->diag);
 }
 
-bool tune_lowered(Model *model, const Module *kn, int *added) {
-    const TuneRows rows = {model->context.target, model->context.only_isa};
+bool tune_network(Model *model, const PassContext *context, const Module *quantized) {
     const int first = model->tuning.count;
-    *added = tune_program(model->arena, &rows, kn, &model->tuning);
-    return (!*added && access(model->options->tune, F_OK) == 0) || write_table(model, first);
+    if (!tune_search(model, context, quantized))
+        return false;
+    return (model->tuning.count == first && access(model->options->tune, F_OK) == 0) || write_table(model, first);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "ir/cost.h"
-#include "quant/measure.h"
+#include "test/kernels/measure.h"
 #include "runtime/kernel_table.h"
 #include "tools/peak.h"
 

@@ -1,4 +1,5 @@
 // The shapes that kernels are measured on: layers of MobileNetV2 and ResNet-50, and the tensors between them.
+#include <stddef.h>
 #include <string.h>
 
 #include "passes/fixed_sum.h"
@@ -33,7 +34,20 @@ static const struct qn_conv2d_args *conv_args(Arena *arena, const LayerShape *s)
     a->in_h = a->in_w = in, a->in_c = a->in_pixel = s->in_c, a->in_row = in * s->in_c, a->in_image = in * a->in_row;
     a->kernel_h = a->kernel_w = s->kernel, a->stride_h = a->stride_w = s->stride, a->dilation_h = a->dilation_w = 1;
     a->group = s->group;
-    a->in_zp = -128, a->out_zp = -128, a->lo = -128, a->hi = 127, a->flip = 0x80, a->bounded = 1, a->max = 6;
+    a->in_zp = -128, a->out_zp = -128, a->lo = -128, a->hi = 127, a->flip = 0x80, a->bounded = 2, a->max = 6;
+    return a;
+}
+// The convolution's part of it is the same.
+static const struct qn_conv2d_add_args *conv_add_args(Arena *arena, const struct qn_conv2d_args *conv) {
+    struct qn_conv2d_add_args *a = ARENA_NEW(arena, struct qn_conv2d_add_args);
+    struct qn_binary_args sum = {.a_zp = -128, .b_zp = 5, .out_zp = -3, .lo = -128, .hi = 127, .a_multiplier = 0.51372417f,
+                                 .b_multiplier = 0.72913839f};
+    _Static_assert(offsetof(struct qn_conv2d_add_args, residual_zp) == sizeof *conv, "the rest follows");
+    fixed_sum_find(&sum);
+    memcpy(a, conv, sizeof *conv);
+    a->residual_zp = sum.b_zp, a->sum_zp = sum.out_zp, a->sum_lo = sum.lo, a->sum_hi = sum.hi;
+    a->own_multiplier = sum.a_multiplier, a->residual_multiplier = sum.b_multiplier;
+    a->fixed_own = sum.fixed_a, a->fixed_residual = sum.fixed_b, a->fixed_start = sum.fixed_start, a->fixed_shift = sum.fixed_shift;
     return a;
 }
 static const struct qn_linear_args *linear_args(Arena *arena, const LayerShape *s) {
@@ -45,6 +59,7 @@ static const struct qn_linear_args *linear_args(Arena *arena, const LayerShape *
 
 int bench_layers(const KernelInfo *row, Arena *arena, BenchCall *calls, int max) {
     const bool linear = !strcmp(row->family, "linear"), depthwise = !strcmp(row->family, "depthwise");
+    const bool add = !strcmp(row->family, "conv2d_add");
     const LayerShape *shapes = linear ? linear_shapes : depthwise ? depthwise_shapes : conv_shapes;
     int count = (int)(linear ? sizeof linear_shapes : depthwise ? sizeof depthwise_shapes : sizeof conv_shapes) /
                 (int)sizeof(LayerShape);
@@ -66,6 +81,7 @@ int bench_layers(const KernelInfo *row, Arena *arena, BenchCall *calls, int max)
                                        s->in_c, s->out_c, groups);
             call->macs = (double)a->out_h * a->out_w * a->out_c * s->kernel * s->kernel * (s->in_c / a->group);
             call->elems[0] = (size_t)a->in_image, call->elems[4] = (size_t)a->out_image;
+            if (add) call->args = conv_add_args(arena, a), call->elems[5] = call->elems[4]; // the residual, the output
         }
     }
     return count;

@@ -1,5 +1,5 @@
 // Times kernels in process, in turn, so that what else the machine does hits all of them alike.
-#include "quant/measure.h"
+#include "test/kernels/measure.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // Removes identities and rewrites ops to their simplest form, until nothing changes:
 //   reshape, transpose, broadcast_to, slice, pad, cast, concat, requantize that change nothing    -> their operand
-//   reshape of reshape, transpose of transpose                                                    -> one
+//   reshape of reshape, transpose of transpose, slice of slice                                    -> one
 //   transpose that moves only dimensions of size 1                                                -> reshape
 //   relu of relu or relu6, clip with no bounds                                                    -> operand
 //   pad of zeros before conv2d                                                                    -> pads of conv2d
@@ -64,6 +64,26 @@ static bool merge_transposes(Op *op) {
     return true;
 }
 
+// Element i of the outer one is element start + i * step of the inner one's operand.
+static bool merge_slices(Op *op) {
+    Op *inner = value_def(op_operand(op, 0), OP_slice);
+    const Type *type = op->results[0].type;
+    if (!inner || !type_elem_count(type)) return false;
+    slice_view outer_view = as_slice(op), inner_view = as_slice(inner);
+    int64_t starts[MAX_RANK], ends[MAX_RANK], steps[MAX_RANK];
+    for (int i = 0; i < type->rank; i++) {
+        steps[i] = int_at(inner_view.steps, i) * int_at(outer_view.steps, i);
+        starts[i] = int_at(inner_view.starts, i) + int_at(inner_view.steps, i) * int_at(outer_view.starts, i);
+        ends[i] = starts[i] + (type->shape[i] - 1) * steps[i] + (steps[i] < 0 ? -1 : 1);
+    }
+    Arena *arena = op->func->module->arena;
+    op_set_operand(op, 0, op_operand(inner, 0));
+    op_set_attr(op, attr_ints(arena, NULL, "starts", type->rank, starts));
+    op_set_attr(op, attr_ints(arena, NULL, "ends", type->rank, ends));
+    op_set_attr(op, attr_ints(arena, NULL, "steps", type->rank, steps));
+    return true;
+}
+
 // The dimensions larger than 1 keep their order.
 static bool transpose_is_reshape(const Op *op) {
     IntList perm = as_transpose(op).perm;
@@ -109,6 +129,7 @@ static bool simplify(Op *op) {
         return true;
     }
     if (op->kind == OP_reshape) return merge_reshapes(op);
+    if (op->kind == OP_slice) return merge_slices(op);
     if (op->kind == OP_conv2d) return merge_pad_into_conv(op);
     if (op->kind != OP_transpose) return false;
     if (merge_transposes(op)) return true;

@@ -114,10 +114,10 @@ void lower_unary(Lower *lower, Op *op);
 void lower_quantize(Lower *lower, Op *op); // quantize, dequantize, requantize
 void lower_fake_quant(Lower *lower, Op *op);
 void lower_reshape(Lower *lower, Op *op);
-void lower_transpose(Lower *lower, Op *op);
-void copy_transposed(Lower *lower, const Op *op);
-bool only_quantized_uses(const Value *value); // a transpose that its quantize and dequantize ops read through
-void lower_slice(Lower *lower, Op *op);
+void lower_move(Lower *lower, Op *op); // transpose, slice
+void copy_moved(Lower *lower, const Op *op);
+bool is_read_through(const Value *value); // made by a transpose or slice, and only quantize and dequantize ops read it
+Value *moved_operand(Lower *lower, const Op *op, Walk *walk); // of a transpose or slice; sets the walk's first strides
 void lower_pad(Lower *lower, Op *op);
 void lower_concat(Lower *lower, Op *op);
 void lower_broadcast_to(Lower *lower, Op *op);

@@ -234,19 +234,16 @@ static void emit_quantize(Lower *lower, const Walk *walk, const Quant *from, con
     emit_kernel(lower, from ? "s8" : "f32", to ? "s8" : "f32", &args, 2, buffers);
 }
 
-// quantize(transpose(x)), dequantize(transpose(x)) read x in its own order: one kernel, no transposed copy.
-static bool through_transpose(Lower *lower, Op *op, Walk *walk, Value **in) {
-    Op *transpose = value_def(op_operand(op, 0), OP_transpose);
-    if (!transpose || op->kind == OP_requantize || lowered_get(lower, op_operand(op, 0))->buffer) return false;
-    transpose_view view = as_transpose(transpose);
-    *in = operand_any(lower, view.input);
-    int64_t strides[MAX_RANK];
-    buffer_strides((*in)->type, strides);
-    for (int i = 0; i < view.perm.count; i++) walk->strides[0][i] = strides[view.perm.data[i]];
+// What reads a transpose's or slice's result reads its operand in that order: one kernel, no copy.
+static bool through_move(Lower *lower, Op *op, Walk *walk, Value **in) {
+    const Value *moved = op_operand(op, 0);
+    if (op->kind == OP_requantize || !is_read_through(moved) || lowered_get(lower, moved)->buffer) return false;
     Walk merged = *walk;
+    *in = moved_operand(lower, moved->def, &merged);
+    *walk = merged;
     walk_merge(&merged);
     if (merged.rank <= 5) return true;
-    copy_transposed(lower, transpose);
+    copy_moved(lower, moved->def);
     return false;
 }
 
@@ -255,7 +252,7 @@ void lower_quantize(Lower *lower, Op *op) {
     const Type *from = op_operand(op, 0)->type, *to = op->results[0].type;
     const Type *types[] = {out->type, out->type};
     Walk walk = walk_new(to, 2, types);
-    if (!through_transpose(lower, op, &walk, &in)) {
+    if (!through_move(lower, op, &walk, &in)) {
         in = operand_any(lower, op_operand(op, 0));
         types[0] = in->type;
         walk = walk_new(to, 2, types);

@@ -24,8 +24,7 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_quantize: case OP_dequantize: case OP_requantize: return lower_quantize;
     case OP_fake_quant: return lower_fake_quant;
     case OP_reshape: return lower_reshape;
-    case OP_transpose: return lower_transpose;
-    case OP_slice: return lower_slice;
+    case OP_transpose: case OP_slice: return lower_move;
     case OP_pad: return lower_pad;
     case OP_concat: return lower_concat;
     case OP_broadcast_to: return lower_broadcast_to;
@@ -102,7 +101,7 @@ static void lower_inputs(Lower *lower) {
 static bool can_write_output(Lower *lower, const Value *value, const Value *memory) {
     if (!value->def || value->def->kind == OP_constant || value->def->kind == OP_reshape) return false;
     if (!value_has_one_use(value) || lowered_get(lower, value)->buffer) return false;
-    if (value->def->kind == OP_transpose && only_quantized_uses(value)) return false;
+    if (is_read_through(value)) return false;
     return !value->type->quant || (memory->type->elem == ELEM_U8) == (lower->flip != 0);
 }
 

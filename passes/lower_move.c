@@ -22,41 +22,43 @@ void lower_bit_cast(Lower *lower, Op *op) {
     emit_copy(lower, &walk, elem_bytes(out), 0, in, out);
 }
 
-bool only_quantized_uses(const Value *value) {
+bool is_read_through(const Value *value) {
+    if (!value->def || (value->def->kind != OP_transpose && value->def->kind != OP_slice)) return false;
     FOR_EACH_USE((Value *)value, use)
         if (use->owner->kind != OP_quantize && use->owner->kind != OP_dequantize) return false;
     return true;
 }
 
-void copy_transposed(Lower *lower, const Op *op) {
-    transpose_view transpose = as_transpose(op);
-    Value *in = operand_any(lower, transpose.input), *out = result_buffer(lower, transpose.output);
-    int64_t strides[MAX_RANK];
-    const Type *types[] = {out->type, out->type};
-    Walk walk = walk_new(transpose.output->type, 2, types);
+Value *moved_operand(Lower *lower, const Op *op, Walk *walk) {
+    Value *in = operand_any(lower, op_operand(op, 0));
+    int64_t strides[MAX_RANK], offset = 0;
     buffer_strides(in->type, strides);
-    for (int i = 0; i < transpose.perm.count; i++) walk.strides[0][i] = strides[transpose.perm.data[i]];
+    if (op->kind == OP_transpose) {
+        IntList perm = as_transpose(op).perm;
+        for (int i = 0; i < perm.count; i++) walk->strides[0][i] = strides[perm.data[i]];
+        return in;
+    }
+    slice_view slice = as_slice(op);
+    for (int i = 0; i < walk->rank; i++) {
+        walk->strides[0][i] = strides[i] * int_at(slice.steps, i);
+        offset += strides[i] * int_at(slice.starts, i);
+    }
+    return buffer_view(lower, in, in->type, offset * elem_bytes(in));
+}
+
+void copy_moved(Lower *lower, const Op *op) {
+    Value *out = result_buffer(lower, &op->results[0]);
+    if (!type_elem_count(op->results[0].type)) return;
+    const Type *types[] = {out->type, out->type};
+    Walk walk = walk_new(op->results[0].type, 2, types);
+    Value *in = moved_operand(lower, op, &walk);
     emit_copy(lower, &walk, elem_bytes(out), 0, in, out);
 }
 
-void lower_transpose(Lower *lower, Op *op) {
-    if (!only_quantized_uses(&op->results[0])) copy_transposed(lower, op); // else its quantize reads through it
-}
-
-void lower_slice(Lower *lower, Op *op) {
-    slice_view slice = as_slice(op);
-    Value *in = operand_any(lower, slice.input), *out = result_buffer(lower, slice.output);
-    if (lowered_get(lower, slice.output)->whole == slice.input) return; // a part of its operand's memory
-    if (!type_elem_count(slice.output->type)) return;
-    int64_t strides[MAX_RANK], offset = 0;
-    const Type *types[] = {out->type, out->type};
-    Walk walk = walk_new(slice.output->type, 2, types);
-    buffer_strides(in->type, strides);
-    for (int i = 0; i < walk.rank; i++) {
-        walk.strides[0][i] = strides[i] * int_at(slice.steps, i);
-        offset += strides[i] * int_at(slice.starts, i);
-    }
-    emit_copy(lower, &walk, elem_bytes(out), 0, buffer_view(lower, in, in->type, offset * elem_bytes(in)), out);
+void lower_move(Lower *lower, Op *op) {
+    Value *result = &op->results[0];
+    if (lowered_get(lower, result)->whole == op_operand(op, 0)) result_buffer(lower, result); // a part of its operand's memory
+    else if (!is_read_through(result)) copy_moved(lower, op);
 }
 
 void lower_broadcast_to(Lower *lower, Op *op) {

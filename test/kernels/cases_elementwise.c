@@ -341,6 +341,7 @@ void case_quantize(Test *test) {
     const bool in_place = !from_f32 && !to_f32 && random_chance(test, 40);
     const size_t in_elem = from_f32 ? 4 : 1, out_elem = to_f32 ? 4 : 1;
     random_clamp(test, &a.lo, &a.hi);
+    if (random_chance(test, 80)) a.out_zp = random_int(test, a.lo, a.hi);
     shape_random(test, a.shape);
     a.rows = a.shape[0] * a.shape[1];
     const Strided out = strided_random(test, a.shape, DISTINCT), in = input_layout(test, a.shape, &out, in_place);

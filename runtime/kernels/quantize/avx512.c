@@ -1,42 +1,62 @@
 // Between f32 and int8 for AVX-512: of elements side by side, of images with three planes (NCHW) to pixels (NHWC), and from
-// pixels to planes. The
-// quotient is that of a true division: with r the reciprocal rounded to nearest and q = x r, q + r (x - q s) is the
-// correctly rounded x / s (Markstein), where nothing under- or overflows; x is cut off far outside the int8 range, and
-// what underflows rounds to 0 in any case.
+// pixels to planes. The quotient is that of a true division: with r the reciprocal rounded to nearest and q = x r,
+// q + r (x - q s) is the correctly rounded x / s (Markstein), where nothing under- or overflows; x is cut off where its
+// quotient is, and what underflows rounds to 0 in any case.
 #include "runtime/kernels/transpose_avx512.h"
 
-struct quantize_avx512 { __m512 scale, reciprocal, reach, low, high; __m512i zp; };
+struct quantize_avx512 { __m512 scale, reciprocal, low, high; __m512i zp; };
 
+// low / scale rounds to lo - out_zp, high / scale to hi - out_zp.
 QN_INLINE struct quantize_avx512 quantize_avx512_new(const struct qn_quantize_args *a) {
     const struct quantize_avx512 q = {
         .scale = _mm512_set1_ps(a->scale), .reciprocal = _mm512_set1_ps(1.0f / a->scale),
-        .reach = _mm512_set1_ps(a->scale * 1024.0f),
-        .low = _mm512_set1_ps((float)(a->lo - a->out_zp)), .high = _mm512_set1_ps((float)(a->hi - a->out_zp)),
-        .zp = _mm512_set1_epi32(a->out_zp + a->flip),
+        .low = _mm512_set1_ps((float)(a->lo - a->out_zp) * a->scale), .high = _mm512_set1_ps((float)(a->hi - a->out_zp) * a->scale),
+        .zp = _mm512_set1_epi8((char)(a->out_zp + a->flip)),
     };
     return q;
 }
 
-// 16 quantized values in 32 bits each; the low byte is what is stored. NaN counts as 0.
+// 16 quantized values less the zero point in 32 bits each. NaN passes through minimum and maximum, where it stands second,
+// and is converted to INT32_MIN, whose low byte is 0.
 QN_INLINE __m512i quantize_avx512_vector(const struct quantize_avx512 *q, __m512 x) {
-    const __m512 floor = _mm512_sub_ps(_mm512_setzero_ps(), q->reach);
-    x = _mm512_maskz_min_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x, q->reach);
-    x = _mm512_max_ps(x, floor);
-    __m512 y = _mm512_mul_ps(x, q->reciprocal);
-    y = _mm512_fmadd_ps(_mm512_fnmadd_ps(y, q->scale, x), q->reciprocal, y);
-    y = _mm512_min_ps(_mm512_max_ps(y, q->low), q->high);
-    return _mm512_add_epi32(_mm512_cvtps_epi32(y), q->zp);
+    x = _mm512_min_ps(q->high, _mm512_max_ps(q->low, x));
+    const __m512 y = _mm512_mul_ps(x, q->reciprocal);
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_fnmadd_ps(y, q->scale, x), q->reciprocal, y));
+}
+
+// The low bytes of four times 16 values, with the zero point; those of INT32_MIN stay 0 in words, too.
+QN_INLINE __m512i quantize_avx512_bytes(const struct quantize_avx512 *q, const __m512i *v) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), byte = _mm512_set1_epi16(255);
+    const __m512i low = _mm512_and_si512(_mm512_packs_epi32(v[0], v[1]), byte);
+    const __m512i high = _mm512_and_si512(_mm512_packs_epi32(v[2], v[3]), byte);
+    return _mm512_add_epi8(_mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high)), q->zp);
 }
 
 QN_INLINE __mmask16 quantize_avx512_mask(int32_t count) {
     return count >= 16 ? 0xFFFF : (__mmask16)((1u << count) - 1);
 }
 
-QN_INLINE void quantize_avx512_run(const struct quantize_avx512 *q, const float *in, uint8_t *out, int32_t size) {
-    QN_NO_UNROLL for (int32_t i = 0; i < size; i += 16) {
-        const __mmask16 mask = quantize_avx512_mask(size - i);
-        const __m512i v = quantize_avx512_vector(q, _mm512_maskz_loadu_ps(mask, in + i));
-        _mm_mask_storeu_epi8(out + i, mask, _mm512_cvtepi32_epi8(v));
+// `count` elements side by side, or every other one; nothing between the last of them and what follows is read.
+QN_INLINE __m512 quantize_avx512_load(const float *in, int32_t step, int32_t count) {
+    if (step == 1) return _mm512_maskz_loadu_ps(quantize_avx512_mask(count), in);
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const uint32_t mask = count >= 16 ? 0x7FFFFFFF : ((uint32_t)1 << (2 * count - 1)) - 1;
+    const __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, in), high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), in + 16);
+    return _mm512_permutex2var_ps(low, even, high);
+}
+
+QN_INLINE void quantize_avx512_run(const struct quantize_avx512 *q, const float *in, uint8_t *out, int32_t size, int32_t step) {
+    int32_t i = 0;
+    QN_NO_UNROLL for (; i + 64 <= size; i += 64) {
+        __m512i v[4];
+        QN_UNROLL for (int k = 0; k < 4; k++)
+            v[k] = quantize_avx512_vector(q, quantize_avx512_load(in + (ptrdiff_t)(i + 16 * k) * step, step, 16));
+        _mm512_storeu_si512(out + i, quantize_avx512_bytes(q, v));
+    }
+    QN_NO_UNROLL for (; i < size; i += 16) {
+        const __m512i v = quantize_avx512_vector(q, quantize_avx512_load(in + (ptrdiff_t)i * step, step, size - i));
+        const __m128i bytes = _mm_add_epi8(_mm512_cvtepi32_epi8(v), _mm512_castsi512_si128(q->zp));
+        _mm_mask_storeu_epi8(out + i, quantize_avx512_mask(size - i), bytes);
     }
 }
 
@@ -49,26 +69,37 @@ QN_KERNEL qn_quantize_f32_s8__16__avx512(const struct qn_quantize_args *a, const
         uint8_t *out = (uint8_t *)output + qn_row_offset(a->shape, a->out, r);
         QN_NO_UNROLL for (int32_t i = 0; i < walk.size[0]; i++)
             QN_NO_UNROLL for (int32_t j = 0; j < walk.size[1]; j++)
-                quantize_avx512_run(&q, in + qn_run_offset(&walk, 0, i, j), out + qn_run_offset(&walk, 1, i, j),
-                                    walk.size[2]);
+                quantize_avx512_run(&q, in + qn_run_offset(&walk, 0, i, j), out + qn_run_offset(&walk, 1, i, j), walk.size[2],
+                                    walk.stride[0][2]);
     }
 }
 
-// Pixels of three planes, `plane` elements apart: 48 bytes from 16 pixels.
-QN_INLINE void quantize_avx512_pixels3(const struct quantize_avx512 *q, const float *in, ptrdiff_t plane, uint8_t *out,
-                                       int32_t width) {
-    const __m512i byte = _mm512_set1_epi32(255);
+// The bits of `mask` from a, the others from b.
+QN_INLINE __m512i quantize_avx512_select(int32_t mask, __m512i a, __m512i b) {
+    return _mm512_ternarylogic_epi32(_mm512_set1_epi32(mask), a, b, 0xCA);
+}
+
+// 48 bytes, and 16 that don't matter, from 16 pixels of three planes, `plane` elements apart.
+QN_INLINE __m512i quantize_avx512_pixels(const struct quantize_avx512 *q, const float *in, ptrdiff_t plane, __mmask16 mask) {
     const __m512i order = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15);
     const __m512i squeeze = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
-    QN_NO_UNROLL for (int32_t x = 0; x < width; x += 16) {
-        const int32_t count = width - x < 16 ? width - x : 16;
-        const __mmask16 mask = quantize_avx512_mask(count);
-        __m512i v[3];
-        QN_UNROLL for (int c = 0; c < 3; c++)
-            v[c] = _mm512_and_si512(quantize_avx512_vector(q, _mm512_maskz_loadu_ps(mask, in + x + c * plane)), byte);
-        __m512i pixels = _mm512_or_si512(v[0], _mm512_slli_epi32(v[1], 8));
-        pixels = _mm512_shuffle_epi8(_mm512_or_si512(pixels, _mm512_slli_epi32(v[2], 16)), squeeze);
-        _mm512_mask_storeu_epi8(out + x * 3, ((uint64_t)1 << (count * 3)) - 1, _mm512_permutexvar_epi32(order, pixels));
+    __m512i v[3];
+    QN_UNROLL for (int c = 0; c < 3; c++) v[c] = quantize_avx512_vector(q, _mm512_maskz_loadu_ps(mask, in + c * plane));
+    __m512i pixels = quantize_avx512_select(0xFF, v[0], _mm512_slli_epi32(v[1], 8));
+    pixels = quantize_avx512_select(0xFFFF, pixels, _mm512_slli_epi32(v[2], 16));
+    return _mm512_permutexvar_epi32(order, _mm512_shuffle_epi8(_mm512_add_epi8(pixels, q->zp), squeeze));
+}
+
+// The next pixels write over the 16 bytes.
+QN_INLINE void quantize_avx512_pixels3(const struct quantize_avx512 *q, const float *in, ptrdiff_t plane, uint8_t *out,
+                                       int32_t width) {
+    int32_t x = 0;
+    QN_NO_UNROLL for (; x + 32 <= width; x += 16)
+        _mm512_storeu_si512(out + x * 3, quantize_avx512_pixels(q, in + x, plane, 0xFFFF));
+    QN_NO_UNROLL for (; x < width; x += 16) {
+        const int32_t count = qn_min(width - x, 16);
+        const __m512i pixels = quantize_avx512_pixels(q, in + x, plane, quantize_avx512_mask(count));
+        _mm512_mask_storeu_epi8(out + x * 3, ((uint64_t)1 << (count * 3)) - 1, pixels);
     }
 }
 

@@ -91,16 +91,23 @@ QN_INLINE void amx_cut(struct amx_walk *walk, int32_t pieces, int32_t length, in
     walk->pixels = (length + walk->count - 1) / walk->count;
 }
 
-QN_INLINE struct amx_walk amx_walk_of(const struct gemm *g, int32_t rows, int32_t width) {
+// Of `rows` rows of an image that has image_rows.
+QN_INLINE struct amx_walk amx_walk_of(const struct gemm *g, int32_t rows, int32_t image_rows, int32_t width) {
     const int joins = g->in_column > 0 && g->in_row % g->in_column == 0 && g->in_row >= width * g->in_column;
     struct amx_walk walk, whole;
     walk.pitch = joins ? (int32_t)(g->in_row / g->in_column) : width;
     walk.width = width;
     whole = walk;
     amx_cut(&walk, rows, width, walk.pitch);
+    amx_cut(&whole, 1, (image_rows - 1) * walk.pitch + width, 0);
+    if (!joins || amx_cycles(whole.count, whole.pixels) >= amx_cycles(image_rows * walk.count, walk.pixels)) return walk;
     amx_cut(&whole, 1, (rows - 1) * walk.pitch + width, 0);
-    if (joins && amx_cycles(whole.count, whole.pixels) < amx_cycles(rows * walk.count, walk.pixels)) return whole;
-    return walk;
+    return whole;
+}
+
+// Whether the pixels of a tile are stored at equal distances: within a row, and in a dense image.
+QN_INLINE int amx_is_even(const struct gemm *g, const struct amx_walk *walk) {
+    return walk->step || (walk->pitch == walk->width && g->out_row == walk->width * g->out_column);
 }
 
 // The first pixel of a tile, and how many from there the tile before has stored.
@@ -115,15 +122,17 @@ QN_INLINE struct amx_place amx_place_of(const struct amx_walk *walk, int32_t til
 QN_INLINE int64_t amx_in(const struct gemm *g, const struct amx_walk *walk, struct amx_place place) {
     return place.first / walk->pitch * g->in_row + place.first % walk->pitch * g->in_column;
 }
+QN_INLINE int64_t amx_out(const struct gemm *g, const struct amx_walk *walk, struct amx_place place) {
+    return place.first / walk->pitch * g->out_row + place.first % walk->pitch * g->out_column;
+}
 
 // The sums of a tile to bytes.
 QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, const int32_t *sums, const float *multiplier,
                          uint8_t *out, struct amx_place place, int nt, int32_t columns) {
     const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
     const int group = 4 / nt; // pixels that share a vector of packed bytes
-    // Within a row, and in a dense image, pixels are stored at equal distances.
-    const int even = walk->step || (walk->pitch == walk->width && g->out_row == walk->width * g->out_column);
-    uint8_t *const begin = out + place.first / walk->pitch * g->out_row + place.first % walk->pitch * g->out_column;
+    const int even = amx_is_even(g, walk);
+    uint8_t *const begin = out + amx_out(g, walk, place);
     __m512 m[2];
     QN_UNROLL for (int j = 0; j < nt; j++) m[j] = _mm512_loadu_ps(multiplier + j * AMX_LANES);
     QN_NO_UNROLL for (int32_t p = 0; p < walk->pixels; p += group) {
@@ -166,16 +175,149 @@ QN_INLINE int64_t amx_channel_bytes(const struct gemm *g, struct amx_depth depth
     return (int64_t)g->segments_h * g->segments_w * depth.blocks * depth.words * 4;
 }
 
-// The rows of one image, `channels` channels.
+// ---- 2 x 2 tiles whose pixels are stored at equal distances
+//
+// Vector units are idle while tiles are multiplied and stored, tiles while sums become bytes; only instructions that stand
+// close together overlap. So each half of a block stores the tiles of the block before, and works on the sums of the half
+// before, in between. What comes after a block's first step of depth has no such company.
+
+// Where a block's bytes go, a row of tiles each.
+struct amx_bytes {
+    const float *multiplier;
+    uint8_t *to[2];
+};
+
+// Pixels 2 i and 2 i + 1 of a row of tiles to bytes.
+QN_INLINE void amx_pair(const struct gemm *g, const int32_t *sums, const __m512 m[2], uint8_t *out, int32_t pixels, int i,
+                        int32_t columns) {
+    if (2 * i >= pixels) return;
+    const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
+    const int both = 2 * i + 1 < pixels;
+    uint8_t *const first = out + 2 * i * g->out_column, *const second = both ? first + g->out_column : first;
+    uint8_t *const to[4] = {first, second, first, second};
+    __m512i v[4];
+    QN_UNROLL for (int j = 0; j < 4; j++) v[j] = vnni_scale(_mm512_load_si512(sums + (4 * i + j) * AMX_LANES), m[j % 2], &quant);
+    vnni_store_pixels(g, to, both ? 3 : 1, vnni_pack(v, &quant), 2, columns);
+}
+
+QN_INLINE void amx_pairs(const struct gemm *g, const int32_t *sums, const float *multiplier, uint8_t *out, int32_t pixels,
+                         int32_t columns) {
+    const __m512 m[2] = {_mm512_loadu_ps(multiplier), _mm512_loadu_ps(multiplier + AMX_LANES)};
+    QN_NO_UNROLL for (int i = 0; 2 * i < pixels; i++) amx_pair(g, sums, m, out, pixels, i, columns);
+}
+
+// A block's first step of depth, from its pixels in[0], in[1]; sums: of each row of tiles, [pixel][32].
+QN_INLINE void amx_first_step(const struct gemm *g, const uint8_t *const in[2], const int8_t *weight, const int32_t *start,
+                              int32_t (*sums)[AMX_ROWS * AMX_PANEL], const float *const multiplier[2], uint8_t *const to[2],
+                              int32_t pixels, int32_t columns) {
+    QN_NO_UNROLL for (int half = 0; half < 2; half++) {
+        int32_t *const mine = sums[half];
+        const int32_t *const others = sums[!half];
+        const __m512 m[2] = {_mm512_loadu_ps(multiplier[half]), _mm512_loadu_ps(multiplier[half] + AMX_LANES)};
+#define AMX_PAIR(i) amx_pair(g, others, m, to[half], pixels, i, columns)
+        if (half == 0) AMX_STORE(0, mine, 128);
+        else AMX_STORE(2, mine, 128);
+        AMX_PAIR(0);
+        AMX_PAIR(1);
+        if (half == 0) {
+            AMX_LOAD(0, start, 0);
+            AMX_LOAD(6, weight, 128);
+        } else AMX_LOAD(2, start, 0);
+        AMX_PAIR(2);
+        if (half == 0) AMX_LOAD(4, in[0], g->in_column);
+        else AMX_LOAD(5, in[1], g->in_column);
+        AMX_PAIR(3);
+        if (half == 0) AMX_STORE(1, mine + AMX_LANES, 128);
+        else AMX_STORE(3, mine + AMX_LANES, 128);
+        AMX_PAIR(4);
+        if (half == 0) {
+            AMX_DOT(0, 4, 6);
+            AMX_LOAD(1, start + AMX_LANES, 0);
+        } else {
+            AMX_DOT(2, 5, 6);
+            AMX_LOAD(3, start + AMX_LANES, 0);
+        }
+        AMX_PAIR(5);
+        if (half == 0) AMX_LOAD(7, weight + 64, 128);
+        AMX_PAIR(6);
+        if (half == 0) AMX_DOT(1, 4, 7);
+        else AMX_DOT(3, 5, 7);
+        AMX_PAIR(7);
+#undef AMX_PAIR
+    }
+}
+
+// The steps after the first.
+QN_INLINE void amx_other_steps(const struct gemm *g, struct amx_depth depth, const uint8_t *const in[2], const int8_t *weight) {
+    QN_NO_UNROLL for (int y = 0; y < g->segments_h; y++)
+        QN_NO_UNROLL for (int x = 0; x < g->segments_w; x++)
+            QN_NO_UNROLL for (int k = y + x == 0; k < depth.blocks; k++) {
+                const int64_t at = y * g->segment_row + x * g->segment_column + k * depth.words * 4;
+                weight += depth.words * 128;
+                AMX_LOAD(6, weight, 128);
+                AMX_LOAD(4, in[0] + at, g->in_column);
+                AMX_DOT(0, 4, 6);
+                AMX_LOAD(7, weight + 64, 128);
+                AMX_DOT(1, 4, 7);
+                AMX_LOAD(5, in[1] + at, g->in_column);
+                AMX_DOT(2, 5, 6);
+                AMX_DOT(3, 5, 7);
+            }
+}
+
+// Panels of 32 channels, `columns` of which are stored. What is stored before the first sums are there comes to lie where
+// the first block's bytes will; an odd tile is computed twice.
+QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const uint8_t *in,
+                          const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out, int32_t panels,
+                          int32_t columns) {
+    _Alignas(64) int32_t start[AMX_PANEL], sums[2][AMX_ROWS * AMX_PANEL];
+    const int64_t panel_bytes = AMX_PANEL * amx_channel_bytes(g, depth);
+    const int32_t tiles = walk->pieces * walk->count, pixels = walk->pixels;
+    const int64_t first = amx_out(g, walk, amx_place_of(walk, 0)), second = amx_out(g, walk, amx_place_of(walk, tiles > 1));
+    struct amx_bytes before = {m, {out + first, out + second}};
+    const float *multiplier[2] = {m, m};
+    uint8_t *to[2] = {out + second, out + first};
+    AMX_STORE(2, sums[1], 128);
+    AMX_STORE(3, sums[1] + AMX_LANES, 128);
+    QN_NO_UNROLL for (int32_t panel = 0; panel < panels; panel++) {
+        for (int j = 0; j < 2; j++)
+            _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
+        QN_NO_UNROLL for (int32_t t = 0; t < tiles; t += 2) {
+            const struct amx_place places[2] = {amx_place_of(walk, t), amx_place_of(walk, t + (t + 1 < tiles))};
+            const uint8_t *const from[2] = {in + amx_in(g, walk, places[0]), in + amx_in(g, walk, places[1])};
+            amx_first_step(g, from, weight, start, sums, multiplier, to, pixels, columns);
+            amx_other_steps(g, depth, from, weight);
+            multiplier[0] = before.multiplier, to[0] = before.to[1];
+            before = (struct amx_bytes){m, {out + amx_out(g, walk, places[0]), out + amx_out(g, walk, places[1])}};
+            multiplier[1] = m, to[1] = before.to[0];
+        }
+        weight += panel_bytes, bias += AMX_PANEL, m += AMX_PANEL, out += AMX_PANEL;
+    }
+    amx_pairs(g, sums[1], multiplier[0], to[0], pixels, columns);
+    AMX_STORE(0, sums[0], 128);
+    AMX_STORE(1, sums[0] + AMX_LANES, 128);
+    AMX_STORE(2, sums[1], 128);
+    AMX_STORE(3, sums[1] + AMX_LANES, 128);
+    amx_pairs(g, sums[0], before.multiplier, before.to[0], pixels, columns);
+    amx_pairs(g, sums[1], before.multiplier, before.to[1], pixels, columns);
+}
+
+// Some rows of one image that has image_rows, `channels` channels.
 QN_INLINE void amx_image(const struct gemm *g, struct amx_depth depth, const uint8_t *in, const int8_t *weight,
-                         const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t width, int32_t channels) {
+                         const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t image_rows,
+                         int32_t width, int32_t channels) {
     const int64_t channel = amx_channel_bytes(g, depth);
     const int32_t rest = channels % AMX_PANEL, full = channels - rest;
-    const struct amx_walk walk = amx_walk_of(g, rows, width);
+    const struct amx_walk walk = amx_walk_of(g, rows, image_rows, width);
+    const int wide = !g->add && amx_is_even(g, &walk) && image_rows * width > AMX_ROWS;
+    const int32_t by_pairs = wide ? channels - (rest <= AMX_LANES ? rest : 0) : 0;
     amx_configure(walk.pixels, depth.words);
-    QN_NO_UNROLL for (int32_t c = 0; c < full; c += AMX_PANEL)
+    if (by_pairs >= AMX_PANEL) amx_panels(g, depth, &walk, in, weight, bias, m, out, by_pairs / AMX_PANEL, AMX_PANEL);
+    QN_NO_UNROLL for (int32_t c = by_pairs / AMX_PANEL * AMX_PANEL; c < full; c += AMX_PANEL)
         amx_panel(g, depth, &walk, in, weight + c * channel, bias + c, m + c, out + c, 2, AMX_PANEL);
-    if (rest)
+    if (rest > AMX_LANES && wide)
+        amx_panels(g, depth, &walk, in, weight + full * channel, bias + full, m + full, out + full, 1, rest);
+    else if (rest)
         amx_panel(g, depth, &walk, in, weight + full * channel, bias + full, m + full, out + full, rest > AMX_LANES ? 2 : 1, rest);
     AMX_RELEASE();
 }
@@ -191,7 +333,7 @@ QN_INLINE void amx_conv2d(const struct qn_conv2d_args *a, const struct qn_binary
         const struct gemm_part p = gemm_part_of(a->rows, a->out_h, a->out_c, a->panel, row, end);
         amx_image(&g, depth, in + (int64_t)p.image * a->in_image + p.y * g.in_row, weight + p.channel * channel,
                   bias + p.channel, m + p.channel, out + (int64_t)p.image * a->out_image + p.y * g.out_row + p.channel,
-                  p.rows, a->out_w, p.channels);
+                  p.rows, a->out_h, a->out_w, p.channels);
         row += p.count;
     }
 }
@@ -204,7 +346,7 @@ QN_INLINE void amx_linear(const struct qn_linear_args *a, const uint8_t *in, con
     QN_NO_UNROLL for (int32_t row = begin; row < end;) {
         const struct gemm_part p = gemm_part_of(a->rows, gemm_linear_rows(a), a->n, a->panel, row, end);
         amx_image(&g, depth, in + p.y * g.in_column, weight + p.channel * channel, bias + p.channel, m + p.channel,
-                  out + p.y * g.out_column + p.channel, 1, p.rows, p.channels);
+                  out + p.y * g.out_column + p.channel, 1, 1, p.rows, p.channels);
         row += p.count;
     }
 }

@@ -152,11 +152,19 @@ QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, cons
     }
 }
 
+// Numbers take the vector units' time as well where they are not stored: pixels behind a tile's last begin as zero, for
+// what the memory holds may be subnormal.
+QN_INLINE void amx_clear(int32_t *sums, int32_t vectors) {
+    QN_NO_UNROLL for (int32_t i = 0; i < vectors; i++) _mm512_store_si512(sums + i * AMX_LANES, _mm512_setzero_si512());
+}
+
 // One panel of nt * 16 channels.
 QN_INLINE void amx_panel(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const uint8_t *in,
                          const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out, int nt, int32_t columns) {
-    _Alignas(64) int32_t start[AMX_PANEL], sums[(2 * AMX_ROWS + 2) * AMX_PANEL];
+    _Alignas(64) int32_t start[AMX_PANEL], sums[(2 * AMX_ROWS + 4) * AMX_PANEL];
     const int32_t tiles = walk->pieces * walk->count;
+    amx_clear(sums + walk->pixels * nt * AMX_LANES, 4);
+    amx_clear(sums + 2 * walk->pixels * nt * AMX_LANES, 4);
     for (int j = 0; j < nt; j++)
         _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
     QN_NO_UNROLL for (int32_t t = 0; t < tiles; t += 2) {
@@ -175,46 +183,48 @@ QN_INLINE int64_t amx_channel_bytes(const struct gemm *g, struct amx_depth depth
     return (int64_t)g->segments_h * g->segments_w * depth.blocks * depth.words * 4;
 }
 
-// ---- 2 x 2 tiles whose pixels are stored at equal distances
+// ---- 2 x 2 tiles whose bytes are stored while the next ones' sums are computed
 //
 // Vector units are idle while tiles are multiplied and stored, tiles while sums become bytes; only instructions that stand
 // close together overlap. So each half of a block stores the tiles of the block before, and works on the sums of the half
 // before, in between. What comes after a block's first step of depth has no such company.
 
-// Where a block's bytes go, a row of tiles each.
+// Where the bytes of a row of tiles go: pixels lie at equal distances, or where `offsets` says.
 struct amx_bytes {
     const float *multiplier;
-    uint8_t *to[2];
+    uint8_t *to;
+    const int32_t *offsets;
 };
 
 // Pixels 2 i and 2 i + 1 of a row of tiles to bytes.
-QN_INLINE void amx_pair(const struct gemm *g, const int32_t *sums, const __m512 m[2], uint8_t *out, int32_t pixels, int i,
-                        int32_t columns) {
+QN_INLINE void amx_pair(const struct gemm *g, const int32_t *sums, const __m512 m[2], const struct amx_bytes *bytes,
+                        int32_t pixels, int i, int32_t columns) {
     if (2 * i >= pixels) return;
     const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
     const int both = 2 * i + 1 < pixels;
-    uint8_t *const first = out + 2 * i * g->out_column, *const second = both ? first + g->out_column : first;
-    uint8_t *const to[4] = {first, second, first, second};
+    const int64_t at = bytes->offsets ? bytes->offsets[2 * i] : 2 * i * g->out_column;
+    const int64_t next = !both ? at : bytes->offsets ? bytes->offsets[2 * i + 1] : at + g->out_column;
+    uint8_t *const to[4] = {bytes->to + at, bytes->to + next, bytes->to, bytes->to};
     __m512i v[4];
     QN_UNROLL for (int j = 0; j < 4; j++) v[j] = vnni_scale(_mm512_load_si512(sums + (4 * i + j) * AMX_LANES), m[j % 2], &quant);
     vnni_store_pixels(g, to, both ? 3 : 1, vnni_pack(v, &quant), 2, columns);
 }
 
-QN_INLINE void amx_pairs(const struct gemm *g, const int32_t *sums, const float *multiplier, uint8_t *out, int32_t pixels,
-                         int32_t columns) {
-    const __m512 m[2] = {_mm512_loadu_ps(multiplier), _mm512_loadu_ps(multiplier + AMX_LANES)};
-    QN_NO_UNROLL for (int i = 0; 2 * i < pixels; i++) amx_pair(g, sums, m, out, pixels, i, columns);
+QN_INLINE void amx_pairs(const struct gemm *g, const int32_t *sums, const struct amx_bytes *bytes, int32_t pixels, int32_t columns) {
+    const __m512 m[2] = {_mm512_loadu_ps(bytes->multiplier), _mm512_loadu_ps(bytes->multiplier + AMX_LANES)};
+    QN_NO_UNROLL for (int i = 0; 2 * i < pixels; i++) amx_pair(g, sums, m, bytes, pixels, i, columns);
 }
 
 // A block's first step of depth, from its pixels in[0], in[1]; sums: of each row of tiles, [pixel][32].
 QN_INLINE void amx_first_step(const struct gemm *g, const uint8_t *const in[2], const int8_t *weight, const int32_t *start,
-                              int32_t (*sums)[AMX_ROWS * AMX_PANEL], const float *const multiplier[2], uint8_t *const to[2],
-                              int32_t pixels, int32_t columns) {
+                              int32_t (*sums)[AMX_ROWS * AMX_PANEL], const struct amx_bytes others_bytes[2], int32_t pixels,
+                              int32_t columns) {
     QN_NO_UNROLL for (int half = 0; half < 2; half++) {
         int32_t *const mine = sums[half];
         const int32_t *const others = sums[!half];
-        const __m512 m[2] = {_mm512_loadu_ps(multiplier[half]), _mm512_loadu_ps(multiplier[half] + AMX_LANES)};
-#define AMX_PAIR(i) amx_pair(g, others, m, to[half], pixels, i, columns)
+        const struct amx_bytes *const bytes = &others_bytes[half];
+        const __m512 m[2] = {_mm512_loadu_ps(bytes->multiplier), _mm512_loadu_ps(bytes->multiplier + AMX_LANES)};
+#define AMX_PAIR(i) amx_pair(g, others, m, bytes, pixels, i, columns)
         if (half == 0) AMX_STORE(0, mine, 128);
         else AMX_STORE(2, mine, 128);
         AMX_PAIR(0);
@@ -265,41 +275,60 @@ QN_INLINE void amx_other_steps(const struct gemm *g, struct amx_depth depth, con
             }
 }
 
+enum { AMX_MAPPED_TILES = 32 }; // at most so many where pixels do not lie at equal distances
+
+// Where each pixel of each tile is stored. What is computed between rows goes where the next pixel will.
+QN_INLINE void amx_map(const struct gemm *g, const struct amx_walk *walk, int32_t *offsets) {
+    QN_NO_UNROLL for (int32_t t = 0; t < walk->pieces * walk->count; t++)
+        QN_NO_UNROLL for (int32_t p = 0; p < walk->pixels; p++) {
+            const int32_t at = amx_place_of(walk, t).first + p, y = at / walk->pitch, x = at % walk->pitch;
+            offsets[t * AMX_ROWS + p] = (int32_t)(x < walk->width ? y * g->out_row + x * g->out_column : (y + 1) * g->out_row);
+        }
+}
+
+// A tile's bytes, `offsets` as amx_map's or NULL.
+QN_INLINE struct amx_bytes amx_bytes_of(const struct gemm *g, const struct amx_walk *walk, const float *m, uint8_t *out,
+                                        const int32_t *offsets, int32_t tile) {
+    const struct amx_bytes mapped = {m, out, offsets + tile * AMX_ROWS};
+    if (offsets) return mapped;
+    const struct amx_bytes even = {m, out + amx_out(g, walk, amx_place_of(walk, tile)), NULL};
+    return even;
+}
+
 // Panels of 32 channels, `columns` of which are stored. What is stored before the first sums are there comes to lie where
 // the first block's bytes will; an odd tile is computed twice.
-QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const uint8_t *in,
-                          const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out, int32_t panels,
-                          int32_t columns) {
+QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const int32_t *offsets,
+                          const uint8_t *in, const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out,
+                          int32_t panels, int32_t columns) {
     _Alignas(64) int32_t start[AMX_PANEL], sums[2][AMX_ROWS * AMX_PANEL];
     const int64_t panel_bytes = AMX_PANEL * amx_channel_bytes(g, depth);
     const int32_t tiles = walk->pieces * walk->count, pixels = walk->pixels;
-    const int64_t first = amx_out(g, walk, amx_place_of(walk, 0)), second = amx_out(g, walk, amx_place_of(walk, tiles > 1));
-    struct amx_bytes before = {m, {out + first, out + second}};
-    const float *multiplier[2] = {m, m};
-    uint8_t *to[2] = {out + second, out + first};
-    AMX_STORE(2, sums[1], 128);
-    AMX_STORE(3, sums[1] + AMX_LANES, 128);
+    // Of the second row of tiles of the block before the last, and both rows of the last.
+    struct amx_bytes bytes[3] = {amx_bytes_of(g, walk, m, out, offsets, tiles > 1), amx_bytes_of(g, walk, m, out, offsets, 0),
+                                 amx_bytes_of(g, walk, m, out, offsets, tiles > 1)};
+    amx_clear(sums[0], 2 * AMX_ROWS);
+    amx_clear(sums[1], 2 * AMX_ROWS);
     QN_NO_UNROLL for (int32_t panel = 0; panel < panels; panel++) {
         for (int j = 0; j < 2; j++)
             _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
         QN_NO_UNROLL for (int32_t t = 0; t < tiles; t += 2) {
-            const struct amx_place places[2] = {amx_place_of(walk, t), amx_place_of(walk, t + (t + 1 < tiles))};
-            const uint8_t *const from[2] = {in + amx_in(g, walk, places[0]), in + amx_in(g, walk, places[1])};
-            amx_first_step(g, from, weight, start, sums, multiplier, to, pixels, columns);
+            const int32_t last = t + (t + 1 < tiles);
+            const uint8_t *const from[2] = {in + amx_in(g, walk, amx_place_of(walk, t)), in + amx_in(g, walk, amx_place_of(walk, last))};
+            amx_first_step(g, from, weight, start, sums, bytes, pixels, columns);
             amx_other_steps(g, depth, from, weight);
-            multiplier[0] = before.multiplier, to[0] = before.to[1];
-            before = (struct amx_bytes){m, {out + amx_out(g, walk, places[0]), out + amx_out(g, walk, places[1])}};
-            multiplier[1] = m, to[1] = before.to[0];
+            bytes[0] = bytes[2];
+            bytes[1] = amx_bytes_of(g, walk, m, out, offsets, t);
+            bytes[2] = amx_bytes_of(g, walk, m, out, offsets, last);
         }
         weight += panel_bytes, bias += AMX_PANEL, m += AMX_PANEL, out += AMX_PANEL;
     }
-    amx_pairs(g, sums[1], multiplier[0], to[0], pixels, columns);
+    amx_pairs(g, sums[1], &bytes[0], pixels, columns);
     AMX_STORE(0, sums[0], 128);
     AMX_STORE(1, sums[0] + AMX_LANES, 128);
     AMX_STORE(2, sums[1], 128);
     AMX_STORE(3, sums[1] + AMX_LANES, 128);
-    amx_pairs(g, sums[0], before.multiplier, before.to[0], pixels, columns);
-    amx_pairs(g, sums[1], before.multiplier, before.to[1], pixels, columns);
+    amx_pairs(g, sums[0], &bytes[1], pixels, columns);
+    amx_pairs(g, sums[1], &bytes[2], pixels, columns);
 }
 
 // Some rows of one image that has image_rows, `channels` channels.
@@ -309,14 +338,17 @@ QN_INLINE void amx_image(const struct gemm *g, struct amx_depth depth, const uin
     const int64_t channel = amx_channel_bytes(g, depth);
     const int32_t rest = channels % AMX_PANEL, full = channels - rest;
     const struct amx_walk walk = amx_walk_of(g, rows, image_rows, width);
-    const int wide = !g->add && amx_is_even(g, &walk) && image_rows * width > AMX_ROWS;
+    const int even = amx_is_even(g, &walk);
+    const int wide = !g->add && (even || image_rows * walk.pitch <= AMX_MAPPED_TILES * AMX_ROWS) && image_rows * width > AMX_ROWS;
+    int32_t map[AMX_MAPPED_TILES * AMX_ROWS], *const offsets = even ? NULL : map;
     const int32_t by_pairs = wide ? channels - (rest <= AMX_LANES ? rest : 0) : 0;
     amx_configure(walk.pixels, depth.words);
-    if (by_pairs >= AMX_PANEL) amx_panels(g, depth, &walk, in, weight, bias, m, out, by_pairs / AMX_PANEL, AMX_PANEL);
+    if (wide && !even) amx_map(g, &walk, map);
+    if (by_pairs >= AMX_PANEL) amx_panels(g, depth, &walk, offsets, in, weight, bias, m, out, by_pairs / AMX_PANEL, AMX_PANEL);
     QN_NO_UNROLL for (int32_t c = by_pairs / AMX_PANEL * AMX_PANEL; c < full; c += AMX_PANEL)
         amx_panel(g, depth, &walk, in, weight + c * channel, bias + c, m + c, out + c, 2, AMX_PANEL);
     if (rest > AMX_LANES && wide)
-        amx_panels(g, depth, &walk, in, weight + full * channel, bias + full, m + full, out + full, 1, rest);
+        amx_panels(g, depth, &walk, offsets, in, weight + full * channel, bias + full, m + full, out + full, 1, rest);
     else if (rest)
         amx_panel(g, depth, &walk, in, weight + full * channel, bias + full, m + full, out + full, rest > AMX_LANES ? 2 : 1, rest);
     AMX_RELEASE();

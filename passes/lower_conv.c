@@ -206,8 +206,9 @@ static Value *computed_constant(Lower *lower, Value *value) {
     return copied_as(lower, buffer, value->type, value->type->elem);
 }
 
-// The kernel's constants: operands 1, 2 and 3 of its call.
-static void constants(Lower *lower, const Op *op, const KernelInfo *kernel, const PackSource *source, Value **buffers) {
+// The kernel's constants: operands 1, 2 and 3 of its call. A packed bias holds what the input's zero point adds: layers that
+// differ in it alone are the same code then.
+static void constants(Lower *lower, const Op *op, const KernelInfo *kernel, const PackSource *source, KernelArgs *args, Value **buffers) {
     const char *name = op_operand(op, 1)->name, *base = name ? name : "weight";
     Elem elem = source->multiplier ? ELEM_I8 : ELEM_F32, bias_elem = source->multiplier ? ELEM_I32 : ELEM_F32;
     if (!has_constant_weights(op)) {
@@ -224,6 +225,7 @@ static void constants(Lower *lower, const Op *op, const KernelInfo *kernel, cons
     PackFn *pack = pack_find(kernel->packing);
     BUG_UNLESS(pack, "no packing '%s'", kernel->packing);
     pack(lower->arena, source, &packed);
+    if (strcmp(kernel->packing, "none")) args_int(args, "in_zp", 0);
     buffers[1] = buffer_weights(lower, elem, packed.weight, packed.weight_bytes, base);
     buffers[2] = buffer_weights(lower, bias_elem, packed.bias, packed.bias_bytes, arena_printf(lower->arena, "%s_bias", base));
     buffers[3] = NULL;
@@ -273,7 +275,7 @@ static const KernelInfo *conv_buffers(Lower *lower, Op *op, const int32_t halo[4
     }
     split_by_channels(lower, op, args);
     const KernelInfo *kernel = choose_for(lower, op, args);
-    constants(lower, op, kernel, source, buffers);
+    constants(lower, op, kernel, source, args, buffers);
     return kernel;
 }
 
@@ -382,7 +384,7 @@ void lower_linear(Lower *lower, Op *op) {
     buffers[0] = in;
     split_by_channels(lower, op, &args);
     const KernelInfo *kernel = choose_for(lower, op, &args);
-    constants(lower, op, kernel, &source, buffers);
+    constants(lower, op, kernel, &source, &args, buffers);
     buffers[4] = result_buffer(lower, linear.output);
     if (!buffer_is_dense(buffers[4])) BUG("a halo around the result of linear");
     emit_call(lower, kernel, &args, 5, buffers);

@@ -322,13 +322,15 @@ QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const st
         }
         weight += panel_bytes, bias += AMX_PANEL, m += AMX_PANEL, out += AMX_PANEL;
     }
-    amx_pairs(g, sums[1], &bytes[0], pixels, columns);
-    AMX_STORE(0, sums[0], 128);
-    AMX_STORE(1, sums[0] + AMX_LANES, 128);
-    AMX_STORE(2, sums[1], 128);
-    AMX_STORE(3, sums[1] + AMX_LANES, 128);
-    amx_pairs(g, sums[0], &bytes[1], pixels, columns);
-    amx_pairs(g, sums[1], &bytes[2], pixels, columns);
+    QN_NO_UNROLL for (int i = 0; i < 3; i++) {
+        if (i == 1) {
+            AMX_STORE(0, sums[0], 128);
+            AMX_STORE(1, sums[0] + AMX_LANES, 128);
+            AMX_STORE(2, sums[1], 128);
+            AMX_STORE(3, sums[1] + AMX_LANES, 128);
+        }
+        amx_pairs(g, sums[i != 1], &bytes[i], pixels, columns);
+    }
 }
 
 // Some rows of one image that has image_rows, `channels` channels.

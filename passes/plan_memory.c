@@ -1,5 +1,6 @@
 // Gives every kn.alloc its offset in the arena. A buffer lives from the first to the last call that touches it. The result
-// of an elementwise call, or of one along an axis, takes the place of an operand that dies there. Buffers are then placed one by one, each at the
+// of an elementwise call, or of one along an axis, takes the place of an operand that dies there, and the sum behind a
+// convolution that of the residual. Buffers are then placed one by one, each at the
 // lowest offset where nothing alive at the same time lies. Several orders are tried, each again and again with the first
 // buffer that did not fit moved to its front ("squeaky wheel" optimization, Joslin and Clements, 1999), until the plan is
 // no larger than what is alive at once.
@@ -9,6 +10,7 @@
 #include "ir/targets.h"
 #include "passes/rewrite.h"
 
+enum { RESIDUAL = 4 }; // of conv2d_add's operands
 enum { ALIGN = 64, SLACK = 64 }; // kernels may read SLACK bytes past a buffer
 
 typedef struct {
@@ -58,6 +60,9 @@ static bool works_in_place(const char *kernel) {
     return false;
 }
 
+// Where a sum is a part of a convolution's store, each element of the residual is read just before the sum is written there.
+static bool adds_residual(const char *kernel) { return !strncmp(kernel, "qn_conv2d_add_", 14); }
+
 static int root(const Plan *plan, int i) {
     while (plan->buffers[i].place != i) i = plan->buffers[i].place;
     return i;
@@ -70,16 +75,36 @@ static bool can_take(const Plan *plan, const Value *input, const Value *output, 
     return plan->buffers[root(plan, index_of(plan, input->def))].last == step;
 }
 
+// Does another operand lie in the same memory? Elementwise, the very same one may: it is read where it is written.
+static bool is_read_otherwise(const Plan *plan, const Op *op, int operand, bool elementwise) {
+    const Value *input = op_operand(op, operand);
+    const int place = root(plan, index_of(plan, input->def));
+    for (int i = 0; i + 1 < op->operand_count; i++) {
+        const Op *alloc = alloc_of(op_operand(op, i));
+        if (i == operand || !alloc || (elementwise && op_operand(op, i) == input)) continue;
+        if (root(plan, index_of(plan, alloc)) == place) return true;
+    }
+    return false;
+}
+
+static bool may_take(const Plan *plan, const Op *op, int operand, int step) {
+    const char *kernel = as_kn_call(op).kernel;
+    const bool elementwise = works_in_place(kernel);
+    if (!elementwise && !(adds_residual(kernel) && operand == RESIDUAL)) return false;
+    return can_take(plan, op_operand(op, operand), op_operand(op, op->operand_count - 1), step) &&
+           !is_read_otherwise(plan, op, operand, elementwise);
+}
+
 static void take_places(Func *func, Plan *plan) {
     int step = 0;
     FOR_EACH_OP(func, op) {
         if (!is_step(op)) continue;
         Value *output = op_operand(op, op->operand_count - 1);
-        if (op->kind == OP_kn_call && works_in_place(as_kn_call(op).kernel) && value_def(output, OP_kn_alloc)) {
+        if (op->kind == OP_kn_call && value_def(output, OP_kn_alloc)) {
             int out = index_of(plan, output->def);
             for (int i = 0; i + 1 < op->operand_count; i++) {
                 Value *input = op_operand(op, i);
-                if (!can_take(plan, input, output, step) || root(plan, out) != out) continue;
+                if (!may_take(plan, op, i, step) || root(plan, out) != out) continue;
                 Buffer *place = &plan->buffers[root(plan, index_of(plan, input->def))];
                 Buffer *taker = &plan->buffers[out];
                 if (taker->first < step - 1 || taker == place) continue; // something but its halo is there already

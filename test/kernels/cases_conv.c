@@ -191,7 +191,8 @@ static int32_t panels_random(Test *test, int32_t channels, int32_t *panel) {
 // A sum behind the convolution: its arguments, the residual, and what then comes out.
 static void add_residual(Test *test, struct qn_conv2d_add_args *add, const struct qn_conv2d_args *a, const Image *image,
                          uint8_t *expected, Call *call) {
-    const uint8_t *residual = random_bytes(test, image->elems);
+    const bool in_place = random_chance(test, 50);
+    const uint8_t *residual = in_place ? call->output.bytes : random_bytes(test, image->elems);
     add->residual_zp = random_zero_point(test), add->sum_zp = random_zero_point(test);
     random_clamp(test, &add->sum_lo, &add->sum_hi);
     add->own_multiplier = random_multiplier(test, random_chance(test, 70));
@@ -212,6 +213,7 @@ static void add_residual(Test *test, struct qn_conv2d_add_args *add, const struc
     call->args = add;
     call->inputs[4] = memory_of(residual, 1, image->elems, image->before);
     call->input_count = 5;
+    if (in_place) call->in_place = 5;
 }
 
 // The rest of a convolution's case, once the arguments are drawn. struct qn_depthwise_args has the same fields; `add`: the

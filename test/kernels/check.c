@@ -111,9 +111,9 @@ static void run_rows(Test *test, const void *args, void *const *ptrs, int pointe
     }
 }
 
-// One run; `in_place`: the first input's pointer is the output's.
+// One run; `in_place`: the pointer of the input that may be the output is.
 static void run_once(Test *test, const Call *call, bool at_end, bool in_place) {
-    const char *way = in_place ? "in place" : at_end ? "all rows" : "in pieces";
+    const char *way = in_place ? at_end ? "in place" : "in place, in pieces" : at_end ? "all rows" : "in pieces";
     void *ptrs[MAX_INPUTS + 1] = {0};
     uint8_t *places[MAX_INPUTS + 1] = {0};
     for (int i = 0; i < call->input_count; i++) {
@@ -123,7 +123,7 @@ static void run_once(Test *test, const Call *call, bool at_end, bool in_place) {
     }
     uint8_t *out = place(&test->slots[call->input_count], &call->output, at_end);
     ptrs[call->input_count] = out + call->output.origin;
-    if (in_place) ptrs[0] = ptrs[call->input_count];
+    if (in_place) ptrs[call->in_place - 1] = ptrs[call->input_count];
     run_rows(test, call->args, ptrs, call->input_count + 1, !at_end);
 
     ptrdiff_t at = first_difference(call, out);
@@ -144,4 +144,5 @@ void check(Test *test, const Call *call) {
     run_once(test, call, true, false);
     if (!test->failed) run_once(test, call, false, false);
     if (!test->failed && call->in_place) run_once(test, call, true, true);
+    if (!test->failed && call->in_place) run_once(test, call, false, true);
 }

@@ -39,7 +39,7 @@ typedef struct {
     Memory output;        // its bytes before the call
     const void *expected; // and after
     const float *bound;   // NULL: to the bit. f32: how far each may be off
-    bool in_place;        // the first input's memory may be the output's (equal sizes and bytes)
+    int in_place;         // 1 + the input whose memory may be the output's (equal sizes and bytes); 0: none
 } Call;
 
 // Counts the case as rejected when the row's guard does not hold. A mismatch, a touched guard page or a changed byte

@@ -221,10 +221,13 @@ static int bench_reduce(const KernelInfo *row, Arena *arena, BenchCall *calls) {
 
 static int bench_softmax(Arena *arena, BenchCall *calls) {
     int count = 0;
-    for (int columns = 0; columns < 2; columns++) {
+    static const struct { const char *name; int rows, size, inner; } shapes[] = {
+        {"64 x 1000", 64, 1000, 1}, {"1000 x 64, along columns", 64, 1000, 64}, {"4420 x 2", 4420, 2, 1}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct qn_softmax_args *a = ARENA_NEW(arena, struct qn_softmax_args);
-        *a = (struct qn_softmax_args){.rows = 64, .size = 1000, .inner = columns ? 64 : 1};
-        call_add(calls, &count, columns ? "1000 x 64, along columns" : "64 x 1000", a, 8 * 64000, 64000, 64000, 2);
+        *a = (struct qn_softmax_args){.rows = shapes[i].rows, .size = shapes[i].size, .inner = shapes[i].inner};
+        const size_t elems = (size_t)a->rows * (size_t)a->size;
+        call_add(calls, &count, shapes[i].name, a, 8.0 * (double)elems, elems, elems, 2);
     }
     return count;
 }

@@ -1,6 +1,7 @@
 // Removes identities and rewrites ops to their simplest form, until nothing changes:
 //   reshape, transpose, broadcast_to, slice, pad, cast, concat, requantize that change nothing    -> their operand
 //   reshape of reshape, transpose of transpose, slice of slice                                    -> one
+//   transpose of a reshape of a transpose, where the reshape splits and joins dimensions          -> one transpose
 //   transpose that moves only dimensions of size 1                                                -> reshape
 //   relu of relu or relu6, clip with no bounds                                                    -> operand
 //   pad of zeros before conv2d                                                                    -> pads of conv2d
@@ -61,6 +62,80 @@ static bool merge_transposes(Op *op) {
     for (int i = 0; i < outer_perm.count; i++) perm[i] = inner_perm.data[outer_perm.data[i]];
     op_set_operand(op, 0, op_operand(inner, 0));
     op_set_attr(op, attr_ints(op->func->module->arena, NULL, "perm", outer_perm.count, perm));
+    return true;
+}
+
+// How a reshape splits and joins dimensions: group g is operand dimensions [in[g], in[g + 1]) and result dimensions [out[g],
+// out[g + 1]), one of which is a single dimension.
+typedef struct { int count, in[MAX_RANK + 1], out[MAX_RANK + 1]; } Groups;
+
+static bool find_groups(const Type *in, const Type *out, Groups *groups) {
+    int i = 0, j = 0;
+    for (groups->count = 0; i < in->rank && j < out->rank; groups->count++) {
+        groups->in[groups->count] = i, groups->out[groups->count] = j;
+        int64_t from = in->shape[i++], to = out->shape[j++];
+        while (from != to) {
+            if (from < to && i < in->rank) from *= in->shape[i++];
+            else if (from > to && j < out->rank) to *= out->shape[j++];
+            else return false;
+        }
+        if (i - groups->in[groups->count] > 1 && j - groups->out[groups->count] > 1) return false;
+    }
+    groups->in[groups->count] = i, groups->out[groups->count] = j;
+    return i == in->rank && j == out->rank && type_elem_count(in) > 0;
+}
+
+static int find_group(const int *starts, int count, int64_t dim) {
+    int g = 0;
+    while (g + 1 < count && starts[g + 1] <= dim) g++;
+    return g;
+}
+
+// x, of which the reshape's operand is a transpose, split as the reshape splits; start[i]: where the parts of the operand's
+// dimension i begin. Returns the rank.
+static int split_shape(const Groups *groups, IntList inner_perm, const Op *reshape, int *start, int64_t *shape) {
+    const Type *from = op_operand(reshape, 0)->type, *to = reshape->results[0].type;
+    int rank = 0;
+    for (int64_t d = 0; d < inner_perm.count; d++) {
+        int i = 0;
+        while (inner_perm.data[i] != d) i++;
+        const int g = find_group(groups->in, groups->count, i), first = groups->out[g], last = groups->out[g + 1];
+        start[i] = rank;
+        if (last - first == 1) shape[rank++] = from->shape[i];
+        for (int k = first; last - first > 1 && k < last; k++) shape[rank++] = to->shape[k];
+    }
+    return rank;
+}
+
+// The order of those dimensions in the result of the transpose behind the reshape.
+static void joined_perm(const Groups *groups, IntList outer_perm, const int *start, int64_t *perm) {
+    int rank = 0;
+    for (int j = 0; j < outer_perm.count; j++) {
+        const int g = find_group(groups->out, groups->count, outer_perm.data[j]);
+        const int64_t part = outer_perm.data[j] - groups->out[g];
+        if (groups->out[g + 1] - groups->out[g] > 1) perm[rank++] = start[groups->in[g]] + part;
+        else
+            for (int i = groups->in[g]; i < groups->in[g + 1]; i++) perm[rank++] = start[i];
+    }
+}
+
+// transpose(reshape(transpose(x))) = reshape(transpose(reshape(x))), whose reshapes split x and join the result.
+static bool merge_around_reshape(Op *op) {
+    Op *reshape = value_def(op_operand(op, 0), OP_reshape);
+    Op *inner = reshape && value_has_one_use(op_operand(op, 0)) ? value_def(op_operand(reshape, 0), OP_transpose) : NULL;
+    Groups groups;
+    if (!inner || op->results[0].type->quant) return false;
+    if (!find_groups(inner->results[0].type, reshape->results[0].type, &groups)) return false;
+    int start[MAX_RANK];
+    int64_t shape[2 * MAX_RANK], perm[2 * MAX_RANK];
+    const int rank = split_shape(&groups, as_transpose(inner).perm, reshape, start, shape);
+    if (rank > MAX_RANK) return false;
+    joined_perm(&groups, as_transpose(op).perm, start, perm);
+    Arena *arena = op->func->module->arena;
+    Value *value = make_reshape(op, op_operand(inner, 0), type_with_shape(arena, op->results[0].type, rank, shape));
+    Builder builder = builder_before(op);
+    value = &op_new(&builder, OP_transpose, 1, &value, 1, NULL, attr_ints(arena, NULL, "perm", rank, perm))->results[0];
+    absorb(op, make_reshape(op, value, op->results[0].type));
     return true;
 }
 
@@ -132,7 +207,7 @@ static bool simplify(Op *op) {
     if (op->kind == OP_slice) return merge_slices(op);
     if (op->kind == OP_conv2d) return merge_pad_into_conv(op);
     if (op->kind != OP_transpose) return false;
-    if (merge_transposes(op)) return true;
+    if (merge_transposes(op) || merge_around_reshape(op)) return true;
     if (!transpose_is_reshape(op)) return false;
     Value *reshaped = make_reshape(op, op_operand(op, 0), op->results[0].type);
     absorb(op, reshaped);

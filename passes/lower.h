@@ -116,7 +116,8 @@ void lower_fake_quant(Lower *lower, Op *op);
 void lower_reshape(Lower *lower, Op *op);
 void lower_move(Lower *lower, Op *op); // transpose, slice
 void copy_moved(Lower *lower, const Op *op);
-bool is_read_through(const Value *value); // made by a transpose or slice, and only quantize and dequantize ops read it
+bool is_joined_transpose(const Op *op); // a reshape that joins dimensions of a transpose's result: one copy with it
+bool is_read_through(const Value *value); // made by a transpose or slice, and read only by ops that read through it
 Value *moved_operand(Lower *lower, const Op *op, Walk *walk); // of a transpose or slice; sets the walk's first strides
 void lower_pad(Lower *lower, Op *op);
 void lower_concat(Lower *lower, Op *op);

@@ -99,7 +99,8 @@ static void lower_inputs(Lower *lower) {
 // Whether the op that makes `value` may write the caller's memory itself: made once, returned once, read by nobody who
 // may read past it, and stored the same way.
 static bool can_write_output(Lower *lower, const Value *value, const Value *memory) {
-    if (!value->def || value->def->kind == OP_constant || value->def->kind == OP_reshape) return false;
+    if (!value->def || value->def->kind == OP_constant) return false;
+    if (value->def->kind == OP_reshape && !is_joined_transpose(value->def)) return false;
     if (!value_has_one_use(value) || lowered_get(lower, value)->buffer) return false;
     if (is_read_through(value)) return false;
     return !value->type->quant || (memory->type->elem == ELEM_U8) == (lower->flip != 0);

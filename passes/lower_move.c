@@ -5,9 +5,47 @@
 
 static int elem_bytes(const Value *buffer) { return elem_bits(buffer->type->elem) / 8; }
 
+bool is_joined_transpose(const Op *op) {
+    if (op->kind != OP_reshape) return false;
+    const Value *moved = op_operand(op, 0);
+    const Type *from = moved->type, *to = op->results[0].type;
+    if (!moved->def || moved->def->kind != OP_transpose || !value_has_one_use(moved) || !type_elem_count(from)) return false;
+    int i = 0;
+    for (int j = 0; j < to->rank; j++) {
+        int64_t size = 1;
+        while (i < from->rank && size * from->shape[i] <= to->shape[j]) size *= from->shape[i++];
+        if (size != to->shape[j]) return false;
+    }
+    return i == from->rank;
+}
+
+// The transpose writes where the reshape's result lies, of whose dimensions it has the parts.
+static void copy_joined(Lower *lower, const Op *op) {
+    const Op *transpose = op_operand(op, 0)->def;
+    const Type *from = op_operand(op, 0)->type, *to = op->results[0].type;
+    Value *out = result_buffer(lower, &op->results[0]);
+    const Type *types[] = {from, from};
+    Walk walk = walk_new(from, 2, types);
+    int64_t strides[MAX_RANK];
+    buffer_strides(out->type, strides);
+    for (int i = from->rank - 1, j = to->rank - 1; j >= 0; j--) {
+        int64_t stride = strides[j];
+        for (int64_t size = 1; i >= 0 && size * from->shape[i] <= to->shape[j]; i--) {
+            walk.strides[1][i] = stride;
+            size *= from->shape[i], stride *= from->shape[i];
+        }
+    }
+    Value *in = moved_operand(lower, transpose, &walk);
+    emit_copy(lower, &walk, elem_bytes(out), 0, in, out);
+}
+
 // A reshape of dense memory is a view of it.
 void lower_reshape(Lower *lower, Op *op) {
     reshape_view reshape = as_reshape(op);
+    if (is_joined_transpose(op)) {
+        copy_joined(lower, op);
+        return;
+    }
     if (lowered_get(lower, reshape.input)->whole == reshape.output) return; // computed in its place
     Value *in = operand_dense(lower, reshape.input);
     const Type *type = type_buffer(lower->arena, reshape.output->type, in->type->elem, NULL);
@@ -25,7 +63,7 @@ void lower_bit_cast(Lower *lower, Op *op) {
 bool is_read_through(const Value *value) {
     if (!value->def || (value->def->kind != OP_transpose && value->def->kind != OP_slice)) return false;
     FOR_EACH_USE((Value *)value, use)
-        if (use->owner->kind != OP_quantize && use->owner->kind != OP_dequantize) return false;
+        if (use->owner->kind != OP_quantize && use->owner->kind != OP_dequantize && !is_joined_transpose(use->owner)) return false;
     return true;
 }
 

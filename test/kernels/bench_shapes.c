@@ -176,9 +176,12 @@ static int bench_quantize(const KernelInfo *row, Arena *arena, BenchCall *calls)
 }
 
 static int bench_copy(Arena *arena, BenchCall *calls) {
+    static const int32_t shuffled[5] = {1, 196, 1, 68, 4}, shuffled_in[5] = {0, 272, 0, 1, 68}, shuffled_out[5] = {0, 272, 0, 4, 1};
     static const struct { const char *name; const int32_t *shape, *in, *out; int elem_bytes, flip, rows; } copies[] = {
         {"56x56x64 bytes", image_shape, image_strides, image_strides, 1, 0, 56},
         {"56x56x64 bytes, flipped", image_shape, image_strides, image_strides, 1, 0x80, 56},
+        {"14x14x272 bytes, 4 groups shuffled", shuffled, shuffled_in, shuffled_out, 1, 0, 196},
+        {"3x224x224 bytes to channels last", picture_shape, picture_in, picture_out, 1, 0, 224},
         {"3x224x224 f32 to channels last", picture_shape, picture_in, picture_out, 4, 0, 224},
         {"3x224x224 f32 to planes", picture_shape, picture_out, picture_in, 4, 0, 224},
         {"64x56x56 f32 to channels last", image_shape, swap_in, image_strides, 4, 0, 56},
@@ -259,7 +262,7 @@ static int bench_matmul(Arena *arena, BenchCall *calls) {
 }
 
 int bench_elements(const KernelInfo *row, Arena *arena, BenchCall *calls, int max) {
-    (void)max; // no family has more than six
+    (void)max; // no family has more
     if (!strcmp(row->family, "binary")) return bench_binary(row, arena, calls);
     if (!strcmp(row->family, "unary")) return bench_unary(arena, calls);
     if (!strcmp(row->family, "table")) return bench_table(arena, calls);

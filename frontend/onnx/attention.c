@@ -233,7 +233,8 @@ static Value *emit_softcap(const Node *node, Value *scores) {
     if (!(cap > 0))
         return scores;
     Value *ratio = emit_binary(node, OP_div, scores, emit_scalar(node, cap));
-    return emit_binary(node, OP_mul, emit_unary(node, OP_tanh, ratio, NULL), emit_scalar(node, cap));
+    Value *bent = emit_unary(node, OP_tanh, ratio, NULL);
+    return emit_binary(node, OP_mul, bent, emit_scalar(node, cap));
 }
 
 bool convert_attention(Node *node) {

@@ -256,7 +256,8 @@ bool convert_non_zero(Node *node) {
         return node_error(node, "its input is %s, expected some elements in at least one dimension",
                           type_text(node->importer->scratch, input->type));
     Value *mask = emit_flat(node, emit_cast(node, input, ELEM_I1)), *positions = mask ? emit_true_indices(node, mask, 0) : NULL;
-    return positions && bind_counted(node, 0, emit_coordinates(node, positions, input->type), 1, emit_count(node, mask));
+    Value *coordinates = positions ? emit_coordinates(node, positions, input->type) : NULL;
+    return coordinates && bind_counted(node, 0, coordinates, 1, emit_count(node, mask));
 }
 
 bool convert_compress(Node *node) {
@@ -298,7 +299,8 @@ static bool find_groups(const Node *node, Value *tuples, Groups *g) {
     Arena *arena = node->importer->arena;
     g->order = emit_order(node, tuples, n);
     Value *sorted = emit_gather(node, tuples, g->order, 0);
-    Value *same = emit_binary(node, OP_equal, emit_part(node, sorted, 0, 1, n), emit_part(node, sorted, 0, 0, n - 1));
+    Value *later = emit_part(node, sorted, 0, 1, n), *earlier = emit_part(node, sorted, 0, 0, n - 1);
+    Value *same = emit_binary(node, OP_equal, later, earlier);
     Attr *attrs = attr_ints(arena, attr_bool(arena, NULL, "keep_dims", false), "axes", 1, (int64_t[]){1});
     same = same ? emit_unary(node, OP_reduce_min, same, attrs) : NULL;
     Value *first = emit_reshape(node, emit_splat(node, ELEM_I1, 1), 1, (int64_t[]){1});

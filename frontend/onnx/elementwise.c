@@ -263,7 +263,8 @@ bool convert_pow(Node *node) {
     Elem elem = base->type->elem, common = elem;
     if (!elem_is_float(elem) && elem_is_float(exponent->type->elem))
         common = exponent->type->elem;
-    Value *power = emit_binary(node, OP_pow, emit_cast(node, base, common), emit_cast(node, exponent, common));
+    Value *from = emit_cast(node, base, common), *to = emit_cast(node, exponent, common);
+    Value *power = emit_binary(node, OP_pow, from, to);
     return node_bind(node, 0, emit_cast(node, power, elem));
 }
 

@@ -121,8 +121,9 @@ static Value *emit_pairs(const Node *node, Value *first, Value *second, int rank
     int64_t tuple[MAX_RANK + 1];
     memcpy(tuple, dims, sizeof *dims * (size_t)rank);
     tuple[rank] = 1;
-    Value *pair[] = {emit_reshape(node, emit_broadcast(node, first, rank, dims), rank + 1, tuple),
-                     emit_reshape(node, emit_broadcast(node, second, rank, dims), rank + 1, tuple)};
+    Value *pair[2];
+    pair[0] = emit_reshape(node, emit_broadcast(node, first, rank, dims), rank + 1, tuple);
+    pair[1] = emit_reshape(node, emit_broadcast(node, second, rank, dims), rank + 1, tuple);
     return emit_concat(node, 2, pair, rank);
 }
 
@@ -246,8 +247,7 @@ bool convert_eye_like(Node *node) {
     if (dtype && (dtype < 0 || dtype > 1000 || !elem_from_onnx((int)dtype, &elem)))
         return node_error(node, "the type %s is not supported",
                           onnx_type_name((int)(dtype & 1023)));
-    Value *column =
-        emit_binary(node, OP_add, emit_iota(node, 2, 0, type->shape[0]), emit_i64(node, k));
+    Value *row = emit_iota(node, 2, 0, type->shape[0]), *column = emit_binary(node, OP_add, row, emit_i64(node, k));
     Value *mask = emit_binary(node, OP_equal, column, emit_iota(node, 2, 1, type->shape[1]));
     return node_bind(node, 0, emit_cast(node, mask, elem));
 }
@@ -293,8 +293,8 @@ bool convert_reverse_sequence(Node *node) {
     Value *times = emit_iota(node, 2, time_axis, dims[time_axis]),
           *batches = emit_iota(node, 2, batch_axis, dims[batch_axis]);
     Value *last = emit_binary(node, OP_sub, lengths, emit_i64(node, 1));
-    Value *places = emit_where(node, emit_binary(node, OP_less, times, lengths),
-                               emit_binary(node, OP_sub, last, times), times);
+    Value *turned = emit_binary(node, OP_sub, last, times), *inside = emit_binary(node, OP_less, times, lengths);
+    Value *places = emit_where(node, inside, turned, times);
     Value *pairs =
         emit_pairs(node, time_axis ? batches : places, time_axis ? places : batches, 2, dims);
     return node_bind(node, 0, emit(node, OP_gather_nd, 2, (Value *[]){input, pairs}, NULL));

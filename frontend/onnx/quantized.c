@@ -148,7 +148,8 @@ static Value *emit_range_end(const Node *node, OpKind reduction, OpKind widen, V
         axes[i] = i;
     Arena *arena = node->importer->arena;
     Attr *attrs = attr_bool(arena, attr_ints(arena, NULL, "axes", input->type->rank, axes), "keep_dims", false);
-    return emit_binary(node, widen, emit_unary(node, reduction, input, attrs), emit_scalar(node, 0));
+    Value *extreme = emit_unary(node, reduction, input, attrs);
+    return emit_binary(node, widen, extreme, emit_scalar(node, 0));
 }
 
 bool convert_dynamic_quantize_linear(Node *node) {
@@ -295,7 +296,7 @@ static Value *emit_requantized(const Node *node, Value *sum, bool rows) {
     const Type *zero = node_input_type(node, 7);
     if (!sum || !zero || !is_stored(node, zero->elem))
         return sum && !zero ? node_input(node, 7) : NULL;
-    Value *scale = emit_binary(node, OP_mul, emit_scale(node, 1, rows), emit_scale(node, 4, false));
+    Value *a = emit_scale(node, 1, rows), *b = emit_scale(node, 4, false), *scale = emit_binary(node, OP_mul, a, b);
     scale = emit_binary(node, OP_div, scale, emit_scale(node, 6, rows));
     Value *value = emit_binary(node, OP_mul, emit_cast(node, sum, ELEM_F32), scale);
     return emit_quantized(node, value, NULL, emit_scale(node, 7, rows), zero->elem);

@@ -149,7 +149,8 @@ static Value *emit_lstm_step(const Node *node, Direction *d, Value *inputs) {
     in = emit_gate(node, d, 0, "Sigmoid", in);
     forget = d->r->input_forget ? emit_two(node, OP_sub, emit_scalar(node, 1), in) : emit_gate(node, d, 0, "Sigmoid", forget);
     Value *update = emit_gate(node, d, 1, "Tanh", emit_slot(node, d, gates, 3));
-    Value *cell = emit_two(node, OP_add, emit_two(node, OP_mul, forget, d->cell), emit_two(node, OP_mul, in, update));
+    Value *fresh = emit_two(node, OP_mul, in, update), *old = emit_two(node, OP_mul, forget, d->cell);
+    Value *cell = emit_two(node, OP_add, old, fresh);
     if (!cell)
         return NULL;
     Value *out = emit_gate(node, d, 0, "Sigmoid", emit_peephole(node, d, 1, emit_slot(node, d, gates, 1), cell));
@@ -178,7 +179,8 @@ static Value *emit_gru_step(const Node *node, Direction *d, Value *inputs) {
     Value *fresh = emit_two(node, OP_add, emit_slot(node, d, inputs, 2), mixed);
     fresh = emit_gate(node, d, 1, "Tanh", fresh);
     Value *rest = emit_two(node, OP_sub, emit_scalar(node, 1), update);
-    return emit_two(node, OP_add, emit_two(node, OP_mul, rest, fresh), emit_two(node, OP_mul, update, d->state));
+    Value *kept = emit_two(node, OP_mul, update, d->state), *changed = emit_two(node, OP_mul, rest, fresh);
+    return emit_two(node, OP_add, changed, kept);
 }
 
 static Value *emit_rnn_step(const Node *node, Direction *d, Value *inputs) {
@@ -202,7 +204,8 @@ static Value *emit_mask(const Node *node, const Recurrent *r, int64_t step) {
 
 static Value *emit_kept(const Node *node, Value *mask, Value *fresh, Value *old) {
     Value *rest = emit_two(node, OP_sub, emit_scalar(node, 1), mask);
-    return emit_two(node, OP_add, emit_two(node, OP_mul, mask, fresh), emit_two(node, OP_mul, rest, old));
+    Value *kept = emit_two(node, OP_mul, rest, old), *changed = emit_two(node, OP_mul, mask, fresh);
+    return emit_two(node, OP_add, changed, kept);
 }
 
 static bool emit_step(const Node *node, Direction *d, int64_t step) {
@@ -239,7 +242,8 @@ static bool read_bias(const Node *node, Direction *d, Value **of_inputs) {
     if (d->r->gates != GRU)
         return (*of_inputs = emit_binary(node, OP_add, first, second)) != NULL;
     d->bias = second;
-    Value *sum = emit_two(node, OP_add, emit_part(node, first, 0, 0, 2 * hidden), emit_part(node, second, 0, 0, 2 * hidden));
+    Value *more = emit_part(node, second, 0, 0, 2 * hidden), *gates = emit_part(node, first, 0, 0, 2 * hidden);
+    Value *sum = emit_two(node, OP_add, gates, more);
     Value *own = emit_part(node, first, 0, 2 * hidden, all);
     if (!sum || !own)
         return false;

@@ -172,8 +172,8 @@ static Value *emit_table(const Node *node, Value *input, int axis, const Table *
     Dense *indices = dense_new(importer->scratch, type_tensor(importer->scratch, ELEM_I32, 2, shape), narrow, false);
     Dense *weights = dense_new(importer->scratch, type_tensor(importer->scratch, ELEM_F32, 2, shape),
                                table->weights, false);
-    Value *operands[] = {input, emit_constant(importer, indices, false, NULL),
-                         emit_constant(importer, weights, false, NULL)};
+    Value *places = emit_constant(importer, indices, false, NULL);
+    Value *operands[] = {input, places, emit_constant(importer, weights, false, NULL)};
     return emit(node, OP_resample, 3, operands, attrs);
 }
 

@@ -47,7 +47,7 @@ bool convert_grid_sample(Node *node) {
     if (rank < 4 || rank > 5 || grid->type->rank != rank || grid->type->shape[rank - 1] != rank - 2)
         return node_error(node, "its input is %s and its grid %s, expected 4 or 5 dimensions in both",
                           type_text(node->importer->scratch, input->type), type_text(node->importer->scratch, grid->type));
-    Value *operands[] = {emit_to_nhwc(node, input), emit_places(node, grid, input->type)};
+    Value *last = emit_to_nhwc(node, input), *operands[] = {last, emit_places(node, grid, input->type)};
     Value *value = emit(node, OP_sample, 2, operands, attrs);
     return value && node_bind_layout(node, value, emit_from_nhwc(node, value, rank));
 }
@@ -162,7 +162,7 @@ bool convert_roi_align(Node *node) {
     attrs = attr_int(arena, attrs, "sampling_ratio", node_int(node, "sampling_ratio", 0));
     attrs = attr_int(arena, attrs, "width", node_int(node, "output_width", 1));
     attrs = attr_int(arena, attrs, "height", node_int(node, "output_height", 1));
-    Value *operands[] = {emit_to_nhwc(node, input), rois, emit_cast(node, images, ELEM_I64)};
+    Value *last = emit_to_nhwc(node, input), *operands[] = {last, rois, emit_cast(node, images, ELEM_I64)};
     Value *value = emit(node, OP_roi_align, 3, operands, attrs);
     return value && node_bind_layout(node, value, emit_from_nhwc(node, value, 4));
 }
@@ -251,8 +251,10 @@ bool convert_max_unpool(Node *node) {
     int rank = input->type->rank;
     int64_t from = type_elem_count(input->type), to = dims_count(rank, inner);
     const Type *flat = type_tensor(importer->scratch, input->type->elem, 1, &to);
-    Value *operands[] = {emit_constant(importer, dense_splat(importer->scratch, flat, 0), false, NULL),
-                         emit_reshape(node, index, 1, &from), emit_reshape(node, input, 1, &from)};
+    Value *operands[3];
+    operands[0] = emit_constant(importer, dense_splat(importer->scratch, flat, 0), false, NULL);
+    operands[1] = emit_reshape(node, index, 1, &from);
+    operands[2] = emit_reshape(node, input, 1, &from);
     Value *value = emit_reshape(node, emit(node, OP_scatter_elements, 3, operands, NULL), rank, inner);
     bool same = true;
     for (int i = 0; i < rank; i++)

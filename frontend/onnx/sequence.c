@@ -59,8 +59,9 @@ static Value *emit_rotated(const Node *node, Value *x, int64_t half, bool interl
     const int64_t *s = x->type->shape;
     Value *a = emit_range_of(node, x, 3, 0, half, interleaved ? 2 : 1);
     Value *b = emit_range_of(node, x, 3, interleaved ? 1 : half, half, interleaved ? 2 : 1);
-    Value *real = emit_binary(node, OP_sub, emit_binary(node, OP_mul, cosine, a), emit_binary(node, OP_mul, sine, b));
-    Value *imaginary = emit_binary(node, OP_add, emit_binary(node, OP_mul, sine, a), emit_binary(node, OP_mul, cosine, b));
+    Value *real = emit_binary(node, OP_mul, cosine, a), *imaginary = emit_binary(node, OP_mul, sine, a);
+    real = emit_binary(node, OP_sub, real, emit_binary(node, OP_mul, sine, b));
+    imaginary = emit_binary(node, OP_add, imaginary, emit_binary(node, OP_mul, cosine, b));
     if (interleaved) {
         int64_t pairs[5] = {s[0], s[1], s[2], half, 1};
         real = emit_reshape(node, real, 5, pairs);

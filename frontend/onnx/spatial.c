@@ -119,7 +119,8 @@ static Value *emit_folded(const Node *node, Value *value, const Blocks *b, int i
         indices[cell] = (int32_t)k, weights[cell] = 1;
     }
     Dense *table = dense_new(scratch, type_tensor(scratch, ELEM_I32, 2, shape), indices, false);
-    Value *operands[] = {value, emit_constant(node->importer, table, false, NULL), emit_floats(node, 2, shape, weights)};
+    Value *places = emit_constant(node->importer, table, false, NULL);
+    Value *operands[] = {value, places, emit_floats(node, 2, shape, weights)};
     return emit(node, OP_resample, 3, operands, attr_int(node->importer->arena, NULL, "axis", 1 + i));
 }
 

@@ -190,6 +190,22 @@ static void pack_vnni_depthwise(Arena *arena, const PackSource *source, Packed *
     }
 }
 
+// One tap: channel 4 l + j of a block has lane l of vector j, and there byte j; the other bytes meet other channels.
+static void pack_vnni_pointwise(Arena *arena, const PackSource *source, Packed *packed) {
+    const int64_t channels = (source->out_c + 63) / 64 * 64;
+    Packed plain;
+    packed_begin(arena, source, channels, 0, &plain);
+    copy_bias(source, &plain);
+    fold_unsigned_offset(source, &plain);
+    packed_begin(arena, source, channels, (size_t)channels * 4, packed);
+    for (int64_t o = 0; o < source->out_c; o++) {
+        const int64_t slot = o / 64 * 64 + o % 4 * 16 + o % 64 / 4;
+        ((int8_t *)packed->weight)[slot * 4 + o % 4] = ((const int8_t *)source->weight)[o];
+        ((int32_t *)packed->bias)[slot] = ((const int32_t *)plain.bias)[o];
+        ((float *)packed->multiplier)[slot] = ((const float *)plain.multiplier)[o];
+    }
+}
+
 // ---- how far accumulators go
 
 // The float whose bits are those of 2^23 plus `acc`.

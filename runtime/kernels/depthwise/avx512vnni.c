@@ -362,3 +362,49 @@ QN_KERNEL qn_depthwise_s8s8_s8__64x3x3__avx512vnni(const struct qn_depthwise_arg
         row += 1 + pair;
     }
 }
+
+// ---- one tap: a vector is 64 channels of a pixel as they lie; each of four products has weights for every fourth
+
+struct depthwise_vnni_point { __m512i weight[4], start[4]; __m512 multiplier[4]; };
+
+QN_INLINE __m512i depthwise_vnni_point_bytes(const struct depthwise_vnni *d, const struct depthwise_vnni_point *p, __m512i x) {
+    const __m512i order = _mm512_set4_epi32(0x0F0B0703, 0x0E0A0602, 0x0D090501, 0x0C080400); // of 16: every fourth
+    __m512i v[4];
+    QN_UNROLL for (int j = 0; j < 4; j++)
+        v[j] = vnni_scale(_mm512_dpbusd_epi32(p->start[j], x, p->weight[j]), p->multiplier[j], &d->quant);
+    return _mm512_shuffle_epi8(vnni_pack_lanes(v, &d->quant), order);
+}
+
+// Up to 64 channels of some rows.
+QN_INLINE void depthwise_vnni_points(const struct depthwise_vnni *d, const struct depthwise_vnni_block *b, const uint8_t *in,
+                                     uint8_t *out, int32_t rows) {
+    const __mmask64 mask = b->channels == 64 ? ~(__mmask64)0 : ((__mmask64)1 << b->channels) - 1;
+    struct depthwise_vnni_point p;
+    QN_UNROLL for (int j = 0; j < 4; j++) {
+        p.weight[j] = _mm512_loadu_si512(b->weight + j * 64);
+        p.start[j] = vnni_start(b->bias + j * 16, d->quant.bounded);
+        p.multiplier[j] = _mm512_loadu_ps(b->multiplier + j * 16);
+    }
+    QN_NO_UNROLL for (int32_t y = 0; y < rows; y++)
+        QN_NO_UNROLL for (int32_t x = 0; x < d->width; x++) {
+            const __m512i pixel = _mm512_maskz_loadu_epi8(mask, in + y * d->row_step + x * d->column_step);
+            _mm512_mask_storeu_epi8(out + y * d->out_row + x * d->out_column, mask, depthwise_vnni_point_bytes(d, &p, pixel));
+        }
+}
+
+QN_KERNEL qn_depthwise_s8s8_s8__64x1x1__avx512vnni(const struct qn_depthwise_args *a, const void *input,
+                                                   const void *weight, const void *bias, const void *multiplier,
+                                                   void *output, int32_t begin, int32_t end) {
+    const struct depthwise_vnni d = depthwise_vnni_of(a);
+    QN_NO_UNROLL for (int32_t row = begin; row < end;) {
+        const int64_t image = row / a->out_h, y = row % a->out_h;
+        const int32_t rows = a->out_h - y < end - row ? a->out_h - (int32_t)y : end - row;
+        const uint8_t *in = (const uint8_t *)input + image * a->in_image + y * d.row_step;
+        uint8_t *out = (uint8_t *)output + image * a->out_image + y * d.out_row;
+        QN_NO_UNROLL for (int32_t c = 0; c < a->out_c; c += 64) {
+            const struct depthwise_vnni_block b = depthwise_vnni_block_at(a, c, weight, bias, multiplier);
+            depthwise_vnni_points(&d, &b, in + c, out + c, rows);
+        }
+        row += rows;
+    }
+}

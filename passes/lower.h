@@ -114,14 +114,13 @@ void lower_unary(Lower *lower, Op *op);
 void lower_quantize(Lower *lower, Op *op); // quantize, dequantize, requantize
 void lower_fake_quant(Lower *lower, Op *op);
 void lower_reshape(Lower *lower, Op *op);
-void lower_move(Lower *lower, Op *op); // transpose, slice
+void lower_move(Lower *lower, Op *op); // transpose, slice, broadcast_to
 void copy_moved(Lower *lower, const Op *op);
-bool is_joined_transpose(const Op *op); // a reshape that joins dimensions of a transpose's result: one copy with it
+bool is_joined_move(const Op *op); // a reshape that joins dimensions of a transpose's or broadcast_to's result: one copy
 bool is_read_through(const Value *value); // made by a transpose or slice, and read only by ops that read through it
-Value *moved_operand(Lower *lower, const Op *op, Walk *walk); // of a transpose or slice; sets the walk's first strides
+Value *moved_operand(Lower *lower, const Op *op, Walk *walk); // of such an op; sets the walk's first strides
 void lower_pad(Lower *lower, Op *op);
 void lower_concat(Lower *lower, Op *op);
-void lower_broadcast_to(Lower *lower, Op *op);
 void lower_gather(Lower *lower, Op *op);
 void lower_cast(Lower *lower, Op *op);
 void lower_bit_cast(Lower *lower, Op *op);

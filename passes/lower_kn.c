@@ -24,10 +24,9 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_quantize: case OP_dequantize: case OP_requantize: return lower_quantize;
     case OP_fake_quant: return lower_fake_quant;
     case OP_reshape: return lower_reshape;
-    case OP_transpose: case OP_slice: return lower_move;
+    case OP_transpose: case OP_slice: case OP_broadcast_to: return lower_move;
     case OP_pad: return lower_pad;
     case OP_concat: return lower_concat;
-    case OP_broadcast_to: return lower_broadcast_to;
     case OP_gather: return lower_gather;
     case OP_gather_elements: case OP_gather_nd: return lower_gather_nd;
     case OP_scatter_elements: case OP_scatter_nd: return lower_scatter_nd;
@@ -100,7 +99,7 @@ static void lower_inputs(Lower *lower) {
 // may read past it, and stored the same way.
 static bool can_write_output(Lower *lower, const Value *value, const Value *memory) {
     if (!value->def || value->def->kind == OP_constant) return false;
-    if (value->def->kind == OP_reshape && !is_joined_transpose(value->def)) return false;
+    if (value->def->kind == OP_reshape && !is_joined_move(value->def)) return false;
     if (!value_has_one_use(value) || lowered_get(lower, value)->buffer) return false;
     if (is_read_through(value)) return false;
     return !value->type->quant || (memory->type->elem == ELEM_U8) == (lower->flip != 0);

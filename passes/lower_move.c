@@ -5,11 +5,12 @@
 
 static int elem_bytes(const Value *buffer) { return elem_bits(buffer->type->elem) / 8; }
 
-bool is_joined_transpose(const Op *op) {
+bool is_joined_move(const Op *op) {
     if (op->kind != OP_reshape) return false;
     const Value *moved = op_operand(op, 0);
     const Type *from = moved->type, *to = op->results[0].type;
-    if (!moved->def || moved->def->kind != OP_transpose || !value_has_one_use(moved) || !type_elem_count(from)) return false;
+    if (!moved->def || (moved->def->kind != OP_transpose && moved->def->kind != OP_broadcast_to)) return false;
+    if (!value_has_one_use(moved) || !type_elem_count(from)) return false;
     int i = 0;
     for (int j = 0; j < to->rank; j++) {
         int64_t size = 1;
@@ -19,9 +20,8 @@ bool is_joined_transpose(const Op *op) {
     return i == from->rank;
 }
 
-// The transpose writes where the reshape's result lies, of whose dimensions it has the parts.
+// The op before writes where the reshape's result lies, of whose dimensions it has the parts.
 static void copy_joined(Lower *lower, const Op *op) {
-    const Op *transpose = op_operand(op, 0)->def;
     const Type *from = op_operand(op, 0)->type, *to = op->results[0].type;
     Value *out = result_buffer(lower, &op->results[0]);
     const Type *types[] = {from, from};
@@ -35,14 +35,14 @@ static void copy_joined(Lower *lower, const Op *op) {
             size *= from->shape[i], stride *= from->shape[i];
         }
     }
-    Value *in = moved_operand(lower, transpose, &walk);
+    Value *in = moved_operand(lower, op_operand(op, 0)->def, &walk);
     emit_copy(lower, &walk, elem_bytes(out), 0, in, out);
 }
 
 // A reshape of dense memory is a view of it.
 void lower_reshape(Lower *lower, Op *op) {
     reshape_view reshape = as_reshape(op);
-    if (is_joined_transpose(op)) {
+    if (is_joined_move(op)) {
         copy_joined(lower, op);
         return;
     }
@@ -61,9 +61,11 @@ void lower_bit_cast(Lower *lower, Op *op) {
 }
 
 bool is_read_through(const Value *value) {
-    if (!value->def || (value->def->kind != OP_transpose && value->def->kind != OP_slice)) return false;
+    if (!value->def) return false;
+    if (value->uses && !value->uses->next && is_joined_move(value->uses->owner)) return true;
+    if (value->def->kind != OP_transpose && value->def->kind != OP_slice) return false;
     FOR_EACH_USE((Value *)value, use)
-        if (use->owner->kind != OP_quantize && use->owner->kind != OP_dequantize && !is_joined_transpose(use->owner)) return false;
+        if (use->owner->kind != OP_quantize && use->owner->kind != OP_dequantize) return false;
     return true;
 }
 
@@ -74,6 +76,12 @@ Value *moved_operand(Lower *lower, const Op *op, Walk *walk) {
     if (op->kind == OP_transpose) {
         IntList perm = as_transpose(op).perm;
         for (int i = 0; i < perm.count; i++) walk->strides[0][i] = strides[perm.data[i]];
+        return in;
+    }
+    if (op->kind == OP_broadcast_to) {
+        const Type *types[] = {in->type};
+        const Walk repeated = walk_new(op->results[0].type, 1, types);
+        memcpy(walk->strides[0], repeated.strides[0], sizeof walk->strides[0]);
         return in;
     }
     slice_view slice = as_slice(op);
@@ -97,14 +105,6 @@ void lower_move(Lower *lower, Op *op) {
     Value *result = &op->results[0];
     if (lowered_get(lower, result)->whole == op_operand(op, 0)) result_buffer(lower, result); // a part of its operand's memory
     else if (!is_read_through(result)) copy_moved(lower, op);
-}
-
-void lower_broadcast_to(Lower *lower, Op *op) {
-    broadcast_to_view broadcast = as_broadcast_to(op);
-    Value *in = operand_any(lower, broadcast.input), *out = result_buffer(lower, broadcast.output);
-    const Type *types[] = {in->type, out->type};
-    Walk walk = walk_new(broadcast.output->type, 2, types);
-    emit_copy(lower, &walk, elem_bytes(out), 0, in, out);
 }
 
 // ---- pad

@@ -9,7 +9,7 @@ bool writes_strided(const Op *op) {
     case OP_conv2d: case OP_max_pool2d: case OP_avg_pool2d:
     case OP_quantize: case OP_dequantize: case OP_requantize: case OP_fake_quant: case OP_transpose: case OP_slice:
     case OP_pad: case OP_concat: case OP_broadcast_to: return true;
-    case OP_reshape: return is_joined_transpose(op);
+    case OP_reshape: return is_joined_move(op);
     default: return op_has(op, ELEMENTWISE);
     }
 }
@@ -129,7 +129,7 @@ void plan_places(Lower *lower) {
     if (lower->context->bounded || lower->context->watched) return; // what lies together hangs on sizes
     for (Op *op = lower->from->last; op; op = op->prev) {
         if (op->kind == OP_concat) place_operands(lower, op);
-        if (op->kind == OP_reshape && !is_joined_transpose(op)) place_reshaped(lower, op);
+        if (op->kind == OP_reshape && !is_joined_move(op)) place_reshaped(lower, op);
         if (op->kind == OP_slice) place_slice(lower, op);
     }
 }

@@ -76,18 +76,28 @@ QN_INLINE void transpose_avx512_any(const struct transpose_avx512 *t, const uint
     else transpose_avx512_plane(t, in, out, count, columns, 4, store);
 }
 
-// The input is dense along dimension 3, or, where rows are single runs, from row to row.
+// The dimension that the input is dense along: the fourth, or the second, the rows.
+QN_INLINE int transpose_avx512_along(const int32_t *shape, const int32_t *in) { return shape[3] > 1 && in[3] == 1 ? 3 : 1; }
+
+// How many rows from row r on are one plane's, if rows are what the input is dense along.
+QN_INLINE int32_t transpose_avx512_rows(const int32_t *shape, int along, int32_t r, int32_t end) {
+    return along == 3 ? 1 : qn_min(end - r, shape[1] - r % shape[1]);
+}
+
 QN_INLINE void transpose_avx512(struct transpose_avx512 t, const void *input, void *output, int32_t begin, int32_t end,
                                 transpose_avx512_store *store) {
-    const int along = t.shape[3] == 1 ? 1 : 3;
+    const int along = transpose_avx512_along(t.shape, t.in);
+    const int32_t planes = along == 3 ? 1 : t.shape[3];
     t.in_step = (ptrdiff_t)t.in[4] * t.in_bytes, t.out_step = (ptrdiff_t)t.out[along] * t.out_bytes;
-    QN_NO_UNROLL for (int32_t r = begin, rows = 1; r < end; r += rows) {
-        if (along == 1) rows = qn_min(end - r, t.shape[1] - r % t.shape[1]);
+    QN_NO_UNROLL for (int32_t r = begin, rows; r < end; r += rows) {
+        rows = transpose_avx512_rows(t.shape, along, r, end);
         const uint8_t *in = (const uint8_t *)input + qn_row_offset(t.shape, t.in, r) * t.in_bytes;
         uint8_t *out = (uint8_t *)output + qn_row_offset(t.shape, t.out, r) * t.out_bytes;
         QN_NO_UNROLL for (int32_t i = 0; i < t.shape[2]; i++)
-            transpose_avx512_any(&t, in + (ptrdiff_t)i * t.in[2] * t.in_bytes, out + (ptrdiff_t)i * t.out[2] * t.out_bytes,
-                                 along == 1 ? rows : t.shape[3], t.shape[4], store);
+            QN_NO_UNROLL for (int32_t j = 0; j < planes; j++) {
+                const ptrdiff_t from = (ptrdiff_t)i * t.in[2] + (ptrdiff_t)j * t.in[3], to = (ptrdiff_t)i * t.out[2] + (ptrdiff_t)j * t.out[3];
+                transpose_avx512_any(&t, in + from * t.in_bytes, out + to * t.out_bytes, along == 3 ? t.shape[3] : rows, t.shape[4], store);
+            }
     }
 }
 #endif

@@ -48,16 +48,19 @@ QN_INLINE void copy_avx512_mix(const struct copy_avx512 *c, const uint8_t *in, u
     }
 }
 
-// Runs lie along dimension 3, or, where that is 1, from row to row.
 QN_KERNEL qn_copy_any_any__16x4__avx512(const struct qn_copy_args *a, const void *input, void *output, int32_t begin,
                                         int32_t end) {
     const struct copy_avx512 c = copy_avx512_new(a);
-    QN_NO_UNROLL for (int32_t r = begin, rows = 1; r < end; r += rows) {
-        if (a->shape[3] == 1) rows = qn_min(end - r, a->shape[1] - r % a->shape[1]);
+    const int along = transpose_avx512_along(a->shape, a->in);
+    const int32_t planes = along == 3 ? 1 : a->shape[3];
+    QN_NO_UNROLL for (int32_t r = begin, rows; r < end; r += rows) {
+        rows = transpose_avx512_rows(a->shape, along, r, end);
         const uint8_t *in = (const uint8_t *)input + qn_row_offset(a->shape, a->in, r);
         uint8_t *out = (uint8_t *)output + qn_row_offset(a->shape, a->out, r);
         QN_NO_UNROLL for (int32_t i = 0; i < a->shape[2]; i++)
-            copy_avx512_mix(&c, in + (ptrdiff_t)i * a->in[2], out + (ptrdiff_t)i * a->out[2], a->shape[3] == 1 ? rows : a->shape[3]);
+            QN_NO_UNROLL for (int32_t j = 0; j < planes; j++)
+                copy_avx512_mix(&c, in + (ptrdiff_t)i * a->in[2] + (ptrdiff_t)j * a->in[3],
+                                out + (ptrdiff_t)i * a->out[2] + (ptrdiff_t)j * a->out[3], along == 3 ? a->shape[3] : rows);
     }
 }
 

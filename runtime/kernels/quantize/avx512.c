@@ -171,16 +171,18 @@ QN_INLINE void quantize_avx512_planes(const struct qn_quantize_args *a, const ui
         }
 }
 
-// The input is dense along dimension 3, or, where rows are single runs, from row to row.
 QN_KERNEL qn_quantize_s8_f32__64x16__avx512(const struct qn_quantize_args *a, const void *input, void *output,
                                             int32_t begin, int32_t end) {
-    const int along = a->shape[3] == 1 ? 1 : 3;
-    QN_NO_UNROLL for (int32_t r = begin, rows = 1; r < end; r += rows) {
-        if (along == 1) rows = qn_min(end - r, a->shape[1] - r % a->shape[1]);
+    const int along = transpose_avx512_along(a->shape, a->in);
+    const int32_t planes = along == 3 ? 1 : a->shape[3];
+    QN_NO_UNROLL for (int32_t r = begin, rows; r < end; r += rows) {
+        rows = transpose_avx512_rows(a->shape, along, r, end);
         const uint8_t *in = (const uint8_t *)input + qn_row_offset(a->shape, a->in, r);
         float *out = (float *)output + qn_row_offset(a->shape, a->out, r);
         QN_NO_UNROLL for (int32_t i = 0; i < a->shape[2]; i++)
-            quantize_avx512_planes(a, in + (ptrdiff_t)i * a->in[2], out + (ptrdiff_t)i * a->out[2], a->out[along],
-                                   along == 1 ? rows : a->shape[3], a->shape[4]);
+            QN_NO_UNROLL for (int32_t j = 0; j < planes; j++) {
+                const ptrdiff_t from = (ptrdiff_t)i * a->in[2] + (ptrdiff_t)j * a->in[3], to = (ptrdiff_t)i * a->out[2] + (ptrdiff_t)j * a->out[3];
+                quantize_avx512_planes(a, in + from, out + to, a->out[along], along == 3 ? a->shape[3] : rows, a->shape[4]);
+            }
     }
 }

@@ -6,7 +6,7 @@ QN_INLINE void copy_avx512_store(const void *user, uint8_t *out, __m128i bytes, 
     _mm_mask_storeu_epi8(out, mask, bytes);
 }
 
-// ---- bytes of up to four runs, one by one in turn
+// ---- bytes of up to four runs, one by one in turn, and nothing between them in the output
 
 struct copy_avx512 { int32_t runs, flip; ptrdiff_t in_step; __m512i order; __mmask16 kept; };
 
@@ -48,10 +48,9 @@ QN_INLINE void copy_avx512_mix(const struct copy_avx512 *c, const uint8_t *in, u
     }
 }
 
-QN_KERNEL qn_copy_any_any__16x4__avx512(const struct qn_copy_args *a, const void *input, void *output, int32_t begin,
-                                        int32_t end) {
+QN_INLINE void copy_avx512_in_turn(const struct qn_copy_args *a, int along, const void *input, void *output, int32_t begin,
+                                   int32_t end) {
     const struct copy_avx512 c = copy_avx512_new(a);
-    const int along = transpose_avx512_along(a->shape, a->in);
     const int32_t planes = along == 3 ? 1 : a->shape[3];
     QN_NO_UNROLL for (int32_t r = begin, rows; r < end; r += rows) {
         rows = transpose_avx512_rows(a->shape, along, r, end);
@@ -66,6 +65,11 @@ QN_KERNEL qn_copy_any_any__16x4__avx512(const struct qn_copy_args *a, const void
 
 QN_KERNEL qn_copy_any_any__64x16__avx512(const struct qn_copy_args *a, const void *input, void *output, int32_t begin,
                                          int32_t end) {
+    const int along = transpose_avx512_along(a->shape, a->in);
+    if (a->elem_bytes == 1 && a->shape[4] <= 4 && a->out[along] == a->shape[4]) {
+        copy_avx512_in_turn(a, along, input, output, begin, end);
+        return;
+    }
     const struct transpose_avx512 t = {.shape = a->shape, .in = a->in, .out = a->out, .in_bytes = a->elem_bytes,
                                        .out_bytes = a->elem_bytes, .flip = a->flip};
     transpose_avx512(t, input, output, begin, end, copy_avx512_store);

@@ -92,6 +92,7 @@ bool types_have_kernels(Lower *lower, const Op *op);
 // Lowers an op that computes a function of one 8-bit tensor, as a table (none, where only further tables read it); false
 // for others.
 bool lower_as_table(Lower *lower, Op *op);
+bool is_byte_function(const Lower *lower, const Value *value); // it is made by a table of another value
 bool is_quantized_binary(const Op *op);
 void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args);
 void binary_fixed_args(KernelArgs *args); // sums in integers where that is proven

@@ -24,6 +24,19 @@ static bool all_read_strided(const Value *value) {
     return true;
 }
 
+static bool is_sum(const Lower *lower, const Op *op) { return is_quantized_binary(op) && !is_byte_function(lower, &op->results[0]); }
+
+// 8-bit sums and the like take vectors of 64 bytes along a run: where runs of few channels would fill less than half of them, a
+// copy takes less time.
+static bool wastes_vectors(const Lower *lower, const Value *value, int64_t axis) {
+    enum { LANES = 64 };
+    const int64_t channels = value->type->rank == 4 && axis == 3 ? value->type->shape[3] : 0;
+    if (!channels || 2 * channels > (channels + LANES - 1) / LANES * LANES) return false;
+    bool sum = value->def && is_sum(lower, value->def);
+    for (const Use *use = value->uses; use && !sum; use = use->next) sum = is_sum(lower, use->owner);
+    return sum;
+}
+
 static bool has_halo(const int32_t halo[4]) { return halo[0] | halo[1] | halo[2] | halo[3]; }
 
 // Is a part along `axis` one that strides describe?
@@ -76,6 +89,7 @@ static bool can_be_computed_in(Lower *lower, const Value *value, Value *result, 
     const Type *type = value->type;
     if (type->elem != result->type->elem || !quant_equal(type->quant, result->type->quant)) return false;
     if (type->rank == 4 && (!writes_strided(value->def) || !all_read_strided(value))) return false;
+    if (wastes_vectors(lower, value, axis)) return false;
     if (lowered_get(lower, result)->buffer && !value_has_one_use(value)) return false; // the caller's memory: not to be read
     return make_room(lower, value, result, axis);
 }
@@ -121,6 +135,7 @@ static void place_slice(Lower *lower, Op *op) {
     Value *input = op_operand(op, 0), *result = &op->results[0];
     const int axis = sliced_axis(op);
     if (axis < 0 || !is_part(input->type, axis) || !is_free(lower, result) || value_constant(input)) return;
+    if (wastes_vectors(lower, result, axis)) return;
     if ((input->type->rank == 4 && !all_read_strided(result)) || !make_room(lower, result, input, axis)) return;
     place(lower, result, input, axis, int_at(as_slice(op).starts, axis));
 }

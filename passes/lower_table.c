@@ -91,6 +91,12 @@ static bool is_inside_tables(const Lower *lower, const Value *value) {
     return value->uses != NULL;
 }
 
+bool is_byte_function(const Lower *lower, const Value *value) {
+    ByteFunction f;
+    function_of(lower, value, MAX_DEPTH, &f);
+    return f.source && f.source != value;
+}
+
 bool lower_as_table(Lower *lower, Op *op) {
     static const char *const names[] = {"in", "out"};
     ByteFunction f;

@@ -189,25 +189,39 @@ QN_INLINE int64_t amx_channel_bytes(const struct gemm *g, struct amx_depth depth
 // close together overlap. So each half of a block stores the tiles of the block before, and works on the sums of the half
 // before, in between. What comes after a block's first step of depth has no such company.
 
-// Where the bytes of a row of tiles go: pixels lie at equal distances, or where `offsets` says.
+// Where the bytes of a row of tiles go: pixels lie at equal distances, or where `offsets` says. Those before `begin` are
+// stored already, which counts where sums take their residual's memory; else they are stored again.
 struct amx_bytes {
     const float *multiplier;
     uint8_t *to;
     const int32_t *offsets;
+    int32_t begin;
 };
+
+// Which of pixels i and i + 1 are stored, and where: the other's place is one of the output as well.
+QN_INLINE unsigned amx_pair_places(const struct gemm *g, const struct amx_bytes *bytes, int32_t pixels, int i, uint8_t *to[4]) {
+    unsigned stored = 0;
+    to[0] = to[1] = to[2] = to[3] = bytes->to;
+    QN_UNROLL for (int j = 0; j < 2; j++) {
+        if (i + j >= pixels || (g->add && i + j < bytes->begin)) continue;
+        const int64_t at = bytes->offsets ? bytes->offsets[i + j] : (i + j) * g->out_column;
+        if (g->add && at < 0) continue;
+        to[j] = bytes->to + at;
+        stored |= 1u << j;
+    }
+    return stored;
+}
 
 // Pixels 2 i and 2 i + 1 of a row of tiles to bytes.
 QN_INLINE void amx_pair(const struct gemm *g, const int32_t *sums, const __m512 m[2], const struct amx_bytes *bytes,
                         int32_t pixels, int i, int32_t columns) {
-    if (2 * i >= pixels) return;
     const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
-    const int both = 2 * i + 1 < pixels;
-    const int64_t at = bytes->offsets ? bytes->offsets[2 * i] : 2 * i * g->out_column;
-    const int64_t next = !both ? at : bytes->offsets ? bytes->offsets[2 * i + 1] : at + g->out_column;
-    uint8_t *const to[4] = {bytes->to + at, bytes->to + next, bytes->to, bytes->to};
+    uint8_t *to[4];
+    const unsigned stored = amx_pair_places(g, bytes, pixels, 2 * i, to);
     __m512i v[4];
+    if (!stored) return;
     QN_UNROLL for (int j = 0; j < 4; j++) v[j] = vnni_scale(_mm512_load_si512(sums + (4 * i + j) * AMX_LANES), m[j % 2], &quant);
-    vnni_store_pixels(g, to, both ? 3 : 1, vnni_pack(v, &quant), 2, columns);
+    vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), 2, columns);
 }
 
 QN_INLINE void amx_pairs(const struct gemm *g, const int32_t *sums, const struct amx_bytes *bytes, int32_t pixels, int32_t columns) {
@@ -215,45 +229,55 @@ QN_INLINE void amx_pairs(const struct gemm *g, const int32_t *sums, const struct
     QN_NO_UNROLL for (int i = 0; 2 * i < pixels; i++) amx_pair(g, sums, m, bytes, pixels, i, columns);
 }
 
-// A block's first step of depth, from its pixels in[0], in[1]; sums: of each row of tiles, [pixel][32].
+// The tiles' part of a block's first step of depth, from its pixels in[0], in[1]: a turn of eight for each half. sums: of
+// the block before, of each row of tiles, [pixel][32].
+QN_INLINE void amx_turn(const struct gemm *g, const uint8_t *const in[2], const int8_t *weight, const int32_t *start,
+                        int32_t *sums, int half, int turn) {
+    switch (turn * 2 + half) {
+    case 0: AMX_STORE(0, sums, 128); break;
+    case 1: AMX_STORE(2, sums, 128); break;
+    case 4:
+        AMX_LOAD(0, start, 0);
+        AMX_LOAD(6, weight, 128);
+        break;
+    case 5: AMX_LOAD(2, start, 0); break;
+    case 6: AMX_LOAD(4, in[0], g->in_column); break;
+    case 7: AMX_LOAD(5, in[1], g->in_column); break;
+    case 8: AMX_STORE(1, sums + AMX_LANES, 128); break;
+    case 9: AMX_STORE(3, sums + AMX_LANES, 128); break;
+    case 10:
+        AMX_DOT(0, 4, 6);
+        AMX_LOAD(1, start + AMX_LANES, 0);
+        break;
+    case 11:
+        AMX_DOT(2, 5, 6);
+        AMX_LOAD(3, start + AMX_LANES, 0);
+        break;
+    case 12: AMX_LOAD(7, weight + 64, 128); break;
+    case 14: AMX_DOT(1, 4, 7); break;
+    case 15: AMX_DOT(3, 5, 7); break;
+    default: break;
+    }
+}
+
+// bytes: of the sums that each half finds in the other's place.
 QN_INLINE void amx_first_step(const struct gemm *g, const uint8_t *const in[2], const int8_t *weight, const int32_t *start,
-                              int32_t (*sums)[AMX_ROWS * AMX_PANEL], const struct amx_bytes others_bytes[2], int32_t pixels,
+                              int32_t (*sums)[AMX_ROWS * AMX_PANEL], const struct amx_bytes bytes[2], int32_t pixels,
                               int32_t columns) {
     QN_NO_UNROLL for (int half = 0; half < 2; half++) {
-        int32_t *const mine = sums[half];
         const int32_t *const others = sums[!half];
-        const struct amx_bytes *const bytes = &others_bytes[half];
-        const __m512 m[2] = {_mm512_loadu_ps(bytes->multiplier), _mm512_loadu_ps(bytes->multiplier + AMX_LANES)};
-#define AMX_PAIR(i) amx_pair(g, others, m, bytes, pixels, i, columns)
-        if (half == 0) AMX_STORE(0, mine, 128);
-        else AMX_STORE(2, mine, 128);
-        AMX_PAIR(0);
-        AMX_PAIR(1);
-        if (half == 0) {
-            AMX_LOAD(0, start, 0);
-            AMX_LOAD(6, weight, 128);
-        } else AMX_LOAD(2, start, 0);
-        AMX_PAIR(2);
-        if (half == 0) AMX_LOAD(4, in[0], g->in_column);
-        else AMX_LOAD(5, in[1], g->in_column);
-        AMX_PAIR(3);
-        if (half == 0) AMX_STORE(1, mine + AMX_LANES, 128);
-        else AMX_STORE(3, mine + AMX_LANES, 128);
-        AMX_PAIR(4);
-        if (half == 0) {
-            AMX_DOT(0, 4, 6);
-            AMX_LOAD(1, start + AMX_LANES, 0);
+        const __m512 m[2] = {_mm512_loadu_ps(bytes[half].multiplier), _mm512_loadu_ps(bytes[half].multiplier + AMX_LANES)};
+        if (g->add) { // much code
+            QN_NO_UNROLL for (int turn = 0; turn < 8; turn++) {
+                amx_turn(g, in, weight, start, sums[half], half, turn);
+                amx_pair(g, others, m, &bytes[half], pixels, turn, columns);
+            }
         } else {
-            AMX_DOT(2, 5, 6);
-            AMX_LOAD(3, start + AMX_LANES, 0);
+            QN_UNROLL for (int turn = 0; turn < 8; turn++) {
+                amx_turn(g, in, weight, start, sums[half], half, turn);
+                amx_pair(g, others, m, &bytes[half], pixels, turn, columns);
+            }
         }
-        AMX_PAIR(5);
-        if (half == 0) AMX_LOAD(7, weight + 64, 128);
-        AMX_PAIR(6);
-        if (half == 0) AMX_DOT(1, 4, 7);
-        else AMX_DOT(3, 5, 7);
-        AMX_PAIR(7);
-#undef AMX_PAIR
     }
 }
 
@@ -275,28 +299,31 @@ QN_INLINE void amx_other_steps(const struct gemm *g, struct amx_depth depth, con
             }
 }
 
+enum { AMX_LARGE_SUM = 1 << 16 }; // results; what a sum of fewer gains is not worth the code
 enum { AMX_MAPPED_TILES = 32 }; // at most so many where pixels do not lie at equal distances
 
-// Where each pixel of each tile is stored. What is computed between rows goes where the next pixel will.
+// Where each pixel of each tile is stored. What is computed between rows goes where the next pixel will; in sums, nowhere.
 QN_INLINE void amx_map(const struct gemm *g, const struct amx_walk *walk, int32_t *offsets) {
     QN_NO_UNROLL for (int32_t t = 0; t < walk->pieces * walk->count; t++)
         QN_NO_UNROLL for (int32_t p = 0; p < walk->pixels; p++) {
             const int32_t at = amx_place_of(walk, t).first + p, y = at / walk->pitch, x = at % walk->pitch;
-            offsets[t * AMX_ROWS + p] = (int32_t)(x < walk->width ? y * g->out_row + x * g->out_column : (y + 1) * g->out_row);
+            const int64_t between = g->add ? -1 : (y + 1) * g->out_row;
+            offsets[t * AMX_ROWS + p] = (int32_t)(x < walk->width ? y * g->out_row + x * g->out_column : between);
         }
 }
 
 // A tile's bytes, `offsets` as amx_map's or NULL.
 QN_INLINE struct amx_bytes amx_bytes_of(const struct gemm *g, const struct amx_walk *walk, const float *m, uint8_t *out,
                                         const int32_t *offsets, int32_t tile) {
-    const struct amx_bytes mapped = {m, out, offsets + tile * AMX_ROWS};
+    const struct amx_place place = amx_place_of(walk, tile);
+    const struct amx_bytes mapped = {m, out, offsets + tile * AMX_ROWS, place.done};
     if (offsets) return mapped;
-    const struct amx_bytes even = {m, out + amx_out(g, walk, amx_place_of(walk, tile)), NULL};
+    const struct amx_bytes even = {m, out + amx_out(g, walk, place), NULL, place.done};
     return even;
 }
 
-// Panels of 32 channels, `columns` of which are stored. What is stored before the first sums are there comes to lie where
-// the first block's bytes will; an odd tile is computed twice.
+// Panels of 32 channels, `columns` of which are stored. Except for sums, what is stored before the first products are there
+// comes to lie where the first block's bytes will; and an odd tile is stored twice.
 QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const int32_t *offsets,
                           const uint8_t *in, const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out,
                           int32_t panels, int32_t columns) {
@@ -306,6 +333,7 @@ QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const st
     // Of the second row of tiles of the block before the last, and both rows of the last.
     struct amx_bytes bytes[3] = {amx_bytes_of(g, walk, m, out, offsets, tiles > 1), amx_bytes_of(g, walk, m, out, offsets, 0),
                                  amx_bytes_of(g, walk, m, out, offsets, tiles > 1)};
+    for (int i = 0; i < 3; i++) bytes[i].begin = pixels;
     amx_clear(sums[0], 2 * AMX_ROWS);
     amx_clear(sums[1], 2 * AMX_ROWS);
     QN_NO_UNROLL for (int32_t panel = 0; panel < panels; panel++) {
@@ -319,6 +347,7 @@ QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const st
             bytes[0] = bytes[2];
             bytes[1] = amx_bytes_of(g, walk, m, out, offsets, t);
             bytes[2] = amx_bytes_of(g, walk, m, out, offsets, last);
+            if (last == t) bytes[2].begin = pixels;
         }
         weight += panel_bytes, bias += AMX_PANEL, m += AMX_PANEL, out += AMX_PANEL;
     }
@@ -341,7 +370,8 @@ QN_INLINE void amx_image(const struct gemm *g, struct amx_depth depth, const uin
     const int32_t rest = channels % AMX_PANEL, full = channels - rest;
     const struct amx_walk walk = amx_walk_of(g, rows, image_rows, width);
     const int even = amx_is_even(g, &walk);
-    const int wide = !g->add && (even || image_rows * walk.pitch <= AMX_MAPPED_TILES * AMX_ROWS) && image_rows * width > AMX_ROWS;
+    const int worth = !g->add || (int64_t)image_rows * width * g->out_column >= AMX_LARGE_SUM;
+    const int wide = worth && (even || image_rows * walk.pitch <= AMX_MAPPED_TILES * AMX_ROWS) && image_rows * width > AMX_ROWS;
     int32_t map[AMX_MAPPED_TILES * AMX_ROWS], *const offsets = even ? NULL : map;
     const int32_t by_pairs = wide ? channels - (rest <= AMX_LANES ? rest : 0) : 0;
     amx_configure(walk.pixels, depth.words);

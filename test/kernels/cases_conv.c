@@ -268,10 +268,22 @@ void case_conv2d(Test *test) {
     run_conv(test, &a, NULL);
 }
 
+// Many results of few taps: kernels take another way where there are 65,536 or more.
+static void enlarge(Test *test, struct qn_conv2d_args *a) {
+    const int least = random_chance(test, 50) ? 7 : 20, most = least == 7 ? 19 : 60;
+    a->in_h = a->out_h = random_int(test, least, most), a->in_w = a->out_w = random_int(test, least, most);
+    a->kernel_h = a->kernel_w = a->stride_h = a->stride_w = a->dilation_h = a->dilation_w = a->group = 1;
+    a->pad_top = a->pad_left = a->padded = 0;
+    if (random_chance(test, 50)) a->kernel_w = 3, a->in_w += 2; // the input's rows are longer than the output's
+    a->in_c = random_int(test, 1, 8);
+    a->out_c = 65536 / (a->out_h * a->out_w) + random_int(test, 1, 40);
+}
+
 void case_conv2d_add(Test *test) {
     struct qn_conv2d_args a = {.group = 1};
     struct qn_conv2d_add_args add;
     random_conv2d(test, &a);
+    if (random_chance(test, 15)) enlarge(test, &a);
     run_conv(test, &a, &add);
 }
 

@@ -47,10 +47,13 @@ static void resample_expect(const Resample *r, size_t count, void *expected, flo
 
 void case_resample(Test *test) {
     struct qn_resample_args a = resample_args(test);
+    const bool exact = random_chance(test, 40);
+    if (exact) a.taps = 2;
     const int outer = random_int(test, 1, 4), cells = a.count * a.taps;
     const size_t elem = is_f32(test) ? 4 : 1, in_elems = (size_t)outer * a.size * a.inner, out_elems = (size_t)outer * a.count * a.inner;
     const void *in = elem == 4 ? (void *)random_floats(test, in_elems, -4, 4) : random_bytes(test, in_elems);
-    const float *weights = random_floats(test, (size_t)cells, -1, 1);
+    float *weights = random_floats(test, (size_t)cells, -1, 1);
+    for (int i = 0; exact && i < cells; i++) weights[i] = (float)random_int(test, 0, 64) / 64;
     int32_t *indices = ARENA_ARRAY(test->arena, int32_t, cells);
     for (int i = 0; i < cells; i++) indices[i] = random_int(test, -1, a.size);
     const void *before = random_bytes(test, out_elems * elem);

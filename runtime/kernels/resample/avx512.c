@@ -81,12 +81,56 @@ QN_INLINE void resample_avx512_block16(const struct qn_resample_args *a, const s
     _mm_mask_storeu_epi8(out, mask, _mm512_cvtepi32_epi8(q));
 }
 
+// ---- two taps whose weights are 64ths, as those of enlarging by whole numbers often are: the sums are whole numbers
+
+QN_INLINE int resample_avx512_is_64th(float weight) {
+    return weight >= 0.0f && weight <= 1.0f && weight * 64.0f == (float)(int32_t)(weight * 64.0f);
+}
+
+struct resample_avx512_pair { const uint8_t *first, *second; __m512i weights; __m512 zero, multiplier; };
+
+// Sums of single precision would be exact, too, so that a 64th of the multiplier gives what these times the multiplier do.
+QN_INLINE struct resample_avx512_pair resample_avx512_pair_new(const struct qn_resample_args *a, const struct resample_avx512 *row,
+                                                               const uint8_t *in) {
+    const int32_t w0 = (int32_t)(row->weight[0] * 64.0f), w1 = (int32_t)(row->weight[1] * 64.0f);
+    const struct resample_avx512_pair pair = {
+        .first = in + resample_avx512_at(a, row, 0), .second = in + resample_avx512_at(a, row, 1),
+        .weights = _mm512_set1_epi16((int16_t)(w0 | w1 << 8)), .zero = _mm512_set1_ps((float)(0x800000 + (128 + a->in_zp) * (w0 + w1))),
+        .multiplier = _mm512_set1_ps(a->multiplier * 0.015625f),
+    };
+    return pair;
+}
+
+QN_INLINE __m512i resample_avx512_pair_words(const struct qn_resample_args *a, const struct resample_avx512_pair *pair, __m512i bytes) {
+    const __m512i sums = _mm512_maddubs_epi16(bytes, pair->weights), upper = _mm512_set1_epi16(0x4B00);
+    const __m512 low = _mm512_castsi512_ps(_mm512_unpacklo_epi16(sums, upper)), high = _mm512_castsi512_ps(_mm512_unpackhi_epi16(sums, upper));
+    const __m512i q0 = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_sub_ps(low, pair->zero), pair->multiplier));
+    const __m512i q1 = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_sub_ps(high, pair->zero), pair->multiplier));
+    return _mm512_adds_epi16(_mm512_packs_epi32(q0, q1), _mm512_set1_epi16((int16_t)(a->out_zp + 128)));
+}
+
+QN_INLINE void resample_avx512_pair_row(const struct qn_resample_args *a, const struct resample_avx512_pair *pair, uint8_t *out) {
+    QN_NO_UNROLL for (int32_t i = 0; i < a->inner; i += 64) {
+        const __mmask64 mask = a->inner - i >= 64 ? ~(__mmask64)0 : ((uint64_t)1 << (a->inner - i)) - 1;
+        const __m512i x = resample_avx512_unsigned(a, _mm512_maskz_loadu_epi8(mask, pair->first + i));
+        const __m512i y = resample_avx512_unsigned(a, _mm512_maskz_loadu_epi8(mask, pair->second + i));
+        const __m512i low = resample_avx512_pair_words(a, pair, _mm512_unpacklo_epi8(x, y));
+        const __m512i high = resample_avx512_pair_words(a, pair, _mm512_unpackhi_epi8(x, y));
+        _mm512_mask_storeu_epi8(out + i, mask, resample_avx512_bytes(a, low, high));
+    }
+}
+
 QN_KERNEL qn_resample_s8_s8__64__avx512(const struct qn_resample_args *a, const void *input, const void *indices,
                                         const void *weights, void *output, int32_t begin, int32_t end) {
     QN_NO_UNROLL for (int32_t r = begin; r < end; r++) {
         const struct resample_avx512 row = resample_avx512_row(a, indices, weights, r);
         const uint8_t *in = (const uint8_t *)input;
         uint8_t *out = (uint8_t *)output + row.out;
+        if (a->taps == 2 && a->multiplier < 1e6f && resample_avx512_is_64th(row.weight[0]) && resample_avx512_is_64th(row.weight[1])) {
+            const struct resample_avx512_pair pair = resample_avx512_pair_new(a, &row, in);
+            resample_avx512_pair_row(a, &pair, out);
+            continue;
+        }
         int32_t i = 0;
         QN_NO_UNROLL for (; i + 64 <= a->inner; i += 64) resample_avx512_block64(a, &row, in + i, out + i, ~(__mmask64)0);
         if (a->inner - i > 32) {

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/kernels/amx_depth.h"
+
 typedef struct { double step, lanes, pixels, product, tile, group, store, call; } Figures;
 
 // ---- what a call computes
@@ -22,21 +24,21 @@ static bool is_window(const KernelArgs *args) { return is_family(args, "conv2d")
 // A product over windows as gemm.h sees it: images of rows x width pixels, each the sum over `runs` runs of `run` elements.
 typedef struct {
     double images, rows, width, channels, runs, run;
-    bool flat; // rows of pixels follow each other without a gap, read and written
+    double pitch; // pixels from a row to the next, in the input; 0: no whole number
 } Product;
 
 static Product product_of(const KernelArgs *args) {
     double channels = arg(args, is_window(args) ? "out_c" : "n"), panel = arg(args, "panel");
     double pixels = arg(args, "rows") / (panel > 0 ? ceil(channels / panel) : 1); // rows may be of panels of channels
-    if (!is_window(args)) return (Product){1, 1, pixels, channels, 1, arg(args, "k"), true};
+    if (!is_window(args)) return (Product){1, 1, pixels, channels, 1, arg(args, "k"), pixels};
     double height = arg(args, "out_h"), width = arg(args, "out_w");
     double kernel_w = arg(args, "kernel_w"), pixel = arg(args, "in_pixel");
     double taps = arg(args, "dilation_w") == 1 && pixel == arg(args, "in_c") ? kernel_w : 1;
+    double row = arg(args, "stride_h") * arg(args, "in_row"), column = arg(args, "stride_w") * pixel;
     return (Product){.images = height > 0 ? pixels / height : 0, .rows = height, .width = width, .channels = channels,
                      .runs = arg(args, "kernel_h") * kernel_w / fmax(taps, 1),
                      .run = taps * arg(args, "in_c") / fmax(arg(args, "group"), 1),
-                     .flat = arg(args, "stride_h") * arg(args, "in_row") == width * arg(args, "stride_w") * pixel &&
-                             arg(args, "out_row") == width * arg(args, "out_pixel")};
+                     .pitch = column > 0 && fmod(row, column) == 0 && row >= width * column ? row / column : 0};
 }
 
 double kernel_macs(const KernelArgs *args) {
@@ -73,30 +75,27 @@ static double matrix(const Product *p, const Figures *f) {
 
 // ---- squares: pairs of tile registers, see amx.h
 
-// Words of depth in a step, and steps of a run.
-static void depth_of(const Product *p, const Figures *f, double *words, double *blocks) {
-    *blocks = ceil(ceil(p->run / f->step) / 16);
-    *words = *blocks < 16 ? ceil(ceil(p->run / f->step) / *blocks) : 16;
-}
+static struct amx_depth depth_of(const Product *p, const Figures *f) { return amx_depth_of((int32_t)ceil(p->run / f->step)); }
 
 static double weight_channel_bytes(const Product *p, const Figures *f) {
-    double words, blocks;
-    depth_of(p, f, &words, &blocks);
-    return p->runs * blocks * words * 4;
+    struct amx_depth depth = depth_of(p, f);
+    return p->runs * depth.blocks * depth.words * 4;
 }
 
 // Loads of rows of tiles are what takes time, 2 x 2 tiles at a time; more where a panel's weights are not in the first cache.
 static double squares_cycles(const Product *p, const Figures *f, double pixels, double high, double wide, bool far) {
     const double from_far = 0.8;
-    double words, blocks;
-    depth_of(p, f, &words, &blocks);
-    double loads = (high * pixels + wide * words) * f->product + (far ? wide * words * from_far : 0);
-    return p->runs * blocks * loads + f->group + high * wide * f->tile + high * ceil(pixels * wide / 4) * f->store;
+    struct amx_depth depth = depth_of(p, f);
+    double loads = (high * pixels + wide * depth.words) * f->product + (far ? wide * depth.words * from_far : 0);
+    return p->runs * depth.blocks * loads + f->group + high * wide * f->tile + high * ceil(pixels * wide / 4) * f->store;
 }
 
+// Tiles lie in rows, or, where that takes less time, in the image, over what stands between its rows (amx_walk_of).
 static double squares_panel(const Product *p, const Figures *f, double wide, const Target *target) {
-    double rows = p->flat ? 1 : p->rows, width = p->flat ? p->rows * p->width : p->width;
-    double count = ceil(width / f->pixels), pixels = ceil(width / count), tiles = rows * count, pairs = floor(tiles / 2);
+    double count = ceil(p->width / f->pixels), pixels = ceil(p->width / count), tiles = p->rows * count;
+    double length = (p->rows - 1) * p->pitch + p->width, all = ceil(length / f->pixels), even = ceil(length / all);
+    if (p->pitch > 0 && amx_cycles((int32_t)all, (int32_t)even) < amx_cycles((int32_t)tiles, (int32_t)pixels)) tiles = all, pixels = even;
+    double pairs = floor(tiles / 2);
     bool far = weight_channel_bytes(p, f) * wide * f->lanes > (double)target->l1_bytes;
     return pairs * squares_cycles(p, f, pixels, 2, wide, far) + (tiles - 2 * pairs) * squares_cycles(p, f, pixels, 1, wide, far);
 }

@@ -82,9 +82,6 @@ QN_INLINE void amx_tiles(const struct gemm *g, struct amx_depth depth, const uin
 // is a row, or, where that takes less time, the image: then what is computed between rows is not stored.
 struct amx_walk { int32_t pitch, width, pieces, length, step, count, pixels; };
 
-// Time of so many tiles, loads included, in cycles of one tile's product.
-QN_INLINE int32_t amx_cycles(int32_t tiles, int32_t pixels) { return tiles * (pixels < 10 ? 15 : (pixels * 3 + 1) / 2); }
-
 QN_INLINE void amx_cut(struct amx_walk *walk, int32_t pieces, int32_t length, int32_t step) {
     walk->pieces = pieces, walk->length = length, walk->step = step;
     walk->count = (length + AMX_ROWS - 1) / AMX_ROWS;

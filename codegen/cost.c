@@ -38,9 +38,10 @@ int32_t step_grain(const Step *step) {
 StepFacts *program_step_facts(Arena *arena, const Target *target, const Module *kn, int *count) {
     const Steps *steps = steps_new(arena, kn);
     StepFacts *facts = ARENA_ARRAY(arena, StepFacts, steps->step_count + 1);
+    bool cold = steps->weights_bytes > target->l2_bytes; // from run to run no near cache keeps them
     for (int i = 0; i < steps->step_count; i++) {
         const Step *step = &steps->steps[i];
-        Estimate estimate = kernel_estimate(target, step->kernel, &step->args, false);
+        Estimate estimate = kernel_estimate(target, step->kernel, &step->args, cold);
         facts[i] = (StepFacts){step->name, step->kernel, step_macs(step), step_bytes(step), estimate.measured ? estimate.ns : 0};
     }
     *count = steps->step_count;

@@ -25,12 +25,13 @@ static bool is_window(const KernelArgs *args) { return is_family(args, "conv2d")
 typedef struct {
     double images, rows, width, channels, runs, run;
     double pitch; // pixels from a row to the next, in the input; 0: no whole number
+    bool sum;     // with a residual
 } Product;
 
 static Product product_of(const KernelArgs *args) {
     double channels = arg(args, is_window(args) ? "out_c" : "n"), panel = arg(args, "panel");
     double pixels = arg(args, "rows") / (panel > 0 ? ceil(channels / panel) : 1); // rows may be of panels of channels
-    if (!is_window(args)) return (Product){1, 1, pixels, channels, 1, arg(args, "k"), pixels};
+    if (!is_window(args)) return (Product){1, 1, pixels, channels, 1, arg(args, "k"), pixels, false};
     double height = arg(args, "out_h"), width = arg(args, "out_w");
     double kernel_w = arg(args, "kernel_w"), pixel = arg(args, "in_pixel");
     double taps = arg(args, "dilation_w") == 1 && pixel == arg(args, "in_c") ? kernel_w : 1;
@@ -38,7 +39,8 @@ static Product product_of(const KernelArgs *args) {
     return (Product){.images = height > 0 ? pixels / height : 0, .rows = height, .width = width, .channels = channels,
                      .runs = arg(args, "kernel_h") * kernel_w / fmax(taps, 1),
                      .run = taps * arg(args, "in_c") / fmax(arg(args, "group"), 1),
-                     .pitch = column > 0 && fmod(row, column) == 0 && row >= width * column ? row / column : 0};
+                     .pitch = column > 0 && fmod(row, column) == 0 && row >= width * column ? row / column : 0,
+                     .sum = is_family(args, "conv2d_add")};
 }
 
 double kernel_macs(const KernelArgs *args) {
@@ -75,7 +77,8 @@ static double matrix(const Product *p, const Figures *f) {
 
 // ---- squares: pairs of tile registers, see amx.h
 
-static struct amx_depth depth_of(const Product *p, const Figures *f) { return amx_depth_of((int32_t)ceil(p->run / f->step)); }
+// Of no depth as of some: other kernels compute that.
+static struct amx_depth depth_of(const Product *p, const Figures *f) { return amx_depth_of((int32_t)fmax(ceil(p->run / f->step), 1)); }
 
 static double weight_channel_bytes(const Product *p, const Figures *f) {
     struct amx_depth depth = depth_of(p, f);
@@ -83,11 +86,12 @@ static double weight_channel_bytes(const Product *p, const Figures *f) {
 }
 
 // Loads of rows of tiles are what takes time, 2 x 2 tiles at a time; more where a panel's weights are not in the first cache.
-static double squares_cycles(const Product *p, const Figures *f, double pixels, double high, double wide, bool far) {
-    const double from_far = 0.8;
+// Bytes are stored between the next tiles' instructions where there are 2 x 2 (amx_panels); else that takes twice as long.
+static double squares_cycles(const Product *p, const Figures *f, double pixels, double high, double wide, bool between, bool far) {
+    const double from_far = 0.8, alone = between ? 1 : 2;
     struct amx_depth depth = depth_of(p, f);
     double loads = (high * pixels + wide * depth.words) * f->product + (far ? wide * depth.words * from_far : 0);
-    return p->runs * depth.blocks * loads + f->group + high * wide * f->tile + high * ceil(pixels * wide / 4) * f->store;
+    return p->runs * depth.blocks * loads + f->group + high * wide * f->tile + alone * high * ceil(pixels * wide / 4) * f->store;
 }
 
 // Tiles lie in rows, or, where that takes less time, in the image, over what stands between its rows (amx_walk_of).
@@ -95,9 +99,10 @@ static double squares_panel(const Product *p, const Figures *f, double wide, con
     double count = ceil(p->width / f->pixels), pixels = ceil(p->width / count), tiles = p->rows * count;
     double length = (p->rows - 1) * p->pitch + p->width, all = ceil(length / f->pixels), even = ceil(length / all);
     if (p->pitch > 0 && amx_cycles((int32_t)all, (int32_t)even) < amx_cycles((int32_t)tiles, (int32_t)pixels)) tiles = all, pixels = even;
-    double pairs = floor(tiles / 2);
     bool far = weight_channel_bytes(p, f) * wide * f->lanes > (double)target->l1_bytes;
-    return pairs * squares_cycles(p, f, pixels, 2, wide, far) + (tiles - 2 * pairs) * squares_cycles(p, f, pixels, 1, wide, far);
+    bool between = wide > 1 && !p->sum && p->rows * p->width > f->pixels;
+    double pairs = between ? ceil(tiles / 2) : floor(tiles / 2), rest = between ? 0 : tiles - 2 * pairs;
+    return pairs * squares_cycles(p, f, pixels, 2, wide, between, far) + rest * squares_cycles(p, f, pixels, 1, wide, between, far);
 }
 
 static double squares(const Product *p, const Figures *f, const Target *target) {
@@ -106,13 +111,18 @@ static double squares(const Product *p, const Figures *f, const Target *target) 
     return rest > 0 ? cycles + squares_panel(p, f, rest > f->lanes ? 2 : 1, target) : cycles;
 }
 
-// ---- window: depthwise; a block of at most half the lanes takes half
+// ---- window: depthwise, by columns of at most four rows
 
-static double window(const Product *p, const Figures *f) {
-    double blocks = floor(p->channels / f->lanes), rest = p->channels - blocks * f->lanes;
-    double whole = blocks + (rest > 0 ? rest > f->lanes / 2 ? 1 : 0.75 : 0);
-    double taps = p->runs * p->run, quads = taps > 9 ? ceil(taps / 4) : 3; // by columns of at most four rows
-    return p->rows * (ceil(whole) * f->group + p->width * whole * (quads * f->product + f->store));
+// Blocks of `lanes` channels; pixels of few channels share a vector.
+static double window_blocks(double channels, double lanes) {
+    const double half = 0.62, quarter = 0.35;
+    double blocks = floor(channels / lanes), rest = channels - blocks * lanes;
+    return blocks + (rest > lanes / 2 ? 1 : rest > lanes / 4 ? half : rest > 0 ? quarter : 0);
+}
+
+static double window(const Product *p, const KernelArgs *args, const Figures *f) {
+    double blocks = window_blocks(p->channels, f->lanes), columns = arg(args, "kernel_w") * ceil(arg(args, "kernel_h") / 4);
+    return p->rows * (ceil(blocks) * f->group + p->width * blocks * (columns * arg(args, "stride_w") * f->product + f->store));
 }
 
 // ---- stream: elementwise over five dimensions
@@ -148,7 +158,7 @@ static double model_cycles(const Target *target, const CostRow *row, const Kerne
     Product p = product_of(args);
     double cycles = row->model == MODEL_matrix    ? matrix(&p, &row->figures)
                     : row->model == MODEL_squares ? squares(&p, &row->figures, target)
-                                                  : window(&p, &row->figures);
+                                                  : window(&p, args, &row->figures);
     return p.images * cycles + row->figures.call;
 }
 
@@ -175,11 +185,11 @@ static double rough_row_ns(const KernelInfo *row, const KernelArgs *args) {
     if (is_family(args, "depthwise")) return row_macs(args) / (generic ? 2 : 10);
     if (row_macs(args) > 0) return row_macs(args) / (generic ? 2 : is_float ? 30 : 100);
     if (is_family(args, "pool2d"))
-        return arg(args, "out_w") * arg(args, "out_c") * arg(args, "kernel_h") * arg(args, "kernel_w") / (generic ? 2 : 10);
+        return arg(args, "out_w") * arg(args, "out_c") * arg(args, "kernel_h") * arg(args, "kernel_w") / (generic ? 8 : 70);
     if (is_family(args, "arg") || is_family(args, "cum_sum")) return arg(args, "size");
     if (is_family(args, "top_k")) return arg(args, "size") * 3 + arg(args, "k") * 20;
-    if (is_family(args, "reduce_mean") || is_family(args, "reduce"))
-        return arg(args, "size_r") * arg(args, "size_s") * arg(args, "inner") / 4;
+    if (is_family(args, "reduce_mean")) return arg(args, "size_r") * arg(args, "size_s") * arg(args, "inner") / (generic ? 16 : 32);
+    if (is_family(args, "reduce")) return arg(args, "size_r") * arg(args, "size_s") * arg(args, "inner") / 4;
     if (is_family(args, "softmax")) return arg(args, "size") * 5;
     if (is_family(args, "gather")) return arg(args, "inner_bytes") / 8;
     double elems = arg_at(args, "shape", 2) * arg_at(args, "shape", 3) * arg_at(args, "shape", 4);

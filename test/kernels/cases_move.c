@@ -5,13 +5,22 @@
 #include "runtime/kernel_table.h"
 #include "test/kernels/check.h"
 
+// Rows of short runs, of which one side has every other.
+static Strided runs_spread(const int32_t shape[5], int spread) {
+    const int32_t step = shape[4] * spread;
+    return (Strided){.stride = {0, step, 0, 0, 1}, .elems = (size_t)(shape[1] - 1) * (size_t)step + (size_t)shape[4]};
+}
+
 void case_copy(Test *test) {
     struct qn_copy_args a = {.elem_bytes = RANDOM_OF(test, 1, 1, 2, 4, 4, 8)};
     const size_t elem = (size_t)a.elem_bytes;
     if (elem == 1 && random_chance(test, 50)) a.flip = 0x80;
     shape_random(test, a.shape);
+    const bool pairs = random_chance(test, 10), back = random_chance(test, 50);
+    if (pairs) memcpy(a.shape, (int32_t[5]){1, random_int(test, 1, 300), 1, 1, RANDOM_OF(test, 2, 4)}, sizeof a.shape);
     a.rows = a.shape[0] * a.shape[1];
-    const Strided out = strided_random(test, a.shape, DISTINCT), in = strided_random(test, a.shape, MAY_REPEAT);
+    const Strided out = pairs ? runs_spread(a.shape, 1 + back) : strided_random(test, a.shape, DISTINCT);
+    const Strided in = pairs ? runs_spread(a.shape, 2 - back) : strided_random(test, a.shape, MAY_REPEAT);
     memcpy(a.in, in.stride, sizeof a.in);
     memcpy(a.out, out.stride, sizeof a.out);
     const uint8_t *x = random_bytes(test, in.elems * elem), *before = random_bytes(test, out.elems * elem);

@@ -108,7 +108,7 @@ static double squares_panel(const Product *p, const Figures *f, double wide, con
 static double squares(const Product *p, const Figures *f, const Target *target) {
     double panels = floor(p->channels / (2 * f->lanes)), rest = p->channels - panels * 2 * f->lanes;
     double cycles = panels > 0 ? panels * squares_panel(p, f, 2, target) : 0;
-    return rest > 0 ? cycles + squares_panel(p, f, rest > f->lanes ? 2 : 1, target) : cycles;
+    return rest > 0 ? cycles + squares_panel(p, f, 2, target) : cycles;
 }
 
 // ---- window: depthwise, by columns of at most four rows

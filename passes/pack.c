@@ -56,13 +56,13 @@ static int64_t run_elems(const PackSource *source) {
     return apart ? source->in_c : source->kernel_w * source->in_c;
 }
 
-// Panels of two vectors of `lanes` channels, the last of one where that holds the rest: [panel][run][step][channel]
-// [elements of a step]. Runs are padded to `steps` steps.
-static void pack_panels(Arena *arena, const PackSource *source, int64_t lanes, int64_t step, int64_t steps, size_t elem,
-                        Packed *packed) {
-    const int64_t taps = source->kernel_h * source->kernel_w * source->in_c, panel_size = 2 * lanes;
+// Panels of panel_size channels, the last of the rest, padded to `multiple`: [panel][run][step][channel][elements of a step].
+// Runs are padded to `steps` steps.
+static void pack_panels(Arena *arena, const PackSource *source, int64_t panel_size, int64_t multiple, int64_t step, int64_t steps,
+                        size_t elem, Packed *packed) {
+    const int64_t taps = source->kernel_h * source->kernel_w * source->in_c;
     const int64_t run = run_elems(source), padded_taps = taps / run * steps * step;
-    const int64_t channels = (source->out_c + lanes - 1) / lanes * lanes;
+    const int64_t channels = (source->out_c + multiple - 1) / multiple * multiple;
     packed_begin(arena, source, channels, (size_t)(channels * padded_taps) * elem, packed);
     copy_bias(source, packed);
     for (int64_t o = 0; o < source->out_c; o++) {
@@ -79,7 +79,7 @@ static void pack_panels(Arena *arena, const PackSource *source, int64_t lanes, i
 }
 
 static void pack_vnni32(Arena *arena, const PackSource *source, Packed *packed) {
-    pack_panels(arena, source, 16, 4, (run_elems(source) + 3) / 4, 1, packed);
+    pack_panels(arena, source, 32, 16, 4, (run_elems(source) + 3) / 4, 1, packed);
     fold_unsigned_offset(source, packed);
 }
 
@@ -125,16 +125,16 @@ static void pack_vnni_grouped(Arena *arena, const PackSource *source, Packed *pa
 
 static void pack_amx32(Arena *arena, const PackSource *source, Packed *packed) {
     const struct amx_depth depth = amx_depth_of((int32_t)((run_elems(source) + 3) / 4));
-    pack_panels(arena, source, 16, 4, (int64_t)depth.blocks * depth.words, 1, packed);
+    pack_panels(arena, source, 32, 32, 4, (int64_t)depth.blocks * depth.words, 1, packed);
     fold_unsigned_offset(source, packed);
 }
 
 static void pack_f32x32(Arena *arena, const PackSource *source, Packed *packed) {
-    pack_panels(arena, source, 16, 1, run_elems(source), sizeof(float), packed);
+    pack_panels(arena, source, 32, 16, 1, run_elems(source), sizeof(float), packed);
 }
 
 static void pack_f32x16(Arena *arena, const PackSource *source, Packed *packed) {
-    pack_panels(arena, source, 8, 1, run_elems(source), sizeof(float), packed);
+    pack_panels(arena, source, 16, 8, 1, run_elems(source), sizeof(float), packed);
 }
 
 // Depthwise: [tap][channel], channels padded to 32.

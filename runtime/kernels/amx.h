@@ -46,35 +46,33 @@ QN_INLINE void amx_configure(int32_t pixels, int32_t words) {
     AMX_CONFIGURE(&config);
 }
 
-// The sums of mt x nt tiles; `start` what they begin with, a vector for each of nt. To sums: [mt][pixels][nt * 16].
+// The sums of mt x 2 tiles; `start` what they begin with. To sums: [mt][pixels][32].
 QN_INLINE void amx_tiles(const struct gemm *g, struct amx_depth depth, const uint8_t *in0, const uint8_t *in1,
-                         const int8_t *weight, const int32_t *start, int32_t *sums, int32_t pixels, int mt, int nt) {
+                         const int8_t *weight, const int32_t *start, int32_t *sums, int32_t pixels, int mt) {
     AMX_LOAD(0, start, 0);
-    if (nt > 1) AMX_LOAD(1, start + AMX_LANES, 0);
+    AMX_LOAD(1, start + AMX_LANES, 0);
     if (mt > 1) AMX_LOAD(2, start, 0);
-    if (mt > 1 && nt > 1) AMX_LOAD(3, start + AMX_LANES, 0);
+    if (mt > 1) AMX_LOAD(3, start + AMX_LANES, 0);
     QN_NO_UNROLL for (int y = 0; y < g->segments_h; y++)
         QN_NO_UNROLL for (int x = 0; x < g->segments_w; x++) {
             int64_t at = y * g->segment_row + x * g->segment_column;
-            QN_NO_UNROLL for (int k = 0; k < depth.blocks; k++, at += depth.words * 4, weight += depth.words * nt * 64) {
-                AMX_LOAD(6, weight, nt * 64);
+            QN_NO_UNROLL for (int k = 0; k < depth.blocks; k++, at += depth.words * 4, weight += depth.words * 128) {
+                AMX_LOAD(6, weight, 128);
                 AMX_LOAD(4, in0 + at, g->in_column);
                 AMX_DOT(0, 4, 6);
-                if (nt > 1) {
-                    AMX_LOAD(7, weight + 64, nt * 64);
-                    AMX_DOT(1, 4, 7);
-                }
+                AMX_LOAD(7, weight + 64, 128);
+                AMX_DOT(1, 4, 7);
                 if (mt > 1) {
                     AMX_LOAD(5, in1 + at, g->in_column);
                     AMX_DOT(2, 5, 6);
-                    if (nt > 1) AMX_DOT(3, 5, 7);
+                    AMX_DOT(3, 5, 7);
                 }
             }
         }
-    AMX_STORE(0, sums, nt * 64);
-    if (nt > 1) AMX_STORE(1, sums + AMX_LANES, nt * 64);
-    if (mt > 1) AMX_STORE(2, sums + pixels * nt * AMX_LANES, nt * 64);
-    if (mt > 1 && nt > 1) AMX_STORE(3, sums + pixels * nt * AMX_LANES + AMX_LANES, nt * 64);
+    AMX_STORE(0, sums, 128);
+    AMX_STORE(1, sums + AMX_LANES, 128);
+    if (mt > 1) AMX_STORE(2, sums + pixels * AMX_PANEL, 128);
+    if (mt > 1) AMX_STORE(3, sums + pixels * AMX_PANEL + AMX_LANES, 128);
 }
 
 // Where the tiles of an image lie. Its pixels are counted along input rows of `pitch` pixels, of which the first `width` are
@@ -125,27 +123,24 @@ QN_INLINE int64_t amx_out(const struct gemm *g, const struct amx_walk *walk, str
 
 // The sums of a tile to bytes.
 QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, const int32_t *sums, const float *multiplier,
-                         uint8_t *out, struct amx_place place, int nt, int32_t columns) {
+                         uint8_t *out, struct amx_place place, int32_t columns) {
     const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
-    const int group = 4 / nt; // pixels that share a vector of packed bytes
     const int even = amx_is_even(g, walk);
     uint8_t *const begin = out + amx_out(g, walk, place);
-    __m512 m[2];
-    QN_UNROLL for (int j = 0; j < nt; j++) m[j] = _mm512_loadu_ps(multiplier + j * AMX_LANES);
-    QN_NO_UNROLL for (int32_t p = 0; p < walk->pixels; p += group) {
-        __m512i v[4]; // past the last pixel: what the buffer holds, not stored
+    const __m512 m[2] = {_mm512_loadu_ps(multiplier), _mm512_loadu_ps(multiplier + AMX_LANES)};
+    QN_NO_UNROLL for (int32_t p = 0; p < walk->pixels; p += 2) {
+        __m512i v[4]; // past the last pixel: zeros or the next tile's, not stored
         uint8_t *to[4] = {out, out, out, out};
         unsigned stored = 0;
-        QN_UNROLL for (int i = 0; i < 4; i++)
-            v[i] = vnni_scale(_mm512_load_si512(sums + (p * nt + i) * AMX_LANES), m[i % nt], &quant);
-        QN_UNROLL for (int i = 0; i < group; i++) {
+        QN_UNROLL for (int i = 0; i < 4; i++) v[i] = vnni_scale(_mm512_load_si512(sums + (p * 2 + i) * AMX_LANES), m[i % 2], &quant);
+        QN_UNROLL for (int i = 0; i < 2; i++) {
             const int32_t at = p + i < walk->pixels ? p + i : p, x = (place.first + at) % walk->pitch;
             const int is_output = even || x < walk->width;
             to[i] = even ? begin + at * g->out_column
                          : out + (place.first + at) / walk->pitch * g->out_row + (is_output ? x : 0) * g->out_column;
             stored |= (unsigned)(is_output && p + i >= place.done && p + i < walk->pixels) << i;
         }
-        vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), nt, columns);
+        vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), 2, columns);
     }
 }
 
@@ -155,23 +150,23 @@ QN_INLINE void amx_clear(int32_t *sums, int32_t vectors) {
     QN_NO_UNROLL for (int32_t i = 0; i < vectors; i++) _mm512_store_si512(sums + i * AMX_LANES, _mm512_setzero_si512());
 }
 
-// One panel of nt * 16 channels.
+// A panel of 32 channels, `columns` of which are stored.
 QN_INLINE void amx_panel(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const uint8_t *in,
-                         const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out, int nt, int32_t columns) {
-    _Alignas(64) int32_t start[AMX_PANEL], sums[(2 * AMX_ROWS + 4) * AMX_PANEL];
+                         const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out, int32_t columns) {
+    _Alignas(64) int32_t start[AMX_PANEL], sums[(2 * AMX_ROWS + 2) * AMX_PANEL];
     const int32_t tiles = walk->pieces * walk->count;
-    amx_clear(sums + walk->pixels * nt * AMX_LANES, 4);
-    amx_clear(sums + 2 * walk->pixels * nt * AMX_LANES, 4);
-    for (int j = 0; j < nt; j++)
+    amx_clear(sums + walk->pixels * AMX_PANEL, 2);
+    amx_clear(sums + 2 * walk->pixels * AMX_PANEL, 2);
+    for (int j = 0; j < 2; j++)
         _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
     QN_NO_UNROLL for (int32_t t = 0; t < tiles; t += 2) {
         const int32_t count = t + 1 < tiles ? 2 : 1;
         const struct amx_place places[2] = {amx_place_of(walk, t), amx_place_of(walk, t + count - 1)};
         const uint8_t *in0 = in + amx_in(g, walk, places[0]), *in1 = in + amx_in(g, walk, places[1]);
-        if (count == 2) amx_tiles(g, depth, in0, in1, weight, start, sums, walk->pixels, 2, nt);
-        else amx_tiles(g, depth, in0, in1, weight, start, sums, walk->pixels, 1, nt);
+        if (count == 2) amx_tiles(g, depth, in0, in1, weight, start, sums, walk->pixels, 2);
+        else amx_tiles(g, depth, in0, in1, weight, start, sums, walk->pixels, 1);
         QN_NO_UNROLL for (int32_t i = 0; i < count; i++)
-            amx_store(g, walk, sums + i * walk->pixels * nt * AMX_LANES, m, out, places[i], nt, columns);
+            amx_store(g, walk, sums + i * walk->pixels * AMX_PANEL, m, out, places[i], columns);
     }
 }
 
@@ -187,12 +182,13 @@ QN_INLINE int64_t amx_channel_bytes(const struct gemm *g, struct amx_depth depth
 // before, in between. What comes after a block's first step of depth has no such company.
 
 // Where the bytes of a row of tiles go: pixels lie at equal distances, or where `offsets` says. Those before `begin` are
-// stored already, which counts where sums take their residual's memory; else they are stored again.
+// stored already, which counts where sums take their residual's memory; else they are stored again. Of their channels
+// `columns` are stored.
 struct amx_bytes {
     const float *multiplier;
     uint8_t *to;
     const int32_t *offsets;
-    int32_t begin;
+    int32_t begin, columns;
 };
 
 // Which of pixels i and i + 1 are stored, and where: the other's place is one of the output as well.
@@ -209,21 +205,21 @@ QN_INLINE unsigned amx_pair_places(const struct gemm *g, const struct amx_bytes 
     return stored;
 }
 
-// Pixels 2 i and 2 i + 1 of a row of tiles to bytes.
+// Pixels 2 i and 2 i + 1 of a row of tiles to bytes. `ragged`: some panel may not have all its channels.
 QN_INLINE void amx_pair(const struct gemm *g, const int32_t *sums, const __m512 m[2], const struct amx_bytes *bytes,
-                        int32_t pixels, int i, int32_t columns) {
+                        int32_t pixels, int i, int ragged) {
     const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
     uint8_t *to[4];
     const unsigned stored = amx_pair_places(g, bytes, pixels, 2 * i, to);
     __m512i v[4];
     if (!stored) return;
     QN_UNROLL for (int j = 0; j < 4; j++) v[j] = vnni_scale(_mm512_load_si512(sums + (4 * i + j) * AMX_LANES), m[j % 2], &quant);
-    vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), 2, columns);
+    vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), 2, ragged ? bytes->columns : AMX_PANEL);
 }
 
-QN_INLINE void amx_pairs(const struct gemm *g, const int32_t *sums, const struct amx_bytes *bytes, int32_t pixels, int32_t columns) {
+QN_INLINE void amx_pairs(const struct gemm *g, const int32_t *sums, const struct amx_bytes *bytes, int32_t pixels, int ragged) {
     const __m512 m[2] = {_mm512_loadu_ps(bytes->multiplier), _mm512_loadu_ps(bytes->multiplier + AMX_LANES)};
-    QN_NO_UNROLL for (int i = 0; 2 * i < pixels; i++) amx_pair(g, sums, m, bytes, pixels, i, columns);
+    QN_NO_UNROLL for (int i = 0; 2 * i < pixels; i++) amx_pair(g, sums, m, bytes, pixels, i, ragged);
 }
 
 // The tiles' part of a block's first step of depth, from its pixels in[0], in[1]: a turn of eight for each half. sums: of
@@ -260,19 +256,19 @@ QN_INLINE void amx_turn(const struct gemm *g, const uint8_t *const in[2], const 
 // bytes: of the sums that each half finds in the other's place.
 QN_INLINE void amx_first_step(const struct gemm *g, const uint8_t *const in[2], const int8_t *weight, const int32_t *start,
                               int32_t (*sums)[AMX_ROWS * AMX_PANEL], const struct amx_bytes bytes[2], int32_t pixels,
-                              int32_t columns) {
+                              int ragged) {
     QN_NO_UNROLL for (int half = 0; half < 2; half++) {
         const int32_t *const others = sums[!half];
         const __m512 m[2] = {_mm512_loadu_ps(bytes[half].multiplier), _mm512_loadu_ps(bytes[half].multiplier + AMX_LANES)};
         if (g->add) { // much code
             QN_NO_UNROLL for (int turn = 0; turn < 8; turn++) {
                 amx_turn(g, in, weight, start, sums[half], half, turn);
-                amx_pair(g, others, m, &bytes[half], pixels, turn, columns);
+                amx_pair(g, others, m, &bytes[half], pixels, turn, ragged);
             }
         } else {
             QN_UNROLL for (int turn = 0; turn < 8; turn++) {
                 amx_turn(g, in, weight, start, sums[half], half, turn);
-                amx_pair(g, others, m, &bytes[half], pixels, turn, columns);
+                amx_pair(g, others, m, &bytes[half], pixels, turn, ragged);
             }
         }
     }
@@ -311,39 +307,43 @@ QN_INLINE void amx_map(const struct gemm *g, const struct amx_walk *walk, int32_
 
 // A tile's bytes, `offsets` as amx_map's or NULL.
 QN_INLINE struct amx_bytes amx_bytes_of(const struct gemm *g, const struct amx_walk *walk, const float *m, uint8_t *out,
-                                        const int32_t *offsets, int32_t tile) {
+                                        const int32_t *offsets, int32_t tile, int32_t columns) {
     const struct amx_place place = amx_place_of(walk, tile);
-    const struct amx_bytes mapped = {m, out, offsets + tile * AMX_ROWS, place.done};
+    const struct amx_bytes mapped = {m, out, offsets + tile * AMX_ROWS, place.done, columns};
     if (offsets) return mapped;
-    const struct amx_bytes even = {m, out + amx_out(g, walk, place), NULL, place.done};
+    const struct amx_bytes even = {m, out + amx_out(g, walk, place), NULL, place.done, columns};
     return even;
 }
 
-// Panels of 32 channels, `columns` of which are stored. Except for sums, what is stored before the first products are there
+// Panels of 32 channels, the last of the rest. Except for sums, what is stored before the first products are there
 // comes to lie where the first block's bytes will; and an odd tile is stored twice.
 QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const int32_t *offsets,
                           const uint8_t *in, const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out,
-                          int32_t panels, int32_t columns) {
+                          int32_t channels) {
     _Alignas(64) int32_t start[AMX_PANEL], sums[2][AMX_ROWS * AMX_PANEL];
     const int64_t panel_bytes = AMX_PANEL * amx_channel_bytes(g, depth);
     const int32_t tiles = walk->pieces * walk->count, pixels = walk->pixels;
     // Of the second row of tiles of the block before the last, and both rows of the last.
-    struct amx_bytes bytes[3] = {amx_bytes_of(g, walk, m, out, offsets, tiles > 1), amx_bytes_of(g, walk, m, out, offsets, 0),
-                                 amx_bytes_of(g, walk, m, out, offsets, tiles > 1)};
-    for (int i = 0; i < 3; i++) bytes[i].begin = pixels;
+    struct amx_bytes bytes[3];
+    const int ragged = channels % AMX_PANEL != 0;
+    for (int i = 0; i < 3; i++) {
+        bytes[i] = amx_bytes_of(g, walk, m, out, offsets, i != 1 && tiles > 1, channels < AMX_PANEL ? channels : AMX_PANEL);
+        bytes[i].begin = pixels;
+    }
     amx_clear(sums[0], 2 * AMX_ROWS);
     amx_clear(sums[1], 2 * AMX_ROWS);
-    QN_NO_UNROLL for (int32_t panel = 0; panel < panels; panel++) {
+    QN_NO_UNROLL for (int32_t c = 0; c < channels; c += AMX_PANEL) {
+        const int32_t columns = channels - c < AMX_PANEL ? channels - c : AMX_PANEL;
         for (int j = 0; j < 2; j++)
             _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
         QN_NO_UNROLL for (int32_t t = 0; t < tiles; t += 2) {
             const int32_t last = t + (t + 1 < tiles);
             const uint8_t *const from[2] = {in + amx_in(g, walk, amx_place_of(walk, t)), in + amx_in(g, walk, amx_place_of(walk, last))};
-            amx_first_step(g, from, weight, start, sums, bytes, pixels, columns);
+            amx_first_step(g, from, weight, start, sums, bytes, pixels, ragged);
             amx_other_steps(g, depth, from, weight);
             bytes[0] = bytes[2];
-            bytes[1] = amx_bytes_of(g, walk, m, out, offsets, t);
-            bytes[2] = amx_bytes_of(g, walk, m, out, offsets, last);
+            bytes[1] = amx_bytes_of(g, walk, m, out, offsets, t, columns);
+            bytes[2] = amx_bytes_of(g, walk, m, out, offsets, last, columns);
             if (last == t) bytes[2].begin = pixels;
         }
         weight += panel_bytes, bias += AMX_PANEL, m += AMX_PANEL, out += AMX_PANEL;
@@ -355,7 +355,7 @@ QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const st
             AMX_STORE(2, sums[1], 128);
             AMX_STORE(3, sums[1] + AMX_LANES, 128);
         }
-        amx_pairs(g, sums[i != 1], &bytes[i], pixels, columns);
+        amx_pairs(g, sums[i != 1], &bytes[i], pixels, ragged);
     }
 }
 
@@ -364,22 +364,17 @@ QN_INLINE void amx_image(const struct gemm *g, struct amx_depth depth, const uin
                          const int32_t *bias, const float *m, uint8_t *out, int32_t rows, int32_t image_rows,
                          int32_t width, int32_t channels) {
     const int64_t channel = amx_channel_bytes(g, depth);
-    const int32_t rest = channels % AMX_PANEL, full = channels - rest;
     const struct amx_walk walk = amx_walk_of(g, rows, image_rows, width);
     const int even = amx_is_even(g, &walk);
     const int worth = !g->add || (int64_t)image_rows * width * g->out_column >= AMX_LARGE_SUM;
     const int wide = worth && (even || image_rows * walk.pitch <= AMX_MAPPED_TILES * AMX_ROWS) && image_rows * width > AMX_ROWS;
     int32_t map[AMX_MAPPED_TILES * AMX_ROWS], *const offsets = even ? NULL : map;
-    const int32_t by_pairs = wide ? channels - (rest <= AMX_LANES ? rest : 0) : 0;
     amx_configure(walk.pixels, depth.words);
     if (wide && !even) amx_map(g, &walk, map);
-    if (by_pairs >= AMX_PANEL) amx_panels(g, depth, &walk, offsets, in, weight, bias, m, out, by_pairs / AMX_PANEL, AMX_PANEL);
-    QN_NO_UNROLL for (int32_t c = by_pairs / AMX_PANEL * AMX_PANEL; c < full; c += AMX_PANEL)
-        amx_panel(g, depth, &walk, in, weight + c * channel, bias + c, m + c, out + c, 2, AMX_PANEL);
-    if (rest > AMX_LANES && wide)
-        amx_panels(g, depth, &walk, offsets, in, weight + full * channel, bias + full, m + full, out + full, 1, rest);
-    else if (rest)
-        amx_panel(g, depth, &walk, in, weight + full * channel, bias + full, m + full, out + full, rest > AMX_LANES ? 2 : 1, rest);
+    if (wide) amx_panels(g, depth, &walk, offsets, in, weight, bias, m, out, channels);
+    else
+        QN_NO_UNROLL for (int32_t c = 0; c < channels; c += AMX_PANEL)
+            amx_panel(g, depth, &walk, in, weight + c * channel, bias + c, m + c, out + c, channels - c < AMX_PANEL ? channels - c : AMX_PANEL);
     AMX_RELEASE();
 }
 

@@ -309,10 +309,10 @@ QN_INLINE void amx_map(const struct gemm *g, const struct amx_walk *walk, int32_
 QN_INLINE struct amx_bytes amx_bytes_of(const struct gemm *g, const struct amx_walk *walk, const float *m, uint8_t *out,
                                         const int32_t *offsets, int32_t tile, int32_t columns) {
     const struct amx_place place = amx_place_of(walk, tile);
-    const struct amx_bytes mapped = {m, out, offsets + tile * AMX_ROWS, place.done, columns};
-    if (offsets) return mapped;
-    const struct amx_bytes even = {m, out + amx_out(g, walk, place), NULL, place.done, columns};
-    return even;
+    struct amx_bytes bytes = {m, out, NULL, place.done, columns};
+    if (offsets) bytes.offsets = offsets + tile * AMX_ROWS;
+    else bytes.to += amx_out(g, walk, place);
+    return bytes;
 }
 
 // Panels of 32 channels, the last of the rest. Except for sums, what is stored before the first products are there

@@ -107,11 +107,13 @@ static void place_operands(Lower *lower, Op *op) {
 
 // ---- reshape
 
-// What a reshape reads is computed where the result has a place, or else the result has none: it is a view.
+// What a reshape reads is computed where the result has a place, or else the result has none: it is a view. Another reshape's
+// result is no such value: nothing is computed there.
 static void place_reshaped(Lower *lower, Op *op) {
     Value *value = op_operand(op, 0), *result = &op->results[0];
     if (!lowered_get(lower, result)->whole) return;
     bool good = value->def && value->def->kind != OP_constant && value_has_one_use(value) && is_free(lower, value);
+    good = good && (value->def->kind != OP_reshape || is_joined_move(value->def));
     good = good && !has_halo(lowered_get(lower, value)->halo);
     if (good) place(lower, value, result, -1, 0);
     else lowered_get(lower, result)->whole = NULL;

@@ -139,7 +139,8 @@ static bool merge_around_reshape(Op *op) {
     return true;
 }
 
-// Element i of the outer one is element start + i * step of the inner one's operand.
+// Element i of the outer one is element start + i * step of the inner one's operand. Of a single element the step is 1: the
+// product may be larger than a slice's may.
 static bool merge_slices(Op *op) {
     Op *inner = value_def(op_operand(op, 0), OP_slice);
     const Type *type = op->results[0].type;
@@ -147,7 +148,7 @@ static bool merge_slices(Op *op) {
     slice_view outer_view = as_slice(op), inner_view = as_slice(inner);
     int64_t starts[MAX_RANK], ends[MAX_RANK], steps[MAX_RANK];
     for (int i = 0; i < type->rank; i++) {
-        steps[i] = int_at(inner_view.steps, i) * int_at(outer_view.steps, i);
+        steps[i] = type->shape[i] == 1 ? 1 : int_at(inner_view.steps, i) * int_at(outer_view.steps, i);
         starts[i] = int_at(inner_view.starts, i) + int_at(inner_view.steps, i) * int_at(outer_view.starts, i);
         ends[i] = starts[i] + (type->shape[i] - 1) * steps[i] + (steps[i] < 0 ? -1 : 1);
     }

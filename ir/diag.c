@@ -48,7 +48,8 @@ static void show_line(const Diag *diag, Loc loc) {
     const char *stop = line < end ? memchr(line, '\n', (size_t)(end - line)) : NULL;
     int length = (int)((stop ? stop : end) - line);
     if (length <= 0 || length > 4000) return;
-    fprintf(diag->out, "%.*s\n", length, line);
+    for (int i = 0; i < length; i++) fputc(iscntrl((unsigned char)line[i]) && line[i] != '\t' ? '?' : line[i], diag->out);
+    fputc('\n', diag->out);
     for (int i = 0; i + 1 < loc.column && i < length; i++) fputc(line[i] == '\t' ? '\t' : ' ', diag->out);
     fputs("^\n", diag->out);
 }

@@ -34,6 +34,7 @@ file("not_image/a.jpg", "hello")
 file("no_images/readme.txt", "nothing here")
 file("list.txt", "missing.png 1\n")
 file("bad_table", "# a table\nimage 1 0\n")
+file("control_table", "image \033[31m1 0\n")
 file("unknown_table", "imagee 1 0 1\n")
 file("good_table", "image 1 0 1\n")
 file("bad_qtable", "head.relu i9\n")
@@ -83,6 +84,7 @@ CASES = [
     (INPUT, r"has no label; give --labels", "eval", *run, "--data", images),
     # tables
     (INPUT, r"bad_table:2(:\d+)?: error: ", "compile", model, *i8, "--calibration", "bad_table", "-o", "out.o"),
+    (INPUT, r"control_table:1(:\d+)?: error: ", "compile", model, *i8, "--calibration", "control_table", "-o", "out.o"),
     (INPUT, r"unknown_table:1(:\d+)?: error: .*did you mean 'image'", "compile", model, *i8, "--calibration",
      "unknown_table", "-o", "out.o"),
     (INPUT, r"good_table: error: .*has no entry for this tensor", "compile", model, *i8, "--calibration", "good_table", "-o", "out.o"),
@@ -133,6 +135,7 @@ failures = 0
 for status, message, *command in CASES:
     result = subprocess.run([qanat, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     errors = [line for line in result.stderr.splitlines() if ": error: " in line]
+    controls = re.findall(r"[\x00-\x08\x0b-\x1f\x7f]", result.stderr)
     problems = []
     if result.returncode != status:
         problems.append(f"status {result.returncode}, expected {status}")
@@ -140,6 +143,8 @@ for status, message, *command in CASES:
         problems.append(f"no error matches {message!r}")
     if len(errors) > 1:
         problems.append("more than one error")
+    if controls:
+        problems.append(f"control characters: {controls!r}")
     if result.stdout:
         problems.append(f"output: {result.stdout[:200]!r}")
     if problems:

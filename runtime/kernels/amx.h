@@ -3,7 +3,8 @@
 // AVX512-VNNI; weights are packed as `amx32`: runs padded to whole blocks of depth.
 //
 // A tile register of activations is loaded from pixels that lie a fixed distance apart. All tiles of a layer are equally long;
-// the last one of a piece (struct amx_walk) overlaps the one before, and stores what that did not.
+// the last one of a piece (struct amx_walk) overlaps the one before: what both compute is the same, and stored once where a
+// sum takes its residual's memory.
 #ifndef QN_AMX_H
 #define QN_AMX_H
 #include "runtime/kernels/amx_depth.h"

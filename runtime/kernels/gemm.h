@@ -19,13 +19,24 @@ struct gemm {
     const uint8_t *residual, *out;
 };
 
-// Brings the weights of coming steps to the first cache, and what lies `ahead` bytes on to the second. Narrow
-// tiles, of one vector, have no load to spare for it.
-QN_INLINE void gemm_prefetch(const struct gemm *g, const void *weight, int64_t ahead, int nv, int vector_bytes) {
-    const int64_t steps = (int64_t)g->segments_h * g->segments_w * g->steps;
-    if (nv < 2 || steps * nv * vector_bytes <= GEMM_SMALL_PANEL) return;
-    __builtin_prefetch((const char *)weight + GEMM_AHEAD, 0, 3);
-    __builtin_prefetch((const char *)weight + ahead, 0, 2);
+// The weights of the next panel, which the tiles of this one ask for evenly, `step` bytes with each step of theirs: large
+// layers read them from memory, which takes as long as the products do.
+struct gemm_coming { const char *at; int32_t step; };
+
+QN_INLINE struct gemm_coming gemm_coming_of(const void *panel, int32_t step_bytes, int32_t tiles) {
+    const struct gemm_coming coming = {panel, (step_bytes + tiles - 1) / tiles};
+    return coming;
+}
+
+// Brings the weights of this panel's coming steps to the first cache, and those of the next panel to the second. Narrow tiles, of
+// one vector, have no load to spare for it.
+QN_INLINE void gemm_prefetch(const struct gemm *g, const void *weight, struct gemm_coming *coming, int nv, int vector_bytes) {
+    if (nv < 2) return;
+    if ((int64_t)g->segments_h * g->segments_w * g->steps * nv * vector_bytes > GEMM_SMALL_PANEL)
+        QN_UNROLL for (int i = 0; i < nv * vector_bytes; i += 64) __builtin_prefetch((const char *)weight + i + GEMM_AHEAD, 0, 3);
+    __builtin_prefetch(coming->at, 0, 2);
+    if (coming->step > 64) __builtin_prefetch(coming->at + 64, 0, 2);
+    coming->at += coming->step;
 }
 
 // The convolution of one with a sum, whose fields begin alike.

@@ -25,9 +25,10 @@ QN_INLINE void vnni_tile_store(const struct gemm *g, const __m512i *acc, const f
 
 // th x tw pixels times nv vectors of 16 channels; weight [run][step][nv * 16][4].
 QN_INLINE void vnni_tile(const struct gemm *g, const uint8_t *in, const int8_t *weight, const int32_t *bias,
-                         const float *multiplier, uint8_t *out, int64_t ahead, int th, int tw, int nv, int32_t columns) {
+                         const float *multiplier, uint8_t *out, struct gemm_coming *coming, int th, int tw, int nv, int32_t columns) {
     __m512i acc[28];
     const int pixels = th * tw;
+    struct gemm_coming next = *coming;
     QN_UNROLL for (int i = 0; i < pixels; i++)
         QN_UNROLL for (int j = 0; j < nv; j++) acc[i * nv + j] = vnni_start(bias + j * 16, g->bounded);
     QN_NO_UNROLL for (int y = 0; y < g->segments_h; y++)
@@ -35,10 +36,8 @@ QN_INLINE void vnni_tile(const struct gemm *g, const uint8_t *in, const int8_t *
             const uint8_t *run = in + y * g->segment_row + x * g->segment_column;
             QN_NO_UNROLL for (int k = 0; k < g->steps; k++, run += 4, weight += nv * 64) {
                 __m512i b[2];
-                QN_UNROLL for (int j = 0; j < nv; j++) {
-                    b[j] = _mm512_loadu_si512(weight + j * 64);
-                    gemm_prefetch(g, weight + j * 64, ahead, nv, 64);
-                }
+                QN_UNROLL for (int j = 0; j < nv; j++) b[j] = _mm512_loadu_si512(weight + j * 64);
+                gemm_prefetch(g, weight, &next, nv, 64);
                 QN_UNROLL for (int i = 0; i < pixels; i++) {
                     const __m512i v = vnni_broadcast(run + i / tw * g->in_row + i % tw * g->in_column);
                     QN_UNROLL for (int j = 0; j < nv; j++)
@@ -46,6 +45,7 @@ QN_INLINE void vnni_tile(const struct gemm *g, const uint8_t *in, const int8_t *
                 }
             }
         }
+    *coming = next;
     vnni_tile_store(g, acc, multiplier, out, tw, pixels, nv, columns);
 }
 

@@ -57,10 +57,17 @@ typedef struct {
     UnsupportedList *unsupported; // filled in when the import fails; may be NULL
 } ImportOptions;
 
-// By the first bytes: .onnx, .qir text.
+// By the first bytes: .onnx, .tflite, .qir.
 Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options);
+Module *import_bytes(Arena *arena, Diag *diag, const char *path, const char *data, size_t bytes,
+                     const ImportOptions *options);
 Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data, size_t bytes,
                     const ImportOptions *options);
+bool is_tflite(const char *data, size_t bytes);
+Module *import_tflite(Arena *arena, Diag *diag, const char *path, const void *data, size_t bytes,
+                      const ImportOptions *options);
+// The TFLite operators that are imported, by index; NULL beyond the last.
+const char *tflite_operator(int index);
 // The ONNX operators that are imported, by index; NULL beyond the last. `opset`: the first that has it.
 const char *onnx_operator(int index, int *opset);
 // A file of that name, or a text that begins with a comment, `module` or `func`, after white space.

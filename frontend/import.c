@@ -87,12 +87,13 @@ bool is_qir(const char *path, const char *data, size_t bytes) {
     return false;
 }
 
-static Module *import_data(Arena *arena, Diag *diag, const char *path, const char *data, size_t bytes,
-                           const ImportOptions *options) {
+Module *import_bytes(Arena *arena, Diag *diag, const char *path, const char *data, size_t bytes,
+                     const ImportOptions *options) {
     if (!bytes) {
         diag_error(diag, loc_file(path), "the file is empty");
         return NULL;
     }
+    if (is_tflite(data, bytes)) return import_tflite(arena, diag, path, data, bytes, options);
     if (!is_qir(path, data, bytes)) return import_onnx(arena, diag, path, data, bytes, options);
     if (options && options->constant_count) {
         diag_error(diag, loc_file(path), "--constant gives values to the inputs of an ONNX model; this is .qir");
@@ -105,7 +106,7 @@ static Module *import_data(Arena *arena, Diag *diag, const char *path, const cha
 Module *import_model(Arena *arena, Diag *diag, const char *path, const ImportOptions *options) {
     FileBytes file;
     if (!file_map(arena, diag, path, &file)) return NULL;
-    Module *module = import_data(arena, diag, path, file.data, file.bytes, options);
+    Module *module = import_bytes(arena, diag, path, file.data, file.bytes, options);
     file_forget(&file); // the module may refer to it: what it does is read again
     return module;
 }

@@ -86,9 +86,7 @@ static bool eval_by_route(const OptOptions *options, const Module *module, Arena
 static bool run_module(const OptOptions *options, Diag *diag, const char *text, size_t bytes) {
     Arena *arena = arena_new();
     const Options *cli = options->cli;
-    Module *module = is_qir(options->file, text, bytes)
-                         ? parse_qir(arena, diag, options->file, text, bytes)
-                         : import_onnx(arena, diag, options->file, text, bytes, &options->import);
+    Module *module = import_bytes(arena, diag, options->file, text, bytes, &options->import);
     bool good = module && module_verify(module, diag) && run_all_passes(options, module, arena, diag);
     if (good && cli->eval) good = eval_by_route(options, module, arena, diag);
     else if (good && !cli->verify_diagnostics)

@@ -388,33 +388,6 @@ static bool emit_return(Importer *importer, const Onnx__GraphProto *graph) {
     return true;
 }
 
-static bool is_unused(const Op *op) {
-    if (!op_has(op, PURE))
-        return false;
-    for (int i = 0; i < op->result_count; i++)
-        if (op->results[i].uses)
-            return false;
-    return true;
-}
-
-// Removes what is not used, and makes large constants resources under their names.
-static void finish(Importer *importer) {
-    for (Op *op = importer->func->last, *prev; op; op = prev) {
-        prev = op->prev;
-        if (is_unused(op)) {
-            op_erase(op);
-            continue;
-        }
-        Dense *dense = op->kind == OP_constant ? (Dense *)value_constant(op_result(op, 0)) : NULL;
-        if (!dense || dense->splat || dense_count(dense) <= MAX_RESOURCE_INLINE)
-            continue;
-        if (!op_result(op, 0)->name)
-            name_value(importer, op_result(op, 0), "constant");
-        dense->resource = op_result(op, 0)->name;
-        module_add_resource(importer->module, dense->resource, dense->data, dense->bytes);
-    }
-}
-
 static bool import_graph(Importer *importer, const Onnx__GraphProto *graph,
                          const ImportOptions *options) {
     importer->names = map_new_texts(importer->scratch);
@@ -425,18 +398,8 @@ static bool import_graph(Importer *importer, const Onnx__GraphProto *graph,
     convert_nodes(importer, graph->n_node, graph->node);
     if (diag_error_count(importer->diag) > importer->errors || !emit_return(importer, graph))
         return false;
-    finish(importer);
+    name_resources(importer->module, importer->func, importer->names, importer->scratch);
     return true;
-}
-
-// A module's name: the file's, without folders and ending.
-static const char *module_name(Arena *arena, const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *name = arena_strdup(arena, slash ? slash + 1 : path);
-    char *dot = strrchr(name, '.');
-    if (dot && dot != name)
-        *dot = 0;
-    return name;
 }
 
 Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data, size_t bytes,
@@ -452,7 +415,7 @@ Module *import_onnx(Arena *arena, Diag *diag, const char *path, const void *data
     importer.model = model;
     importer.options = options;
     if (model && read_opset(&importer, model)) {
-        importer.module = module_new(arena, module_name(scratch, path));
+        importer.module = module_new(arena, module_name_of(scratch, path));
         importer.module->file = arena_strdup(arena, path);
         done = import_graph(&importer, model->graph, options);
     }

@@ -6,15 +6,11 @@
 // Memory: the protobuf messages live in a scratch arena that ends with the import; constants are
 // copied (or written transposed) into the module's arena when an op takes them.
 #pragma once
+#include "frontend/build.h"
 #include "frontend/frontend.h"
 #include "ir/eval.h"
 #include "ir/map.h"
 #include "onnx/onnx.pb-c.h"
-
-// Sizes beyond these are taken for damage or malice, not for models.
-#define MAX_IMPORT_ELEMS ((int64_t)1 << 31) // of any tensor
-#define MAX_FOLD_ELEMS   ((int64_t)1 << 16) // of what is computed while importing
-enum { MAX_RESOURCE_INLINE = 64 };          // larger constants become resources
 
 // What an ONNX tensor name stands for. A constant has `dense`, and a `value` once an op took it. A
 // `broken` one is the result of a node that failed: what depends on it is passed over, unless the
@@ -126,20 +122,6 @@ const Dense *dense_from_sparse(Importer *importer, const Onnx__SparseTensorProto
 // So many bytes of a tensor in another file (external.c); NULL after a message.
 const void *external_data(Importer *importer, const Onnx__TensorProto *proto, size_t bytes, const char *what);
 void forget_externals(const Importer *importer);
-// Product of dims as an element count, or -1 when one is negative or the product is beyond
-// MAX_IMPORT_ELEMS.
-int64_t dims_count(int rank, const int64_t *dims);
-Dense *dense_new(Arena *arena, const Type *type, const void *data, bool splat);
-// Room for elements to fill in.
-Dense *dense_alloc(Arena *arena, const Type *type);
-const Dense *dense_splat(Arena *arena, const Type *type, double value);
-const Dense *dense_from_ints(Arena *arena, int count, const int64_t *values); // rank 1, i64
-const Dense *dense_reshape(Arena *arena, const Dense *dense, int rank, const int64_t *dims);
-// The elements in the order of a transposition; up to rank 4 that are 1, 2, 4 or 8 bytes wide.
-const Dense *dense_transpose(Arena *arena, const Dense *dense, const int *perm);
-Tensor dense_to_tensor(Arena *arena, const Dense *dense);
-int64_t dense_count(const Dense *dense);
-
 // ---- names (symbols.c)
 
 // Names go into a new scope from now on; `outer` is seen too.

@@ -247,49 +247,14 @@ bool node_bind_layout(const Node *node, Value *inner, Value *outer) {
 
 // ---- emitting
 
-// Products and windows are left to the passes: their cost is not bounded by the size of their
-// result.
-static bool can_fold(const Op *op) {
-    const OpInfo *info = op_info(op->kind);
-    switch (op->kind) {
-    case OP_conv2d:
-    case OP_linear:
-    case OP_matmul:
-    case OP_max_pool2d:
-    case OP_avg_pool2d: return false;
-    default: break;
-    }
-    if (!(info->traits & PURE) || !info->eval ||
-        type_elem_count(op->results[0].type) > MAX_FOLD_ELEMS)
-        return false;
-    for (int i = 0; i < op->operand_count; i++) {
-        const Value *operand = op_operand(op, i);
-        if (!operand)
-            continue;
-        const Dense *dense = value_constant(operand);
-        if (!dense || dense_count(dense) > MAX_FOLD_ELEMS)
-            return false;
-    }
-    return true;
-}
-
 // Replaces `op`, whose operands are constants, by its value.
 static Value *fold(const Node *node, Op *op) {
     Importer *importer = node->importer;
-    Tensor *tensors = ARENA_ARRAY(importer->scratch, Tensor, op->operand_count);
-    const Tensor **operands = ARENA_ARRAY(importer->scratch, const Tensor *, op->operand_count);
-    for (int i = 0; i < op->operand_count; i++) {
-        if (!op_operand(op, i))
-            continue;
-        tensors[i] = dense_to_tensor(importer->scratch, value_constant(op_operand(op, i)));
-        operands[i] = &tensors[i];
-    }
-    Tensor result = tensor_new(importer->scratch, op_result(op, 0)->type), *results[] = {&result};
-    if (!eval_op(importer->quiet, op, operands, results))
+    const Dense *dense = op_compute(importer->scratch, importer->quiet, op);
+    if (!dense)
         return op_result(op, 0);
     op_erase(op);
-    return emit_constant(importer, dense_new(importer->scratch, result.type, result.data, false),
-                         false, NULL);
+    return emit_constant(importer, dense, false, NULL);
 }
 
 // Networks compute in f32; integers are for indices, masks and shapes.
@@ -347,7 +312,7 @@ Value *emit(const Node *node, OpKind kind, int count, Value *const *operands, At
         node_error(node, "its result would have more than 2^31 elements");
         return NULL;
     }
-    if (can_fold(value->def) && !(node->importer->unfolded && op_follows_sizes(value->def)))
+    if (op_can_compute(value->def) && !(node->importer->unfolded && op_follows_sizes(value->def)))
         return fold(node, value->def);
     return check_elems(node, value->def) && node_pass_counted(node, value) ? value : NULL;
 }

@@ -62,12 +62,7 @@ const Dense *symbol_dense(Importer *importer, Symbol *symbol) {
 }
 
 void name_value(Importer *importer, Value *value, const char *name) {
-    const char *own = name;
-    for (int i = 1; map_find(importer->names, own); i++)
-        own = arena_printf(importer->scratch, "%s_%d", name, i);
-    own = arena_strdup(importer->arena, own);
-    *map_get(importer->names, own) = value;
-    value_put_name(value, own);
+    value_name_once(importer->arena, importer->scratch, importer->names, value, name);
 }
 
 const char *take_name(const Node *node, int index) {

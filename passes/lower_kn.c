@@ -69,6 +69,9 @@ static Value *edge(Lower *lower, OpKind kind, const Type *type, int index, const
     return &op->results[0];
 }
 
+// As i8, or as u8 with the top bit flipped.
+static bool is_stored_by_target(const Type *tensor) { return tensor->quant && tensor->elem == ELEM_I8; }
+
 // A copy between the caller's memory and the arena, flipping 8-bit values when they are stored otherwise.
 static void copy_edge(Lower *lower, Value *from, Value *to, const Type *tensor) {
     const Type *types[] = {from->type, to->type};
@@ -81,7 +84,7 @@ static void lower_inputs(Lower *lower) {
         Value *arg = &lower->from->args[i];
         const char *name = arg->name ? arg->name : arena_printf(lower->arena, "input%d", i);
         Value *memory = edge(lower, OP_kn_input, edge_type(lower, arg->type, lower->context->input_type), i, name);
-        if (!arg->type->quant || (memory->type->elem == ELEM_U8) == (lower->flip != 0)) {
+        if (!is_stored_by_target(arg->type) || (memory->type->elem == ELEM_U8) == (lower->flip != 0)) {
             result_is(lower, arg, memory);
             continue;
         }
@@ -102,7 +105,7 @@ static bool can_write_output(Lower *lower, const Value *value, const Value *memo
     if (value->def->kind == OP_reshape && !is_joined_move(value->def)) return false;
     if (!value_has_one_use(value) || lowered_get(lower, value)->buffer) return false;
     if (is_read_through(value)) return false;
-    return !value->type->quant || (memory->type->elem == ELEM_U8) == (lower->flip != 0);
+    return !is_stored_by_target(value->type) || (memory->type->elem == ELEM_U8) == (lower->flip != 0);
 }
 
 static void plan_outputs(Lower *lower) {

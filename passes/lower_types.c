@@ -35,6 +35,13 @@ static bool is_joined(const Type *input, const Type *result) {
     return is_i8(input) && is_i8(result);
 }
 
+// u8 is read and written by what makes i8 of it, or of i8 it, without another scale.
+static bool is_moved_storage(const Type *from, const Type *to) {
+    return from->quant && to->quant && from->quant->axis < 0 && to->quant->axis < 0 && from->quant->scale[0] == to->quant->scale[0] &&
+           ((from->elem == ELEM_U8 && to->elem == ELEM_I8 && from->quant->zero_point[0] - 128 == to->quant->zero_point[0]) ||
+            (from->elem == ELEM_I8 && to->elem == ELEM_U8 && from->quant->zero_point[0] + 128 == to->quant->zero_point[0]));
+}
+
 static bool operand_fits(const Op *op, int index, const Type *type) {
     switch (op->kind) {
     case OP_conv2d: case OP_linear:
@@ -67,6 +74,7 @@ void no_kernel(Lower *lower, const Op *op, const Type *type) {
 
 bool types_have_kernels(Lower *lower, const Op *op) {
     if (op->kind == OP_custom) return true; // as the verifier has it
+    if (op->kind == OP_requantize && is_moved_storage(op_operand(op, 0)->type, op->results[0].type)) return true;
     const char *expected = op_has(op, MOVES_DATA) ? "expected elements of whole bytes" : "expected f32, or i8 with one scale";
     for (int i = 0; i < op->operand_count; i++) {
         const Value *value = op_operand(op, i);

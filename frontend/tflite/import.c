@@ -167,6 +167,19 @@ static bool check_input(Lite *lite, LiteTensor *tensor) {
     return !tensor->quant || tensor->quant->axis < 0 || lite_import_error(lite, "input '%s' is quantized along an axis", tensor->name);
 }
 
+// To the type that the graph computes with, or the caller's: u8 is i8 within.
+static Value *with_storage(Lite *lite, Value *value, const Type *type, const char *name) {
+    Op *made = op_new(&lite->builder, OP_requantize, 1, &value, 1, &type, NULL);
+    value_name_once(lite->arena, lite->scratch, lite->names, op_result(made, 0), name);
+    return op_result(made, 0);
+}
+
+static void take_input(Lite *lite, LiteTensor *tensor, Value *arg) {
+    tensor->value = arg;
+    if (arg->type->quant && arg->type->elem == ELEM_U8)
+        tensor->value = with_storage(lite, arg, tensor_type(lite, tensor), arena_printf(lite->scratch, "%s_i8", tensor->name));
+}
+
 static bool declare_inputs(Lite *lite, FlatVector inputs) {
     if (inputs.count >= MAX_NODES) return lite_import_error(lite, "it has more than 2^20 inputs");
     for (uint32_t i = 0; i < inputs.count; i++)
@@ -176,21 +189,35 @@ static bool declare_inputs(Lite *lite, FlatVector inputs) {
     const char **names = ARENA_ARRAY(lite->scratch, const char *, inputs.count + 1);
     for (uint32_t i = 0; i < inputs.count; i++) {
         LiteTensor *tensor = tensor_at(lite, inputs, i);
-        types[i] = tensor_type(lite, tensor);
+        types[i] = tensor_edge_type(lite, tensor);
         names[i] = tensor->name;
         for (int k = 1; map_find(lite->names, names[i]); k++) names[i] = arena_printf(lite->scratch, "%s_%d", tensor->name, k);
         *map_get(lite->names, names[i]) = tensor;
     }
     lite->func = func_new(lite->module, "main", (int)inputs.count, types, names);
     lite->builder = builder_end(lite->func);
-    for (uint32_t i = 0; i < inputs.count; i++) tensor_at(lite, inputs, i)->value = &lite->func->args[i];
+    for (uint32_t i = 0; i < inputs.count; i++) take_input(lite, tensor_at(lite, inputs, i), &lite->func->args[i]);
     return true;
+}
+
+// Gives the name of a value to another, which the user sees.
+static void pass_name(Lite *lite, Value *value) {
+    if (!value->name || !value->def) return;
+    *map_get(lite->names, value->name) = NULL;
+    const char *inner = arena_printf(lite->scratch, "%s_i8", value->name);
+    value->name = NULL;
+    value_name_once(lite->arena, lite->scratch, lite->names, value, inner);
 }
 
 // A copy where the value has another name to keep, or is an input.
 static Value *output_value(Lite *lite, LiteTensor *tensor) {
     const Dense *dense = tensor->value ? NULL : tensor_dense(lite, tensor);
     Value *value = dense ? lite_constant(lite, dense, false, tensor->name) : tensor->value;
+    if (value && tensor->is_unsigned && tensor->quant) {
+        if (value->name && !strcmp(value->name, tensor->name)) pass_name(lite, value);
+        const Quant *quant = quant_per_tensor(lite->arena, ELEM_U8, tensor->quant->scale[0], tensor->quant->zero_point[0] + 128);
+        return with_storage(lite, value, type_quantized(lite->arena, quant, value->type->rank, value->type->shape), tensor->name);
+    }
     if (!value || (value->name && !strcmp(value->name, tensor->name))) return value;
     Attr *attrs = attr_ints(lite->arena, NULL, "shape", value->type->rank, value->type->shape);
     Value *copy = op_infer(&lite->builder, lite->quiet, OP_reshape, 1, &value, attrs);

@@ -83,6 +83,7 @@ bool tensor_describe(Lite *lite, LiteTensor *tensor);
 // The elements of a constant; NULL if it is none, or after a message (`broken` then).
 const Dense *tensor_dense(Lite *lite, LiteTensor *tensor);
 const Type *tensor_type(const Lite *lite, const LiteTensor *tensor); // of nn, in the shape that the model states
+const Type *tensor_edge_type(const Lite *lite, const LiteTensor *tensor); // of an input or output: uint8 is u8
 const char *tensor_type_name(int code);
 // Takes so many bytes of what constants may come to; false after a message.
 bool lite_take_bytes(Lite *lite, int64_t bytes);

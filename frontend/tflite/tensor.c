@@ -103,6 +103,12 @@ bool tensor_describe(Lite *lite, LiteTensor *tensor) {
     return !tensor->broken;
 }
 
+const Type *tensor_edge_type(const Lite *lite, const LiteTensor *tensor) {
+    if (!tensor->quant || !tensor->is_unsigned) return tensor_type(lite, tensor);
+    const Quant *quant = quant_per_tensor(lite->arena, ELEM_U8, tensor->quant->scale[0], tensor->quant->zero_point[0] + 128);
+    return type_quantized(lite->arena, quant, tensor->rank, tensor->shape);
+}
+
 const Type *tensor_type(const Lite *lite, const LiteTensor *tensor) {
     if (tensor->quant) return type_quantized(lite->arena, tensor->quant, tensor->rank, tensor->shape);
     return type_tensor(lite->arena, tensor->elem, tensor->rank, tensor->shape);

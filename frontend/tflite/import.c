@@ -248,8 +248,8 @@ static bool import_graph(Lite *lite) {
     int errors = diag_error_count(lite->diag);
     report_unsupported_ops(lite, operators);
     for (uint32_t i = 0; i < operators.count; i++) convert_op(lite, flat_vector_table(operators, i), i);
-    if (diag_error_count(lite->diag) > errors) return false;
     if (lite->file.damaged) return lite_import_error(lite, "parts of the file point out of it: it is cut short or damaged");
+    if (diag_error_count(lite->diag) > errors) return false;
     if (!emit_return(lite, flat_vector(graph, FLAT_SubGraph_outputs))) return false;
     name_resources(lite->module, lite->func, lite->names, lite->scratch);
     return true;

@@ -115,8 +115,7 @@ bool tflite_depthwise_conv_2d(const LiteOp *op) {
     static const WindowFields fields = {WINDOW_FIELDS(DepthwiseConv2DOptions), DILATION_FIELDS(DepthwiseConv2DOptions)};
     bool whole = product_in_i8(op, OP_conv2d, 0, 1, 3) && lite_dense(op, 1);
     Value *input = whole ? lite_input(op, 0) : lite_real(op, 0);
-    if (!input || !lite_input(op, 1)) return false;
-    Value *weight = depthwise_weight(op, whole);
+    Value *weight = input && (lite_dense(op, 1) || lite_input(op, 1)) ? depthwise_weight(op, whole) : NULL;
     if (!weight) return false;
     Window window = {0};
     memcpy(window.kernel, weight->type->shape + 1, sizeof window.kernel);

@@ -10,9 +10,19 @@ typedef struct {
     Loc loc;
 } CalibrationEntry;
 
+// What the channels of a tensor, and of those that scale with it, are multiplied by before they are quantized.
+typedef struct {
+    const char *name;
+    int count;
+    const float *factors;
+    Loc loc;
+} ChannelFactors;
+
 typedef struct {
     int count;
     CalibrationEntry *entries;
+    int equalized_count;
+    ChannelFactors *equalized;
     const char *method, *data, *model_hash; // header; NULL when absent
 } CalibrationTable;
 

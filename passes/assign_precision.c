@@ -253,13 +253,6 @@ static Value *remake(Op *op, int operand_count, Value *const *operands, const Ty
     return result;
 }
 
-// The name of a constant whose only user gets a quantized copy.
-static const char *take_name(Value *constant) {
-    const char *name = constant->name;
-    if (value_has_one_use(constant)) constant->name = NULL;
-    return name;
-}
-
 static bool are_finite(State *state, const Value *constant, const float *data, int64_t count) {
     Loc loc = loc_file(state->func->module->file);
     loc.name = constant->name;
@@ -284,7 +277,7 @@ static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant 
     Builder builder = builder_before(op);
     const Type *weight_type = type_quantized(arena, quant, weight->type->rank, weight->type->shape);
     const Type *bias_type = type_tensor(arena, ELEM_I32, 1, &channels);
-    const char *name = take_name(weight), *bias_name = bias ? take_name(bias) : NULL;
+    const char *name = take_constant_name(weight), *bias_name = bias ? take_constant_name(bias) : NULL;
     if (!bias_name) bias_name = arena_printf(arena, "%s_bias", name ? name : "weight");
     Value *operands[] = {input, op_constant(&builder, weight_type, q, name),
                          op_constant(&builder, bias_type, q_bias, bias_name)};

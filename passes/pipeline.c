@@ -15,7 +15,7 @@ static const PassInfo passes[] = {
 static const struct { const char *name, *passes; } pipelines[] = {
     {"import", "fold_constants,canonicalize_ops,sink_transposes,canonicalize_ops,fold_batch_norm,fuse_activation,"
                "fold_constants,canonicalize_ops,dead_code,name_values"},
-    {"quantize", "assign_precision,dead_code"},
+    {"quantize", "equalize,assign_precision,dead_code"},
     {"lower", "lower_kn,dead_code,plan_memory"},
 };
 

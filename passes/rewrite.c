@@ -18,6 +18,12 @@ Value *new_constant_f32(Op *op, int rank, const int64_t *shape, const float *dat
     return op_constant(&builder, type, data, name);
 }
 
+const char *take_constant_name(Value *constant) {
+    const char *name = constant->name;
+    if (value_has_one_use(constant)) constant->name = NULL;
+    return name;
+}
+
 void absorb(Op *op, Value *value) {
     Value *result = &op->results[0];
     const char *old_name = value->name, *new_name = result->name;

@@ -12,6 +12,8 @@ static inline Op *value_def(const Value *value, OpKind kind) {
 const float *constant_f32(Arena *arena, const Value *value);
 // A new f32 constant before `op`. `data` lives as long as the module: weights are not copied.
 Value *new_constant_f32(Op *op, int rank, const int64_t *shape, const float *data, const char *name);
+// The name of a constant whose user gets another in its place: taken from it, if that is its only user.
+const char *take_constant_name(Value *constant);
 // `op` computed something that its operand `value` computes from now on (fusion): the value takes the op's uses and
 // name; its own old name becomes an alias.
 void absorb(Op *op, Value *value);

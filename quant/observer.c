@@ -26,6 +26,7 @@ void observer_open(Observer *observer, bool wants_bins) {
 
 void observer_close(Observer *observer) {
     free(observer->bins);
+    free(observer->magnitudes);
     *observer = (Observer){0};
 }
 
@@ -34,6 +35,12 @@ static uint64_t *bins_new(void) {
     if (!bins)
         BUG("out of memory for a histogram");
     return bins;
+}
+
+void observer_watch_channels(Observer *observer, int64_t channels) {
+    observer->channels = channels;
+    observer->magnitudes = calloc((size_t)channels + 1, sizeof *observer->magnitudes);
+    BUG_UNLESS(observer->magnitudes, "out of memory for %lld channels", (long long)channels);
 }
 
 // ---- range
@@ -141,6 +148,14 @@ static void fill_bins(Observer *observer, const float *values, int64_t count) {
     }
 }
 
+VECTORIZE static void widen_channels(float *magnitudes, int64_t channels, const float *values, int64_t count) {
+    for (int64_t i = 0; i + channels <= count; i += channels)
+        for (int64_t c = 0; c < channels; c++) {
+            float x = fabsf(values[i + c]);
+            magnitudes[c] = x > magnitudes[c] ? x : magnitudes[c];
+        }
+}
+
 static float magnitude_of(float min, float max) {
     return -min > max ? -min : max;
 }
@@ -154,6 +169,8 @@ void observer_add(Observer *observer, const float *values, int64_t count) {
         return;
     }
     widen(observer, range.min, range.max, (uint64_t)count);
+    if (observer->channels)
+        widen_channels(observer->magnitudes, observer->channels, values, count);
     if (!observer->wants_bins)
         return;
     uint64_t zeros = observer->zeros;
@@ -171,6 +188,8 @@ void observer_merge(Observer *into, const Observer *from) {
     uint64_t zeros = into->zeros;
     bool had_bins = into->bins != NULL;
     widen(into, from->min, from->max, from->count);
+    if (into->channels && into->channels == from->channels)
+        widen_channels(into->magnitudes, into->channels, from->magnitudes, from->channels);
     into->zeros += from->zeros;
     if (!into->wants_bins)
         return;

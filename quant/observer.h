@@ -15,10 +15,14 @@ typedef struct {
     int exponent;
     uint64_t *bins;   // NULL: range only, or nothing but zeros so far
     bool wants_bins;
+    int64_t channels; // of the last dimension; 0: nothing is remembered of them
+    float *magnitudes; // the largest |x| of each channel
 } Observer;
 
 void observer_open(Observer *observer, bool wants_bins);
 void observer_close(Observer *observer);
+// Also the largest magnitude of each channel: what is added from now on are whole runs of channels.
+void observer_watch_channels(Observer *observer, int64_t channels);
 void observer_add(Observer *observer, const float *values, int64_t count);
 void observer_merge(Observer *into, const Observer *from);
 

@@ -1,7 +1,7 @@
 // qanat calibrate: runs the float network over data and writes the calibration table.
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {OPT_output,     OPT_data,   OPT_preprocess, OPT_method, OPT_limit, OPT_seed,
+static const OptionId ids[] = {OPT_output,     OPT_data,   OPT_preprocess, OPT_method, OPT_equalize, OPT_limit, OPT_seed,
                                OPT_threads,    MODEL_OPTIONS, OPT_COUNT};
 
 static bool write_table(Model *model, const char *path) {

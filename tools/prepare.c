@@ -341,6 +341,14 @@ static CalibrationMethod method_of(const Options *options) {
     return METHOD_MSE;
 }
 
+static Equalization equalization_of(const Options *options) {
+    static const char *const names[] = {[EQUALIZE_AUTO] = "auto", [EQUALIZE_NONE] = "none", [EQUALIZE_RANGE] = "range"};
+    for (Equalization kind = 0; kind < EQUALIZE_CROSS; kind++)
+        if (!options->equalize || !strcmp(options->equalize, names[kind]))
+            return kind;
+    return EQUALIZE_CROSS;
+}
+
 bool model_calibrate(Model *model) {
     const Options *options = model->options;
     const char *path = options->calibrate_on ? options->calibrate_on : options->data;
@@ -361,8 +369,8 @@ bool model_calibrate(Model *model) {
     Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));
     DatasetSource source = {dataset, progress};
     SampleSource samples = dataset_source(&source);
-    bool done = calibrate(model->arena, own.imported, &model->context, &samples, method_of(options),
-                          model->threads, &model->calibration);
+    const CalibrateOptions how = {method_of(options), equalization_of(options)};
+    bool done = calibrate(model->arena, own.imported, &model->context, &samples, &how, model->threads, &model->calibration);
     progress_end(progress);
     dataset_close(dataset);
     model->calibration.model_hash = *model_hash(model) ? model->hash : NULL;

@@ -1,4 +1,4 @@
-// Reads calibration tables (name threshold min max) and quantization tables (name type). Every bad line is reported,
+// Reads calibration tables (name threshold min max, and `equalize: name factor …`) and quantization tables (name type). Every bad line is reported,
 // with its column; a name that stands twice is an error.
 #include <limits.h>
 #include <math.h>
@@ -50,10 +50,10 @@ static bool take_number(TableState *state, const TableWord *word, double *value)
     return fault(state, word, arena_printf(state->scratch, "'%.60s' is not a finite number", word->text));
 }
 
+// Of a list whose capacity nobody keeps: it doubles when its count is a power of two.
 static void *grown(TableState *state, void *entries, int count, size_t size) {
-    if (count < state->capacity) return entries;
-    state->capacity = state->capacity ? 2 * state->capacity : 64;
-    char *more = arena_alloc(state->arena, size * (size_t)state->capacity);
+    if (count & (count - 1)) return entries;
+    char *more = arena_alloc(state->arena, size * (size_t)(count ? 2 * count : 1));
     if (count) memcpy(more, entries, size * (size_t)count);
     return more;
 }
@@ -72,8 +72,33 @@ static bool take_name(TableState *state, const TableWord *word) {
 
 // ---- calibration
 
+// `equalize: name factor factor …`, a factor a channel.
+static void equalize_line(TableState *state, const TableWord *words) {
+    CalibrationTable *table = ((Reading *)state->out)->table;
+    const TableWord *name = words->next;
+    int count = 0;
+    for (const TableWord *word = name; word; word = word->next) count++;
+    if (count < 2) {
+        fault(state, words, "expected `equalize: name factor …`, a factor for each channel");
+        return;
+    }
+    float *factors = ARENA_ARRAY(state->arena, float, count);
+    ChannelFactors entry = {name->text, 0, factors, place_loc(state, name->place)};
+    for (const TableWord *word = name->next; word; word = word->next) {
+        double factor;
+        if (!take_number(state, word, &factor)) return;
+        factors[entry.count++] = (float)factor;
+    }
+    table->equalized = grown(state, table->equalized, table->equalized_count, sizeof entry);
+    table->equalized[table->equalized_count++] = entry;
+}
+
 static void calibration_line(TableState *state, const TableWord *words) {
     CalibrationTable *table = ((Reading *)state->out)->table;
+    if (!words->quoted && !strcmp(words->text, "equalize:")) {
+        equalize_line(state, words);
+        return;
+    }
     const TableWord *word[4];
     CalibrationEntry entry = {0};
     if (!take_words(state, words, 4, word, "name threshold min max") || !take_name(state, word[0])) return;

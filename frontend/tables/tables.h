@@ -7,6 +7,7 @@ typedef struct { int line, column; } TablePlace;
 
 typedef struct TableWord {
     const char *text;
+    bool quoted;
     TablePlace place;
     struct TableWord *next;
 } TableWord;
@@ -25,7 +26,6 @@ typedef struct TableState {
     void (*take_line)(struct TableState *state, const TableWord *words);
     void (*take_comment)(struct TableState *state, const char *text);
     void *out;
-    int capacity;
 } TableState;
 
 bool table_fault(TableState *state, TablePlace place, const char *text);

@@ -22,9 +22,9 @@ static void tables_error(TablePlace *place, TableState *state, void *scanner, co
     table_fault(state, *place, message);
 }
 
-static void add_word(TableState *state, const char *text, TablePlace place) {
+static void add_word(TableState *state, const char *text, bool quoted, TablePlace place) {
     TableWord *word = ARENA_NEW(state->scratch, TableWord);
-    *word = (TableWord){text, place, NULL};
+    *word = (TableWord){text, quoted, place, NULL};
     if (state->last) state->last->next = word;
     else state->first = word;
     state->last = word;
@@ -38,7 +38,7 @@ static void end_line(TableState *state, bool take) {
 
 %union { const char *text; }
 %token NEWLINE "the end of the line"
-%token <text> WORD "a word" COMMENT "a comment"
+%token <text> WORD "a word" QUOTED "a word in quotes" COMMENT "a comment"
 
 %%
 
@@ -52,5 +52,6 @@ rest: words
     | words COMMENT { state->take_comment(state, $2); }
     ;
 words: %empty
-    | words WORD { add_word(state, $2, @2); }
+    | words WORD { add_word(state, $2, false, @2); }
+    | words QUOTED { add_word(state, $2, true, @2); }
     ;

@@ -1,0 +1,244 @@
+// What calibration data shows of each channel becomes factors; which kind of factors, the data decides, too.
+#include "quant/equalize.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "passes/channels.h"
+#include "passes/rewrite.h"
+#include "quant/nearness.h"
+
+enum { LOOKED_AT = 32, TRIED_ON = 16 }; // samples
+static const double ENOUGH_DB = 0.5, TINY = 1.0 / (1 << 20);
+
+// ---- a part of the samples
+
+typedef struct { const SampleSource *whole; const int *samples; } Part;
+
+static bool part_load(void *context, int sample, void *const *inputs, char *message) {
+    const Part *part = context;
+    return part->whole->load(part->whole->context, part->samples[sample], inputs, message);
+}
+
+static const char *part_path(void *context, int sample) {
+    const Part *part = context;
+    return part->whole->path(part->whole->context, part->samples[sample]);
+}
+
+typedef struct { const char *path; int sample; } Named;
+
+static int by_path(const void *a, const void *b) {
+    const Named *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+    return order ? order : x->sample - y->sample;
+}
+
+// Evenly from all of them in the order of their paths, so that their order does not matter.
+static SampleSource part_of(Arena *arena, const SampleSource *source, int most, Part *part) {
+    Named *named = ARENA_ARRAY(arena, Named, source->count);
+    for (int i = 0; i < source->count; i++) named[i] = (Named){source->path(source->context, i), i};
+    qsort(named, (size_t)source->count, sizeof *named, by_path);
+    int count = source->count < most ? source->count : most;
+    int *samples = ARENA_ARRAY(arena, int, count);
+    for (int i = 0; i < count; i++) samples[i] = named[(int64_t)i * source->count / count].sample;
+    *part = (Part){source, samples};
+    return (SampleSource){count, source->description, part_load, part_path, NULL, part};
+}
+
+// ---- factors of one group
+
+static bool range_of_channels(const ChannelGroup *group, const Observations *seen, double *range) {
+    bool any = false;
+    for (int64_t c = 0; c < group->channels; c++) range[c] = 0;
+    for (int i = 0; i < group->value_count; i++) {
+        const Observer *own = observations_find(seen, group->values[i]);
+        if (!own || own->channels != group->channels) continue;
+        any = true;
+        for (int64_t c = 0; c < group->channels; c++) range[c] = fmax(range[c], own->magnitudes[c]);
+    }
+    return any;
+}
+
+static double largest(const double *values, int64_t count) {
+    double most = 0;
+    for (int64_t i = 0; i < count; i++) most = fmax(most, values[i]);
+    return most;
+}
+
+// Root mean square of the weights that read each channel, summed over the layers that do.
+static void weights_of_channels(Arena *scratch, const ChannelGroup *group, double *size) {
+    double *squares = ARENA_ARRAY(scratch, double, group->channels), *terms = ARENA_ARRAY(scratch, double, group->channels);
+    for (int64_t c = 0; c < group->channels; c++) size[c] = 0;
+    for (int i = 0; i < group->consumer_count; i++) {
+        const Value *weight = op_operand(group->consumers[i], 1);
+        const float *w = constant_f32(scratch, weight);
+        const WeightChannels channels = weight_channels(group->consumers[i]);
+        for (int64_t c = 0; c < group->channels; c++) squares[c] = terms[c] = 0;
+        for (int64_t k = 0, count = type_elem_count(weight->type); k < count; k++) {
+            int64_t c = channel_at(&channels, k);
+            squares[c] += (double)w[k] * w[k];
+            terms[c]++;
+        }
+        for (int64_t c = 0; c < group->channels; c++)
+            if (terms[c] > 0) size[c] += sqrt(squares[c] / terms[c]);
+    }
+}
+
+static bool are_all_depthwise(const ChannelGroup *group) {
+    for (int i = 0; i < group->consumer_count; i++)
+        if (!is_depthwise(group->consumers[i])) return false;
+    return true;
+}
+
+static float few_digits(double factor) {
+    char text[32];
+    snprintf(text, sizeof text, "%.3g", factor);
+    return strtof(text, NULL);
+}
+
+// Such that the tensor's range stays what it was, or 6 where relu6 is in the way of factors below 1.
+static void normalize(const ChannelGroup *group, const double *range, double *factors) {
+    double whole = largest(range, group->channels), most = 0;
+    for (int64_t c = 0; c < group->channels; c++) most = fmax(most, factors[c] * range[c]);
+    double goal = group->is_capped ? 6 : whole;
+    for (int64_t c = 0; c < group->channels; c++) {
+        double factor = factors[c] > 0 && range[c] > 0 ? factors[c] * goal / most : 1;
+        if (group->is_capped) factor = fmax(1, range[c] > 0 ? fmin(factor, 6 / range[c]) : 1);
+        factors[c] = factor;
+    }
+}
+
+static bool differ(const double *factors, int64_t count) {
+    double least = INFINITY, most = 0;
+    for (int64_t c = 0; c < count; c++) least = fmin(least, factors[c]), most = fmax(most, factors[c]);
+    return most > 1.1 * least;
+}
+
+static bool group_factors(Arena *scratch, const ChannelGroup *group, const Observations *seen, Equalization kind, double *factors) {
+    double *range = ARENA_ARRAY(scratch, double, group->channels), *size = ARENA_ARRAY(scratch, double, group->channels);
+    if (!range_of_channels(group, seen, range)) return false;
+    double whole = largest(range, group->channels);
+    if (!(whole > 0)) return false;
+    bool depthwise = are_all_depthwise(group);
+    weights_of_channels(scratch, group, size);
+    double heaviest = largest(size, group->channels);
+    for (int64_t c = 0; c < group->channels; c++) {
+        double r = fmax(range[c], TINY * whole), w = fmax(size[c], TINY * heaviest);
+        factors[c] = depthwise ? 1 / r : sqrt((kind == EQUALIZE_CROSS ? w : 1) / r);
+    }
+    normalize(group, range, factors);
+    return differ(factors, group->channels);
+}
+
+// ---- factors of a network
+
+static void add_entry(Arena *arena, CalibrationTable *table, const ChannelGroup *group, const double *factors) {
+    float *own = ARENA_ARRAY(arena, float, group->channels);
+    for (int64_t c = 0; c < group->channels; c++) own[c] = few_digits(factors[c]);
+    table->equalized[table->equalized_count++] =
+        (ChannelFactors){.name = arena_strdup(arena, group->values[0]->name), .count = (int)group->channels, .factors = own};
+}
+
+static bool is_known(Value *const *known, int count, const Value *value) {
+    for (int i = 0; i < count; i++)
+        if (known[i] == value) return true;
+    return false;
+}
+
+static int count_layers(const Func *main) {
+    int layers = 0;
+    FOR_EACH_OP(main, op) layers += op->kind == OP_conv2d || op->kind == OP_linear;
+    return layers;
+}
+
+// Of the groups that each layer's result belongs to, once.
+static void fill_factors(Arena *arena, const Module *imported, const Observations *seen, Equalization kind, CalibrationTable *table) {
+    const Func *main = module_main(imported);
+    const int layers = count_layers(main);
+    Arena *scratch = arena_new();
+    Value **done = ARENA_ARRAY(scratch, Value *, layers + 1);
+    int done_count = 0;
+    table->equalized = ARENA_ARRAY(arena, ChannelFactors, layers + 1);
+    table->equalized_count = 0;
+    FOR_EACH_OP(main, op) {
+        ChannelGroup group;
+        if ((op->kind != OP_conv2d && op->kind != OP_linear) || is_known(done, done_count, &op->results[0])) continue;
+        if (!channel_group_find(scratch, &op->results[0], &group, NULL)) continue;
+        for (int i = 0; i < group.producer_count; i++) done[done_count++] = &group.producers[i]->results[0];
+        double *factors = ARENA_ARRAY(scratch, double, group.channels);
+        if (group_factors(scratch, &group, seen, kind, factors)) add_entry(arena, table, &group, factors);
+    }
+    arena_free(scratch);
+}
+
+const Module *equalized(Arena *arena, const Module *imported, const PassContext *context, const CalibrationTable *table) {
+    if (!table->equalized_count) return imported;
+    Module *network = module_clone(arena, imported);
+    PassContext own = *context;
+    own.calibration = table;
+    own.explain = NULL;
+    return run_passes(network, &own, "equalize", NULL, NULL) ? network : NULL;
+}
+
+// ---- the choice
+
+// How near the i8 network with these factors is to the float one, in dB; -infinity where it can't be made.
+static double nearness_with(const Module *imported, const PassContext *context, const SampleSource *source,
+                            CalibrationMethod method, int threads, const CalibrationTable *factors) {
+    Arena *arena = arena_new();
+    CalibrationTable table = *factors;
+    PassContext own = *context;
+    own.diag = diag_new(arena, NULL); // what can't be quantized is said when it is asked for
+    const Module *network = equalized(arena, imported, &own, &table);
+    bool seen = network && calibrate_ranges(arena, network, &own, source, method, threads, &table);
+    double near = seen ? nearness(arena, imported, &own, source, &table, threads) : -INFINITY;
+    arena_free(arena);
+    return near;
+}
+
+static const Equalization kinds[] = {EQUALIZE_RANGE, EQUALIZE_CROSS};
+enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
+
+static void choose(const Module *imported, const PassContext *context, const SampleSource *source,
+                   CalibrationMethod method, int threads, const CalibrationTable *choices, CalibrationTable *table) {
+    const CalibrationTable none = {0};
+    double least = nearness_with(imported, context, source, method, threads, &none) + ENOUGH_DB;
+    for (int i = 0; i < KIND_COUNT; i++) {
+        if (!choices[i].equalized_count) continue;
+        double near = nearness_with(imported, context, source, method, threads, &choices[i]);
+        if (!(near > least)) continue;
+        least = near;
+        *table = choices[i];
+    }
+}
+
+static bool has_groups(const Module *imported) {
+    const Func *main = module_main(imported);
+    Arena *scratch = arena_new();
+    bool any = false;
+    FOR_EACH_OP(main, op) {
+        ChannelGroup group;
+        if (!any && (op->kind == OP_conv2d || op->kind == OP_linear)) any = channel_group_find(scratch, &op->results[0], &group, NULL);
+    }
+    arena_free(scratch);
+    return any;
+}
+
+bool find_factors(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+                  const CalibrateOptions *options, int threads, CalibrationTable *table) {
+    if (options->equalization == EQUALIZE_NONE || !has_groups(imported)) return true;
+    Part part, smaller;
+    Observations seen;
+    CalibrationTable choices[KIND_COUNT] = {0};
+    const SampleSource some = part_of(arena, source, LOOKED_AT, &part), few = part_of(arena, source, TRIED_ON, &smaller);
+    if (!observe(arena, imported, context, &some, OBSERVE_CHANNELS, threads, &seen)) return false;
+    for (int i = 0; i < KIND_COUNT; i++) {
+        fill_factors(arena, imported, &seen, kinds[i], &choices[i]);
+        if (options->equalization == kinds[i]) *table = choices[i];
+    }
+    observations_close(&seen);
+    if (options->equalization == EQUALIZE_AUTO)
+        choose(imported, context, &few, options->method, threads, choices, table);
+    return true;
+}

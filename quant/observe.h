@@ -1,0 +1,35 @@
+// Runs the float network over samples with an observer at every tensor.
+#pragma once
+#include "passes/pass.h"
+#include "quant/observer.h"
+#include "quant/parallel.h"
+
+// Where samples come from; `load` fills inputs[i], memory of the input's type_bytes, and is called from several threads.
+typedef struct {
+    int count;
+    const char *description; // "100 samples of images/calib"
+    bool (*load)(void *context, int sample, void *const *inputs, char *message);
+    const char *(*path)(void *context, int sample);
+    void (*step)(void *context); // after each sample; may be NULL
+    void *context;
+} SampleSource;
+
+// The tensors that were seen, inputs first, and what was seen of each; the observers are the caller's to close.
+typedef struct {
+    int count;
+    const char **names;
+    Observer *observers;
+} Observations;
+
+typedef enum { OBSERVE_RANGES, OBSERVE_BINS, OBSERVE_CHANNELS } ObserveKind;
+
+// `imported`: the module after pipeline "import"; it is left as it is. The same for any number of threads. False after a
+// message.
+bool observe(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source, ObserveKind kind,
+             int threads, Observations *seen);
+void observations_close(Observations *seen);
+// What was seen of a value; NULL: nothing.
+const Observer *observations_find(const Observations *seen, const Value *value);
+
+// The options of a float program on this machine, whatever those of `context` are.
+PassContext float_context(const PassContext *context);

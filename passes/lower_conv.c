@@ -77,6 +77,17 @@ static void prefer_groups(const Lower *lower, const Op *op, KernelArgs *args) {
     if (slow && strcmp(choose_for(lower, op, &groups)->isa, "generic") != 0) *args = groups;
 }
 
+// A halo whose stored bytes are 0: what lies in it can be left out.
+static void inner_args(const Lower *lower, const Op *op, const int32_t *halo, KernelArgs *args) {
+    const Value *input = op_operand(op, 0);
+    const bool reaches = halo[0] | halo[1] | halo[2] | halo[3], is_zero = input->type->quant && lower->flip && zero_of(input) == -128;
+    if (!reaches || !is_zero) return;
+    args_int(args, "inner_top", halo[0]);
+    args_int(args, "inner_left", halo[1]);
+    args_int(args, "inner_h", input->type->shape[1]);
+    args_int(args, "inner_w", input->type->shape[2]);
+}
+
 // Everything but the strides. `halo`: the border that the kernel may take as part of the input; NULL: it pads itself.
 static void conv_args(const Lower *lower, const Op *op, const char *family, const int32_t *halo, KernelArgs *args) {
     conv2d_view conv = as_conv2d(op);
@@ -102,6 +113,7 @@ static void conv_args(const Lower *lower, const Op *op, const char *family, cons
     args_int(args, "group", conv.group);
     args_int(args, "padded", !halo);
     activation_args(lower, args, op, conv.input);
+    if (halo) inner_args(lower, op, halo, args);
     // As if dense; set again when the buffers are known.
     args_int(args, "in_pixel", in[3]);
     args_int(args, "out_pixel", out[3]);

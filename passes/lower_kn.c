@@ -191,6 +191,7 @@ static bool lower_ops(Lower *lower) {
 bool lower_kn(Module *module, const PassContext *context) {
     Func *from = module_main(module);
     BUG_UNLESS(context->target, "lowering needs a target");
+    if (!from) return diag_error(context->diag, loc_file(module->file), "the module has no function @main");
     if (context->keep_all) return_all(from);
     Lower lower = {.context = context, .arena = module->arena, .from = from, .capacity = 64};
     FOR_EACH_OP(from, op) lower.capacity += 2 * (size_t)op->result_count;

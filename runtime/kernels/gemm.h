@@ -9,9 +9,18 @@
 // Weights are asked for so many bytes before their use, where a panel of them leaves little room in the first cache.
 enum { GEMM_AHEAD = 1024, GEMM_SMALL_PANEL = 16384 };
 
+// Of images with a border of stored zeros: which taps lie in it. Rows [top, bottom) are inside it (bottom 0: nothing is known);
+// output row y has tap ky in row y * row_step + ky * tap_step. Taps [0, left) of the first column of outputs lie outside, of the last
+// column those from `right` on. A run is of `taps` taps, tap_steps steps and `tap` elements each.
+struct gemm_inner {
+    int32_t top, bottom, row_step, tap_step, left, right, taps, tap_steps;
+    int64_t tap;
+};
+
 struct gemm {
     int32_t segments_h, segments_w, steps;
     int64_t segment_row, segment_column, in_row, in_column, out_row, out_column;
+    struct gemm_inner inner;
     int32_t zp, lo, hi, bounded; // int8: zero point and clamp of what is stored, unsigned
     float min, max;              // f32: clamp
     // int8: what is added to the results before they are stored at out + i, from residual + i; NULL: nothing.
@@ -46,6 +55,20 @@ QN_INLINE struct qn_conv2d_args gemm_conv2d_of(const struct qn_conv2d_add_args *
     return conv;
 }
 
+QN_INLINE struct gemm_inner gemm_inner_of(const struct qn_conv2d_args *a, int32_t taps, int32_t step) {
+    struct gemm_inner inner = {
+        .top = a->inner_top, .bottom = a->inner_h > 0 ? a->inner_top + a->inner_h : 0, .row_step = a->stride_h, .tap_step = a->dilation_h,
+        .right = a->kernel_w, .taps = taps, .tap_steps = a->in_c / step, .tap = (int64_t)a->dilation_w * a->in_pixel,
+    };
+    if (!inner.bottom || (taps > 1 && a->in_c % step)) return inner; // steps of more than one tap
+    const int32_t room = a->inner_left + a->inner_w - (a->out_w - 1) * a->stride_w; // from the last column's first tap on
+    const int32_t left = (a->inner_left + a->dilation_w - 1) / a->dilation_w;
+    const int32_t right = room > 0 ? (room + a->dilation_w - 1) / a->dilation_w : 0;
+    inner.left = left < a->kernel_w ? left : a->kernel_w;
+    inner.right = right > a->kernel_w ? a->kernel_w : right > inner.left ? right : inner.left;
+    return inner;
+}
+
 QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t step) {
     // A kernel row is one run, or each tap is.
     const int32_t taps = a->dilation_w == 1 && a->in_pixel == a->in_c ? a->kernel_w : 1;
@@ -59,6 +82,7 @@ QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t ste
         .in_column = (int64_t)a->stride_w * a->in_pixel,
         .out_row = a->out_row,
         .out_column = a->out_pixel,
+        .inner = gemm_inner_of(a, taps, step),
         .zp = a->out_zp + 128, .lo = a->lo + 128, .hi = a->hi + 128, .bounded = a->bounded,
         .min = a->min, .max = a->max,
     };
@@ -89,7 +113,7 @@ QN_INLINE int32_t gemm_linear_rows(const struct qn_linear_args *a) {
 
 QN_INLINE struct gemm gemm_of_linear(const struct qn_linear_args *a, int32_t step) {
     const struct gemm g = {
-        .segments_h = 1, .segments_w = 1, .steps = (a->k + step - 1) / step,
+        .inner = {.right = 1, .taps = 1}, .segments_h = 1, .segments_w = 1, .steps = (a->k + step - 1) / step,
         .in_column = a->a_row, .out_column = a->out_row,
         .zp = a->out_zp + 128, .lo = a->lo + 128, .hi = a->hi + 128, .bounded = a->bounded,
         .min = a->min, .max = a->max,

@@ -11,13 +11,16 @@ enum { SCHEMA_VERSION = 3, CODE_CUSTOM = 32, CODE_DELEGATE = 51, MAX_NODES = 1 <
 static const LiteRow rows[] = {
 #define TFLITE(code, name, function) {code, #name, function},
 #define TFLITE_CUSTOM(name, function) {CODE_CUSTOM, #name, function},
+#define TFLITE_MISSING(code, name) {code, #name, NULL},
 #include "frontend/tflite/tflite_ops.def"
 #undef TFLITE
 #undef TFLITE_CUSTOM
+#undef TFLITE_MISSING
 };
 enum { ROW_COUNT = (int)(sizeof rows / sizeof *rows) };
 
-const char *tflite_operator(int index) { return index >= 0 && index < ROW_COUNT ? rows[index].name : NULL; }
+// Those that are not imported stand at the end.
+const char *tflite_operator(int index) { return index >= 0 && index < ROW_COUNT && rows[index].convert ? rows[index].name : NULL; }
 
 bool lite_import_error(const Lite *lite, const char *format, ...) {
     va_list args;
@@ -42,7 +45,7 @@ static const LiteRow *find_row(const Lite *lite, FlatTable table, int *code, con
     bool custom = *code == CODE_CUSTOM;
     *name = custom ? printable(lite->scratch, flat_text(row, FLAT_OperatorCode_custom_code)) : arena_printf(lite->scratch, "builtin operator %d", *code);
     for (int i = 0; i < ROW_COUNT; i++)
-        if (rows[i].code == *code && (!custom || !strcmp(rows[i].name, *name))) return *name = rows[i].name, &rows[i];
+        if (rows[i].code == *code && (!custom || !strcmp(rows[i].name, *name))) return *name = rows[i].name, rows[i].convert ? &rows[i] : NULL;
     return NULL;
 }
 

@@ -25,13 +25,6 @@ typedef struct {
     bool described, defined, broken, is_output;
 } LiteTensor;
 
-// A state between runs that has a name (VAR_HANDLE) or is a tensor (is_variable).
-typedef struct LiteVariable {
-    const char *name;
-    Value *value;
-    struct LiteVariable *next;
-} LiteVariable;
-
 typedef struct {
     Module *module;
     Func *func;
@@ -68,9 +61,11 @@ typedef struct {
 
 #define TFLITE(code, name, function) LiteFn function;
 #define TFLITE_CUSTOM(name, function) LiteFn function;
+#define TFLITE_MISSING(code, name)
 #include "frontend/tflite/tflite_ops.def"
 #undef TFLITE
 #undef TFLITE_CUSTOM
+#undef TFLITE_MISSING
 
 // ---- import.c
 

@@ -26,7 +26,7 @@ def rows(file, macro):
 
 
 FIELDS = {(table, name): (int(number), kind) for table, name, number, kind, _ in rows("schema.def", "FIELD")}
-CODES = {name: int(code) for code, name, *_ in rows("tflite_ops.def", "TFLITE")}
+CODES = {name: int(code) for macro in ("TFLITE", "TFLITE_MISSING") for code, name, *_ in rows("tflite_ops.def", macro)}
 
 
 class Writer:

@@ -21,7 +21,9 @@ static const CalibrationEntry *moved_entry(const CalibrationTable *table, const 
 }
 
 static const struct { const char *name; double (*threshold)(const Observer *); } methods[METHOD_COUNT] = {
-    [METHOD_MINMAX] = {"minmax", threshold_minmax}, [METHOD_KL] = {"kl", threshold_kl}, [METHOD_MSE] = {"mse", threshold_mse}};
+    [METHOD_MINMAX] = {"minmax", threshold_minmax}, [METHOD_KL] = {"kl", threshold_kl}, [METHOD_MSE] = {"mse", threshold_mse},
+    [METHOD_PERCENTILE] = {"percentile", threshold_percentile}, [METHOD_OCTAV] = {"octav", threshold_octav},
+    [METHOD_ACIQ] = {"aciq", threshold_aciq}};
 
 const char *calibration_method_name(CalibrationMethod method) { return methods[method].name; }
 

@@ -3,7 +3,9 @@
 #include "ir/tables.h"
 #include "quant/observe.h"
 
-typedef enum { METHOD_MINMAX, METHOD_KL, METHOD_MSE, METHOD_COUNT } CalibrationMethod;
+typedef enum {
+    METHOD_MINMAX, METHOD_KL, METHOD_MSE, METHOD_PERCENTILE, METHOD_OCTAV, METHOD_ACIQ, METHOD_COUNT
+} CalibrationMethod;
 // "minmax" …
 const char *calibration_method_name(CalibrationMethod method);
 

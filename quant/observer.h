@@ -34,3 +34,11 @@ double threshold_minmax(const Observer *observer);
 double threshold_kl(const Observer *observer);
 // Least mean squared error of the i8 values: the histogram against 113 clipped ranges.
 double threshold_mse(const Observer *observer);
+// The 99.99th percentile of |x|, interpolated as numpy.percentile does; bins are spread evenly, so within one bin's width.
+static const double PERCENTILE = 99.99;
+double threshold_percentile(const Observer *observer);
+// Least mean squared error by the fixed point of Sakr et al. (OCTAV, ICML 2022), on the middles of bins.
+double threshold_octav(const Observer *observer);
+// Banner et al. (ACIQ, NeurIPS 2019) for 8 bits of a Laplace distribution about the mean (one-sided from 0 on, where
+// nothing is negative): W(3 * 4^8) = 9.897 mean deviations beyond the mean, W(4 * 3 * 4^8) = 11.163 means.
+double threshold_aciq(const Observer *observer);

@@ -105,3 +105,74 @@ double threshold_mse(const Observer *observer) {
     }
     return best;
 }
+
+// ---- on magnitudes
+
+// How many |x| lie in bin i; exact zeros are in none.
+static double magnitude_count(const Observer *observer, int i) {
+    return (double)(observer->bins[BINS_PER_SIGN + i] + observer->bins[BINS_PER_SIGN - 1 - i] - (i ? 0 : observer->zeros));
+}
+
+double threshold_percentile(const Observer *observer) {
+    double largest = threshold_minmax(observer);
+    if (!observer->bins) return largest;
+    double rank = PERCENTILE / 100 * ((double)observer->count - 1), before = (double)observer->zeros;
+    double width = ldexp(1, observer->exponent);
+    if (rank < before) return 0;
+    for (int i = 0; i < BINS_PER_SIGN; before += magnitude_count(observer, i++)) {
+        double count = magnitude_count(observer, i);
+        if (count > 0 && rank < before + count) return fmin(largest, width * (i + (rank - before + 0.5) / count));
+    }
+    return largest;
+}
+
+// Twice the range of both signs' noise is that of one sign: a quarter of its square.
+static double noise_ratio(const Observer *observer) { return observer->min < 0 ? 3.0 * 65536 : 4 * 3.0 * 65536; }
+
+// s <- sum of |x| > s / (#{|x| <= s} / (3 * 4^8 * u) + #{|x| > s}), from the mean on, until it stays.
+static double octav_step(const Observer *observer, double s) {
+    double width = ldexp(1, observer->exponent), inside = (double)observer->zeros, outside = 0, sum = 0;
+    for (int i = 0; i < BINS_PER_SIGN; i++) {
+        double x = (i + 0.5) * width, count = magnitude_count(observer, i);
+        if (x <= s) inside += count;
+        else outside += count, sum += count * x;
+    }
+    return sum / (inside / noise_ratio(observer) + outside);
+}
+
+double threshold_octav(const Observer *observer) {
+    double largest = threshold_minmax(observer);
+    if (!observer->bins || largest == 0) return largest;
+    double s = octav_step(observer, 0);
+    for (int turn = 0; turn < 100; turn++) {
+        double next = octav_step(observer, s);
+        if (!(next > 0) || next == s) break;
+        s = next;
+    }
+    return fmin(s, largest);
+}
+
+// The w for which w * e^w = y, y >= e, by Newton's method.
+static double lambert_w(double y) {
+    double w = log(y);
+    for (int turn = 0; turn < 50; turn++) w -= (w + log(w) - log(y)) / (1 + 1 / w);
+    return w;
+}
+
+double threshold_aciq(const Observer *observer) {
+    double largest = threshold_minmax(observer), width = ldexp(1, observer->exponent), sum = 0, spread = 0;
+    if (!observer->bins) return largest;
+    double count = (double)observer->count, zeros = (double)observer->zeros;
+    for (int i = 0; i < BINS_PER_SIGN; i++) {
+        double plus = (double)observer->bins[BINS_PER_SIGN + i] - (i ? 0 : zeros), minus = (double)observer->bins[BINS_PER_SIGN - 1 - i];
+        sum += (i + 0.5) * width * (plus - minus);
+    }
+    double mean = observer->min < 0 ? sum / count : 0;
+    for (int i = 0; i < BINS_PER_SIGN; i++) {
+        double x = (i + 0.5) * width;
+        double plus = (double)observer->bins[BINS_PER_SIGN + i] - (i ? 0 : zeros), minus = (double)observer->bins[BINS_PER_SIGN - 1 - i];
+        spread += plus * fabs(x - mean) + minus * fabs(-x - mean);
+    }
+    spread += zeros * fabs(mean);
+    return fmin(largest, fabs(mean) + lambert_w(noise_ratio(observer)) * spread / count);
+}

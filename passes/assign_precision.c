@@ -302,7 +302,7 @@ static bool is_activation(const Op *op, int index) {
 
 // Whether op can be made i8 where it stands: movers follow their operand, weighted ops need constant weights.
 static bool can_be_i8(State *state, Op *op) {
-    if (op_has(op, MOVES_DATA)) return forms_of(state, op_operand(op, 0))->quant != NULL;
+    if (op_has(op, MOVES_DATA)) return forms_of(state, op_operand(op, 0))->quant && !state->context->alone;
     if (op->kind == OP_conv2d || op->kind == OP_linear) return has_constant_weights(state, op);
     if (op->kind == OP_quantize || op->kind == OP_dequantize || op->kind == OP_requantize) return false;
     for (int i = 0; i < op->operand_count; i++)
@@ -349,10 +349,28 @@ static void stays_float(State *state, const Op *op) {
     explain_float(context, op, why);
 }
 
+// The i8 op is an output of its own, and everything else goes on with the float one.
+static void set_alone(State *state, Op *op, Value *quant) {
+    Value *real = &op->results[0];
+    const char *name = quant->name;
+    Op *ret = state->func->last;
+    if (!name) return;
+    value_set_name(quant, arena_printf(state->arena, "%s%s", name, ALONE_SUFFIX));
+    value_put_name(real, name);
+    real->aliases = quant->aliases;
+    real->alias_count = quant->alias_count;
+    quant->alias_count = 0;
+    op_set_operand(ret, ret->operand_count, quant);
+}
+
 static bool rewrite(State *state, Op *op) {
     if (op->kind == OP_dequantize || op->kind == OP_requantize) return true; // already between precisions
     if (wants_i8(state, op) && can_be_i8(state, op)) {
         Value *quant = make_i8(state, op);
+        if (quant && state->context->alone) {
+            set_alone(state, op, quant);
+            return true;
+        }
         forms_of(state, &op->results[0])->quant = quant;
         return quant != NULL;
     }

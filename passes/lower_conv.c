@@ -317,7 +317,7 @@ static bool is_fast(const Lower *lower, const Op *op, const char *family) {
 // The other operand of the add behind, where the add can be a part of the convolution's store: 8-bit, of the same shape,
 // there already, and lying as the sum will; and no generic kernel takes a fast one's place.
 static Value *summand_of(Lower *lower, Op *op) {
-    Op *add = add_behind(op);
+    Op *add = lower->context->watched ? NULL : add_behind(op);
     if (!add) return NULL;
     const Value *other = op_operand(add, op_operand(add, 0) == &op->results[0]);
     Value *buffer = lowered_get(lower, other)->buffer;

@@ -17,6 +17,7 @@ typedef struct {
     Elem input_type, output_type;        // --input-type, --output-type: ELEM_F32, ELEM_I8 or ELEM_U8
     bool symmetric;                      // symmetric activations (zero point 0)
     bool per_tensor_weights;
+    bool alone;                          // assign_precision: each i8 op beside its float form, on the float tensors (compare)
     bool keep_all;                       // every value of the network becomes an output of the program (dump-all)
     bool watched;                        // every value has a buffer of its own, to be looked at when it is made (calibration)
     bool bounded;                        // sizes vary at run time: programs of different sizes should have one form
@@ -36,6 +37,8 @@ const PassInfo *pass_find(const char *name);
 #define PASS(name, summary) PassFn name;
 #include "passes/passes.def"
 #undef PASS
+
+#define ALONE_SUFFIX " (alone)" // behind the names of such ops' results
 
 // The ranges of a float network's constants that stand in the place of activations, by their names.
 CalibrationTable constant_ranges(Arena *arena, const Module *module);

@@ -33,6 +33,23 @@ typedef struct {
 
 // ---- judging
 
+static bool has_scores(const Type *type) {
+    return type->elem == ELEM_F32 || type->elem == ELEM_I8 || type->elem == ELEM_U8 || type->elem == ELEM_I32;
+}
+
+// Quantized scores have the order of their integers; i8 that is stored as u8 keeps it.
+static const float *scores_of(Arena *arena, const Type *type, const void *data) {
+    if (type->elem == ELEM_F32)
+        return data;
+    int64_t count = type_elem_count(type);
+    float *scores = ARENA_ARRAY(arena, float, count + 1);
+    for (int64_t i = 0; i < count; i++)
+        scores[i] = type->elem == ELEM_I8   ? (float)((const int8_t *)data)[i]
+                    : type->elem == ELEM_U8 ? (float)((const uint8_t *)data)[i]
+                                            : (float)((const int32_t *)data)[i];
+    return scores;
+}
+
 // The class of rank 0 and whether the label is among the first five; of equal values the smaller class is first.
 static Verdict judge(const float *scores, int64_t count, int64_t label) {
     int64_t best = 0, above = 0;
@@ -58,8 +75,11 @@ static bool eval_sample(void *context, int worker, int sample, char *message) {
         for (int i = 0; p > 0 && i < runner_input_count(runner); i++)
             memcpy(state->inputs[i], first->inputs[i], type_bytes(runner_input_type(runner, i)));
         runner_run(runner, worker, NULL, NULL);
-        eval->verdicts[p][sample] = judge(state->outputs[0], type_elem_count(runner_output(runner, 0)->type),
+        const Type *type = runner_output(runner, 0)->type;
+        Arena *arena = arena_new();
+        eval->verdicts[p][sample] = judge(scores_of(arena, type, state->outputs[0]), type_elem_count(type),
                                           dataset_label(eval->dataset, sample));
+        arena_free(arena);
     }
     progress_step(eval->progress);
     return true;
@@ -138,8 +158,8 @@ static bool make_runners(Eval *eval, int workers) {
         Module *kn = model_lowered(model, eval->precisions.items[p], false);
         if (!kn || !(eval->runners[p] = runner_new(model->arena, kn, workers, model->diag)))
             return false;
-        if (runner_output(eval->runners[p], 0)->type->elem != ELEM_F32)
-            return diag_error(model->diag, loc_file(model->path), "the first output is not f32: no class scores");
+        if (!has_scores(runner_output(eval->runners[p], 0)->type))
+            return diag_error(model->diag, loc_file(model->path), "the first output is neither f32 nor quantized nor i32: no class scores");
         eval->verdicts[p] = ARENA_ARRAY(model->arena, Verdict, dataset_count(eval->dataset));
     }
     return true;

@@ -73,6 +73,15 @@ static void print_onnx(bool markdown) {
     printf("\n");
 }
 
+static void print_tflite(bool markdown) {
+    printf(markdown ? "\n# TFLite\n\nBuiltin operators that are imported, and custom ones by their own names:\n\n"
+                    : "\noperators of TFLite that are imported:\n    ");
+    const char *name;
+    for (int i = 0; (name = tflite_operator(i)); i++)
+        printf(markdown ? "%s`%s`" : "%s%s", i == 0 ? "" : i % 6 ? ", " : markdown ? ",\n" : ",\n    ", name);
+    printf("\n");
+}
+
 int cmd_ops(int argc, char **argv) {
     Options options;
     int status;
@@ -84,5 +93,6 @@ int cmd_ops(int argc, char **argv) {
     for (int kind = 0; kind < OP_COUNT; kind++)
         (options.markdown ? print_markdown : print_text)(op_info((OpKind)kind));
     print_onnx(options.markdown);
+    print_tflite(options.markdown);
     return STATUS_DONE;
 }

@@ -1,12 +1,12 @@
 // A fuzzer's function on files that were cut short at so many places, and with random bytes flipped so many times, each within
-// ten seconds. usage: mutate_tflite CUTS FLIPS FILE...; ends with how many inputs there were and the most memory they took.
+// ten seconds of processor time. usage: mutate_tflite CUTS FLIPS FILE...; ends with how many inputs there were and the most memory they took.
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
+#include <sys/time.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -22,9 +22,8 @@ static uint64_t random_below(uint64_t limit) {
 static void try_bytes(const uint8_t *data, size_t bytes) {
     uint8_t *copy = malloc(bytes ? bytes : 1);
     memcpy(copy, data, bytes);
-    alarm(SECONDS);
+    setitimer(ITIMER_VIRTUAL, &(struct itimerval){.it_value = {.tv_sec = SECONDS}}, NULL);
     LLVMFuzzerTestOneInput(copy, bytes);
-    alarm(0);
     free(copy);
 }
 
@@ -56,6 +55,7 @@ static int try_file(const char *path, int cuts, int flips) {
     size_t bytes = (size_t)ftell(file);
     uint8_t *data = malloc(bytes + 1);
     rewind(file);
+    state = 1;
     bool read = bytes > 0 && fread(data, 1, bytes, file) == bytes;
     fclose(file);
     for (int i = 0; read && i < cuts; i++) try_bytes(data, i % 2 ? random_below(bytes) : bytes - 1 - random_below(bytes < 8192 ? bytes : 8192));

@@ -53,6 +53,8 @@ const Sizes *program_sizes(const Program *program);
 size_t program_arena_bytes(const Program *program);
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
                  const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context);
+// What is left of a run once `buffer`, which a tap was called with, is complete; `arena` and `outputs` hold what they held then.
+void program_resume(const Program *program, const Value *buffer, void *arena, const void *const *inputs, void *const *outputs);
 
 // ---- a compiled shared object, loaded: for run --via, bench and the tests
 const struct qn_model *load_shared(const char *path, const char *name, Diag *diag);

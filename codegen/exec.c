@@ -177,4 +177,14 @@ void program_run(const Program *program, void *arena, const void *const *inputs,
     }
 }
 
+void program_resume(const Program *program, const Value *buffer, void *arena, const void *const *inputs, void *const *outputs) {
+    const Steps *steps = program->steps;
+    BUG_UNLESS(!steps->sizes.count, "resuming a program whose buffers vary");
+    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, NULL}};
+    int first = steps->step_count;
+    for (int i = 0; i < program->tap_count; i++)
+        if (program->taps[i].buffer == buffer) first = program->taps[i].step + 1;
+    for (int i = first; i < steps->step_count; i++) run_rows(&run, 0, 0, run_begin(&run, i));
+}
+
 const Sizes *program_sizes(const Program *program) { return &program->steps->sizes; }

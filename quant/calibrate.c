@@ -54,29 +54,44 @@ static void fill_table(Arena *arena, const Observations *all, CalibrationMethod 
         fill_entry(arena, all, method, &op->results[i], table);
 }
 
-bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
-                      CalibrationMethod method, int threads, CalibrationTable *table) {
+static bool fill_tables(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
+                        int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     Observations seen;
-    if (!observe(arena, network, context, source, method == METHOD_MINMAX ? OBSERVE_RANGES : OBSERVE_BINS, threads, &seen))
+    bool ranges_only = count == 1 && wanted[0] == METHOD_MINMAX;
+    if (!observe(arena, network, context, source, ranges_only ? OBSERVE_RANGES : OBSERVE_BINS, threads, &seen))
         return false;
-    table->method = methods[method].name;
-    table->data = source->description;
-    fill_table(arena, &seen, method, module_main(network), table);
+    for (int m = 0; m < count; m++) {
+        tables[m].method = methods[wanted[m]].name;
+        tables[m].data = source->description;
+        fill_table(arena, &seen, wanted[m], module_main(network), &tables[m]);
+    }
     observations_close(&seen);
     return true;
 }
 
-bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
-               const CalibrateOptions *options, int threads, CalibrationTable *table) {
-    *table = (CalibrationTable){0};
-    if (!find_factors(arena, imported, context, source, options, threads, table))
-        return false;
-    const Module *network = equalized(arena, imported, context, table);
-    return network && calibrate_ranges(arena, network, context, source, options->method, threads, table);
+bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
+                      CalibrationMethod method, int threads, CalibrationTable *table) {
+    return fill_tables(arena, network, context, source, 1, &method, threads, table);
 }
 
-// A name as one word of the table: in quotes where the scanner of tables would see something else in it.
-static const char *table_word(Arena *arena, const char *name) {
+bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+                       Equalization equalization, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
+    CalibrationTable factors = {0};
+    const CalibrateOptions options = {wanted[0], equalization};
+    if (!find_factors(arena, imported, context, source, &options, threads, &factors))
+        return false;
+    for (int m = 0; m < count; m++)
+        tables[m] = factors;
+    const Module *network = equalized(arena, imported, context, &factors);
+    return network && fill_tables(arena, network, context, source, count, wanted, threads, tables);
+}
+
+bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+               const CalibrateOptions *options, int threads, CalibrationTable *table) {
+    return calibrate_methods(arena, imported, context, source, options->equalization, 1, &options->method, threads, table);
+}
+
+const char *table_word(Arena *arena, const char *name) {
     if (*name && *name != '#' && !strpbrk(name, " \t\r\n\"") && strcmp(name, "equalize:") != 0)
         return name;
     char *word = ARENA_ARRAY(arena, char, 2 * (int64_t)strlen(name) + 3), *to = word;

@@ -21,8 +21,14 @@ typedef struct {
 // each input and each float tensor that is computed.
 bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                const CalibrateOptions *options, int threads, CalibrationTable *table);
+// A table for each of several methods, from one pass over the samples; factors of channels, the same in all, are chosen by the
+// first one.
+bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+                       Equalization equalization, int count, const CalibrationMethod *methods, int threads, CalibrationTable *tables);
 // The entries alone, of a network as it is: table->equalized stays.
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                       CalibrationMethod method, int threads, CalibrationTable *table);
 
 bool calibration_write(FILE *out, Arena *arena, const CalibrationTable *table);
+// A name as one word of a table: in quotes where the scanner of tables would see something else in it.
+const char *table_word(Arena *arena, const char *name);

@@ -7,7 +7,7 @@
 struct Runner {
     Program *program;
     int workers, input_count, output_count;
-    RunnerState *states;
+    RunnerState *states, *spares; // spares: arena and outputs NULL until asked for
 };
 
 // Kernels may read a little before and past a buffer.
@@ -35,11 +35,13 @@ Runner *runner_new(Arena *arena, const Module *kn, int workers, Diag *diag) {
     runner->input_count = program_input_count(runner->program);
     runner->output_count = program_output_count(runner->program);
     runner->states = ARENA_ARRAY(arena, RunnerState, workers);
+    runner->spares = ARENA_ARRAY(arena, RunnerState, workers);
     for (int w = 0; w < workers; w++) {
         RunnerState *state = &runner->states[w];
         state->arena = memory_new(program_arena_bytes(runner->program));
         state->inputs = ARENA_ARRAY(arena, void *, runner->input_count + 1);
         state->outputs = ARENA_ARRAY(arena, void *, runner->output_count + 1);
+        runner->spares[w].outputs = ARENA_ARRAY(arena, void *, runner->output_count + 1);
         for (int i = 0; i < runner->input_count; i++)
             state->inputs[i] = memory_new(type_bytes(program_input(runner->program, i)->type));
         for (int i = 0; i < runner->output_count; i++)
@@ -48,13 +50,45 @@ Runner *runner_new(Arena *arena, const Module *kn, int workers, Diag *diag) {
     return runner;
 }
 
+RunnerState *runner_spare(const Runner *runner, int worker) {
+    RunnerState *spare = &runner->spares[worker];
+    if (spare->arena) return spare;
+    spare->inputs = runner->states[worker].inputs;
+    spare->arena = memory_new(program_arena_bytes(runner->program));
+    for (int i = 0; i < runner->output_count; i++)
+        spare->outputs[i] = memory_new(type_bytes(program_output(runner->program, i)->type));
+    return spare;
+}
+
+void *runner_fork(const Runner *runner, int worker, const void *data) {
+    const RunnerState *state = &runner->states[worker], *spare = runner_spare(runner, worker);
+    const char *at = data, *arena = state->arena;
+    size_t bytes = program_arena_bytes(runner->program);
+    void *place = at >= arena && at < arena + bytes ? (char *)spare->arena + (at - arena) : NULL;
+    memcpy(spare->arena, arena, bytes);
+    for (int i = 0; i < runner->output_count; i++) {
+        const char *output = state->outputs[i];
+        size_t output_bytes = type_bytes(program_output(runner->program, i)->type);
+        memcpy(spare->outputs[i], output, output_bytes);
+        if (at >= output && at < output + output_bytes) place = (char *)spare->outputs[i] + (at - output);
+    }
+    BUG_UNLESS(place, "a buffer that is nowhere");
+    return place;
+}
+
+void runner_resume(const Runner *runner, int worker, const Value *buffer) {
+    const RunnerState *spare = &runner->spares[worker];
+    program_resume(runner->program, buffer, spare->arena, (const void *const *)spare->inputs, spare->outputs);
+}
+
 void runner_free(const Runner *runner) {
     for (int w = 0; w < runner->workers; w++) {
         memory_free(runner->states[w].arena);
+        memory_free(runner->spares[w].arena);
         for (int i = 0; i < runner->input_count; i++)
             memory_free(runner->states[w].inputs[i]);
         for (int i = 0; i < runner->output_count; i++)
-            memory_free(runner->states[w].outputs[i]);
+            memory_free(runner->states[w].outputs[i]), memory_free(runner->spares[w].outputs[i]);
     }
 }
 

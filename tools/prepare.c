@@ -349,11 +349,9 @@ static Equalization equalization_of(const Options *options) {
     return EQUALIZE_CROSS;
 }
 
-bool model_calibrate(Model *model) {
+bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *methods, CalibrationTable *tables) {
     const Options *options = model->options;
     const char *path = options->calibrate_on ? options->calibrate_on : options->data;
-    if (model->context.calibration || !path)
-        return true;
     const char *spec = options->calibrate_preprocess ? options->calibrate_preprocess : model->preprocess;
     // Where --data is the samples to measure ranges on, --limit is about it.
     int limit = options->calibrate_on && options->calibrate_limit > 0 ? options->calibrate_limit
@@ -369,14 +367,24 @@ bool model_calibrate(Model *model) {
     Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));
     DatasetSource source = {dataset, progress};
     SampleSource samples = dataset_source(&source);
-    const CalibrateOptions how = {method_of(options), equalization_of(options)};
-    bool done = calibrate(model->arena, own.imported, &model->context, &samples, &how, model->threads, &model->calibration);
+    bool done = calibrate_methods(model->arena, own.imported, &model->context, &samples, equalization_of(options), count, methods,
+                                  model->threads, tables);
     progress_end(progress);
     dataset_close(dataset);
-    model->calibration.model_hash = *model_hash(model) ? model->hash : NULL;
-    if (done)
-        model->context.calibration = &model->calibration;
+    for (int i = 0; i < count; i++)
+        tables[i].model_hash = *model_hash(model) ? model->hash : NULL;
     return done;
+}
+
+bool model_calibrate(Model *model) {
+    const Options *options = model->options;
+    if (model->context.calibration || (!options->calibrate_on && !options->data))
+        return true;
+    const CalibrationMethod method = method_of(options);
+    if (!model_calibrate_methods(model, 1, &method, &model->calibration))
+        return false;
+    model->context.calibration = &model->calibration;
+    return true;
 }
 
 // ---- modules

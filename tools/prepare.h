@@ -55,6 +55,8 @@ Module *model_lower_bounded(Model *model, Elem precision);
 PassContext model_context(const Model *model, Elem precision, bool keep_all);
 // The ranges, measured or read; nothing when there are already some. Must come before i8 modules are asked for.
 bool model_calibrate(Model *model);
+// A table for each of several methods, measured on --calibrate-on or else --data.
+bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *methods, CalibrationTable *tables);
 
 // A copy of the imported module in a precision: ELEM_F32 or ELEM_I8 as the default, the qtable for i8 only.
 Module *model_quantized(Model *model, Elem precision);              // dialect nn

@@ -47,9 +47,30 @@ QN_INLINE void amx_configure(int32_t pixels, int32_t words) {
     AMX_CONFIGURE(&config);
 }
 
+// Weights of one output channel.
+QN_INLINE int64_t amx_channel_bytes(const struct gemm *g, struct amx_depth depth) {
+    return (int64_t)g->segments_h * g->segments_w * depth.blocks * depth.words * 4;
+}
+
+// For a panel of so many tiles, which are computed in pairs and of which each step but the first asks for a part. A single
+// tile takes less time than reading does: asking ahead would only be in its way.
+QN_INLINE struct gemm_coming amx_coming_of(const struct gemm *g, struct amx_depth depth, const int8_t *panel, int32_t tiles) {
+    const int32_t bytes = (int32_t)(AMX_PANEL * amx_channel_bytes(g, depth)), steps = g->segments_h * g->segments_w * depth.blocks - 1;
+    const int32_t parts = (tiles + 1) / 2 * (steps > 0 ? steps : 1);
+    const struct gemm_coming coming = {(const char *)panel, tiles > 1 ? (bytes + parts - 1) / parts : 0};
+    return coming;
+}
+
+// Some of the weights of the next panel, to the second cache.
+QN_INLINE void amx_prefetch(struct gemm_coming *coming) {
+    QN_NO_UNROLL for (int32_t i = 0; i < coming->step; i += 64) __builtin_prefetch(coming->at + i, 0, 2);
+    coming->at += coming->step;
+}
+
 // The sums of mt x 2 tiles; `start` what they begin with. To sums: [mt][pixels][32].
 QN_INLINE void amx_tiles(const struct gemm *g, struct amx_depth depth, const uint8_t *in0, const uint8_t *in1,
-                         const int8_t *weight, const int32_t *start, int32_t *sums, int32_t pixels, int mt) {
+                         const int8_t *weight, const int32_t *start, int32_t *sums, struct gemm_coming *coming, int32_t pixels,
+                         int mt) {
     AMX_LOAD(0, start, 0);
     AMX_LOAD(1, start + AMX_LANES, 0);
     if (mt > 1) AMX_LOAD(2, start, 0);
@@ -63,6 +84,7 @@ QN_INLINE void amx_tiles(const struct gemm *g, struct amx_depth depth, const uin
                 AMX_DOT(0, 4, 6);
                 AMX_LOAD(7, weight + 64, 128);
                 AMX_DOT(1, 4, 7);
+                amx_prefetch(coming);
                 if (mt > 1) {
                     AMX_LOAD(5, in1 + at, g->in_column);
                     AMX_DOT(2, 5, 6);
@@ -160,21 +182,18 @@ QN_INLINE void amx_panel(const struct gemm *g, struct amx_depth depth, const str
     amx_clear(sums + 2 * walk->pixels * AMX_PANEL, 2);
     for (int j = 0; j < 2; j++)
         _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
+    struct gemm_coming coming = amx_coming_of(g, depth, weight + AMX_PANEL * amx_channel_bytes(g, depth), tiles);
     QN_NO_UNROLL for (int32_t t = 0; t < tiles; t += 2) {
         const int32_t count = t + 1 < tiles ? 2 : 1;
         const struct amx_place places[2] = {amx_place_of(walk, t), amx_place_of(walk, t + count - 1)};
         const uint8_t *in0 = in + amx_in(g, walk, places[0]), *in1 = in + amx_in(g, walk, places[1]);
-        if (count == 2) amx_tiles(g, depth, in0, in1, weight, start, sums, walk->pixels, 2);
-        else amx_tiles(g, depth, in0, in1, weight, start, sums, walk->pixels, 1);
+        if (count == 2) amx_tiles(g, depth, in0, in1, weight, start, sums, &coming, walk->pixels, 2);
+        else amx_tiles(g, depth, in0, in1, weight, start, sums, &coming, walk->pixels, 1);
         QN_NO_UNROLL for (int32_t i = 0; i < count; i++)
             amx_store(g, walk, sums + i * walk->pixels * AMX_PANEL, m, out, places[i], columns);
     }
 }
 
-// Weights of one output channel.
-QN_INLINE int64_t amx_channel_bytes(const struct gemm *g, struct amx_depth depth) {
-    return (int64_t)g->segments_h * g->segments_w * depth.blocks * depth.words * 4;
-}
 
 // ---- 2 x 2 tiles whose bytes are stored while the next ones' sums are computed
 //
@@ -276,7 +295,8 @@ QN_INLINE void amx_first_step(const struct gemm *g, const uint8_t *const in[2], 
 }
 
 // The steps after the first.
-QN_INLINE void amx_other_steps(const struct gemm *g, struct amx_depth depth, const uint8_t *const in[2], const int8_t *weight) {
+QN_INLINE void amx_other_steps(const struct gemm *g, struct amx_depth depth, const uint8_t *const in[2], const int8_t *weight,
+                               struct gemm_coming *coming) {
     QN_NO_UNROLL for (int y = 0; y < g->segments_h; y++)
         QN_NO_UNROLL for (int x = 0; x < g->segments_w; x++)
             QN_NO_UNROLL for (int k = y + x == 0; k < depth.blocks; k++) {
@@ -287,6 +307,7 @@ QN_INLINE void amx_other_steps(const struct gemm *g, struct amx_depth depth, con
                 AMX_DOT(0, 4, 6);
                 AMX_LOAD(7, weight + 64, 128);
                 AMX_DOT(1, 4, 7);
+                amx_prefetch(coming);
                 AMX_LOAD(5, in[1] + at, g->in_column);
                 AMX_DOT(2, 5, 6);
                 AMX_DOT(3, 5, 7);
@@ -335,13 +356,14 @@ QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const st
     amx_clear(sums[1], 2 * AMX_ROWS);
     QN_NO_UNROLL for (int32_t c = 0; c < channels; c += AMX_PANEL) {
         const int32_t columns = channels - c < AMX_PANEL ? channels - c : AMX_PANEL;
+        struct gemm_coming coming = amx_coming_of(g, depth, weight + panel_bytes, tiles);
         for (int j = 0; j < 2; j++)
             _mm512_store_si512(start + j * AMX_LANES, vnni_start(bias + j * AMX_LANES, g->bounded));
         QN_NO_UNROLL for (int32_t t = 0; t < tiles; t += 2) {
             const int32_t last = t + (t + 1 < tiles);
             const uint8_t *const from[2] = {in + amx_in(g, walk, amx_place_of(walk, t)), in + amx_in(g, walk, amx_place_of(walk, last))};
             amx_first_step(g, from, weight, start, sums, bytes, pixels, ragged);
-            amx_other_steps(g, depth, from, weight);
+            amx_other_steps(g, depth, from, weight, &coming);
             bytes[0] = bytes[2];
             bytes[1] = amx_bytes_of(g, walk, m, out, offsets, t, columns);
             bytes[2] = amx_bytes_of(g, walk, m, out, offsets, last, columns);

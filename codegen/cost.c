@@ -29,10 +29,12 @@ int64_t step_bytes(const Step *step) {
     return bytes;
 }
 
-int32_t step_grain(const Step *step) {
-    double ns = step->rows > 0 ? kernel_estimate(NULL, step->kernel, &step->args, false).ns / step->rows : 0;
+int32_t step_grain(const Step *steps, int count) {
+    const int32_t all = steps[count - 1].rows;
+    double ns = 0;
+    for (int i = 0; i < count && all > 0; i++) ns += kernel_estimate(NULL, steps[i].kernel, &steps[i].args, false).ns / all;
     double rows = ns > 0 ? MIN_PIECE_NS / ns : MIN_PIECE_NS;
-    return rows < 1 ? 1 : rows > step->rows ? step->rows : (int32_t)rows;
+    return rows < 1 ? 1 : rows > all ? all : (int32_t)rows;
 }
 
 StepFacts *program_step_facts(Arena *arena, const Target *target, const Module *kn, int *count) {

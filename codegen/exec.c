@@ -52,6 +52,7 @@ static void find_taps(Arena *arena, Program *program) {
     program->taps = ARENA_ARRAY(arena, Tap, ops);
     FOR_EACH_OP(func, op) {
         if (op->kind != OP_kn_alloc && op->kind != OP_kn_output) continue;
+        if (map_find(program->steps->rows, op)) continue; // never there as a whole
         int step = last_write(program->steps, &op->results[0]);
         if (step < 0) continue;
         program->taps[program->tap_count++] = (Tap){&op->results[0], buffer_address(program->steps, &op->results[0]), step};
@@ -117,7 +118,8 @@ static void *pointer_at(const Run *run, Address address, int worker) {
     case AT_WEIGHTS: return (void *)(uintptr_t)(run->program->weights + address.offset);
     case AT_INPUT: return (char *)(uintptr_t)run->memory.inputs[address.index] + address.offset;
     case AT_OUTPUT: return (char *)run->memory.outputs[address.index] + address.offset;
-    case AT_SCRATCH: return run->memory.arena + steps->plan_bytes + worker * steps->scratch_bytes;
+    case AT_SCRATCH: return run->memory.arena + steps->plan_bytes + worker * steps->worker_bytes;
+    case AT_ROWS: return run->memory.rows[address.index] + address.offset;
     }
     BUG("place %d", address.place);
 }
@@ -134,6 +136,27 @@ static void run_rows(void *context, int worker, int32_t begin, int32_t end) {
     }
     const int32_t *words = step->varying_count ? run->args.words : step->args.words;
     qn_kernel_call(run->program->kernels[run->step], step->pointer_count, words, pointers, begin, end);
+}
+
+// ---- steps that run together
+
+typedef struct { Run run; int first, worker; } FusedRun;
+
+static void run_fused_step(void *context, int32_t index, int32_t begin, int32_t end) {
+    FusedRun *fused = context;
+    fused->run.step = fused->first + index;
+    run_rows(&fused->run, fused->worker, begin, end);
+}
+
+// A qn_task: each worker has row buffers of its own.
+static void run_fused_rows(void *context, int worker, int32_t begin, int32_t end) {
+    const Run *run = context;
+    const Steps *steps = run->program->steps;
+    FusedRun own = {*run, run->step, worker};
+    unsigned char *rows[QN_MOST_FUSED], *memory = run->memory.arena;
+    if (worker) memory += steps->plan_bytes + steps->scratch_bytes + (worker - 1) * steps->worker_bytes;
+    own.run.memory.rows = rows;
+    qn_fused_run(steps->steps[run->step].fused, memory, worker != 0, rows, run_fused_step, &own, begin, end);
 }
 
 // Makes `step` the one to run, with the arguments that the sizes give. Returns its rows.
@@ -165,12 +188,16 @@ void program_run(const Program *program, void *arena, const void *const *inputs,
     BUG_UNLESS(!pool || pool->threads <= program->threads, "a pool of %d threads for a program of %d", pool->threads,
                program->threads);
     BUG_UNLESS(!tap || !steps->sizes.count, "taps of a program whose buffers vary");
-    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, sizes}};
+    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, sizes, NULL}};
     const Variant *variant = choose_variant(steps, sizes);
     for (int i = variant->first, next_tap = 0; i < variant->first + variant->count; i++) {
-        int32_t rows = run_begin(&run, i), grain = steps->steps[i].grain;
-        if (pool && pool->threads > 1 && rows / 2 >= grain) pool->run(pool, run_rows, &run, rows, grain);
-        else run_rows(&run, 0, 0, rows);
+        const struct qn_fused *fused = steps->steps[i].fused;
+        qn_task *task = fused ? run_fused_rows : run_rows;
+        int32_t rows = run_begin(&run, i);
+        if (fused) rows = steps->steps[i += fused->count - 1].rows;
+        int32_t grain = steps->steps[i].grain;
+        if (pool && pool->threads > 1 && rows / 2 >= grain) pool->run(pool, task, &run, rows, grain);
+        else task(&run, 0, 0, rows);
         for (; next_tap < program->tap_count && program->taps[next_tap].step == i; next_tap++)
             if (tap)
                 tap(context, program->taps[next_tap].buffer, pointer_at(&run, program->taps[next_tap].address, 0));

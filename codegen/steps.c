@@ -35,6 +35,8 @@ Address buffer_address(const Steps *steps, const Value *buffer) {
     const Op *op = buffer->def;
     switch (op->kind) {
     case OP_kn_alloc: {
+        const int *rows = map_find(steps->rows, op);
+        if (rows) return (Address){.place = AT_ROWS, .index = *rows};
         kn_alloc_view alloc = as_kn_alloc(op);
         BUG_UNLESS(alloc.offset >= 0, "buffer '%s' has no place in the arena", buffer->name ? buffer->name : "");
         return (Address){.place = AT_ARENA, .offset = alloc.offset + alloc.pad_bytes + buffer_halo_bytes(buffer->type)};
@@ -59,16 +61,9 @@ Address buffer_address(const Steps *steps, const Value *buffer) {
     BUG("'%s' is no buffer of a planned program", buffer->name ? buffer->name : op_info(op->kind)->full_name);
 }
 
-// The op whose memory a buffer lies in.
-static const Op *memory_of(const Value *buffer) {
-    const Op *op = buffer->def;
-    while (op->kind == OP_kn_view) op = as_kn_view(op).source->def;
-    return op;
-}
-
 // Of a buffer whose distance from the start of its memory varies.
 static Address varying_address(const Steps *steps, const Value *buffer, SizeExpr distance) {
-    const Op *memory = memory_of(buffer);
+    const Op *memory = buffer_memory(buffer);
     Address address = buffer_address(steps, &memory->results[0]);
     address.offset = memory->kind == OP_kn_alloc ? as_kn_alloc(memory).offset
                      : memory->kind == OP_kn_weights ? address.offset : 0;
@@ -129,7 +124,7 @@ static void resolve_pointers(const Steps *steps, Step *step, const VaryingList *
                                                 : distance ? varying_address(steps, buffer, distance->value)
                                                            : buffer_address(steps, buffer);
         if (i < expected - 1 && !absent)
-            step->overlap |= same_memory(memory_of(buffer), memory_of(op->operands[expected - 1].value));
+            step->overlap |= same_memory(buffer_memory(buffer), buffer_memory(op->operands[expected - 1].value));
     }
 }
 
@@ -206,13 +201,47 @@ static void add_step(Arena *arena, Steps *steps, const Op *op) {
     VaryingList varying = op_varying(arena, op, &steps->sizes);
     resolve_varying(arena, step, &varying);
     resolve_pointers(steps, step, &varying);
-    step->grain = step_grain(step);
+    step->grain = step_grain(step, 1);
     step->name = step_name(arena, steps, step);
     if (step->args.words[1] > 0) {
         int64_t scratch = align_up(step->args.words[1]) + READ_SLACK;
         if (scratch > steps->scratch_bytes) steps->scratch_bytes = scratch;
     }
     find_alike(steps, steps->step_count++);
+}
+
+// ---- steps that run together
+
+// Where the rows between them lie: in the plan, and side by side in the memory of each thread but the first.
+static void add_row_buffers(Arena *arena, Steps *steps, FusedRows *fused) {
+    int64_t end = READ_SLACK;
+    for (int i = 0; i + 1 < fused->count; i++) {
+        struct qn_row_buffer *buffer = &fused->buffers[i];
+        int *number = arena_alloc(arena, sizeof *number);
+        *number = i;
+        *map_get(steps->rows, fused->allocs[i]) = number;
+        buffer->offset = (size_t)as_kn_alloc(fused->allocs[i]).offset;
+        buffer->own_offset = (size_t)end;
+        end = align_up(end + (int64_t)buffer->slots * buffer->row_bytes);
+    }
+    if (end + READ_SLACK > steps->worker_bytes) steps->worker_bytes = end + READ_SLACK;
+}
+
+// The calls after `op`, a kn.rows; returns the last of them.
+static const Op *add_fused(Arena *arena, Steps *steps, const Op *op) {
+    FusedRows fused;
+    struct qn_row_buffer *buffers = arena_alloc(arena, sizeof fused.buffers);
+    struct qn_fused *record = ARENA_NEW(arena, struct qn_fused);
+    Step *first = &steps->steps[steps->step_count];
+    BUG_UNLESS(fused_rows(op, &fused), "a kn.rows that was not verified");
+    fused_slots(&fused, (int32_t)as_kn_rows(op).band);
+    add_row_buffers(arena, steps, &fused);
+    memcpy(buffers, fused.buffers, sizeof fused.buffers);
+    *record = (struct qn_fused){fused.count, (int32_t)as_kn_rows(op).band, buffers};
+    for (int i = 0; i < fused.count; i++) add_step(arena, steps, fused.calls[i]);
+    first->fused = record;
+    first[fused.count - 1].grain = step_grain(first, fused.count);
+    return fused.calls[fused.count - 1];
 }
 
 static void add_weights(Steps *steps, const Op *op) {
@@ -235,19 +264,21 @@ static int compare_begins(const void *a, const void *b) {
 static int find_lifetimes(Arena *arena, const Steps *steps, Lifetime *lives) {
     Map *known = map_new_pointers(arena);
     int count = 0;
-    for (int i = 0; i < steps->step_count; i++)
+    for (int i = 0, at = 0, end = 0; i < steps->step_count; i++) { // fused ones are one step
+        if (i >= end) at = i, end = i + (steps->steps[i].fused ? steps->steps[i].fused->count : 1);
         for (int k = 0; k < steps->steps[i].op->operand_count; k++) {
             const Value *buffer = steps->steps[i].op->operands[k].value;
-            const Op *memory = buffer && buffer->type->kind != TYPE_NONE ? memory_of(buffer) : NULL;
+            const Op *memory = buffer && buffer->type->kind != TYPE_NONE ? buffer_memory(buffer) : NULL;
             if (!memory || memory->kind != OP_kn_alloc) continue;
             void **life = map_get(known, memory);
             if (!*life) {
                 kn_alloc_view alloc = as_kn_alloc(memory);
-                lives[count] = (Lifetime){alloc.offset, alloc.offset + alloc.bytes, i, i};
+                lives[count] = (Lifetime){alloc.offset, alloc.offset + alloc.bytes, at, at};
                 *life = &lives[count++];
             }
-            ((Lifetime *)*life)->last = i;
+            ((Lifetime *)*life)->last = at;
         }
+    }
     qsort(lives, (size_t)count, sizeof *lives, compare_begins);
     return count;
 }
@@ -291,8 +322,9 @@ static void add_memory(Steps *steps, const Func *func) {
 static void add_variant(Arena *arena, Steps *steps, const Func *func) {
     Variant *variant = &steps->variants[steps->variant_count++];
     *variant = (Variant){.first = steps->step_count, .box = func_sizes(arena, func)};
-    FOR_EACH_OP(func, op) {
-        if (op->kind == OP_kn_call) add_step(arena, steps, op);
+    for (const Op *op = func->first; op; op = op->next) {
+        if (op->kind == OP_kn_rows) op = add_fused(arena, steps, op);
+        else if (op->kind == OP_kn_call) add_step(arena, steps, op);
         else if (op->kind == OP_kn_custom) add_custom(arena, steps, op);
         else BUG_UNLESS(op->kind == OP_return || !strcmp(op_info(op->kind)->dialect, "kn"), "'%s' in a planned program",
                         op_info(op->kind)->full_name);
@@ -315,6 +347,7 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
     steps->outputs = ARENA_ARRAY(arena, const Value *, ops);
     steps->blobs = map_new_pointers(arena);
     steps->names = map_new_texts(arena);
+    steps->rows = map_new_pointers(arena);
     steps->weights_bytes = READ_SLACK;
     for (const Func *func = kn->funcs; func; func = func->next) add_memory(steps, func);
     steps->weights_bytes = steps->weight_count ? steps->weights_bytes + READ_SLACK : 0;
@@ -322,12 +355,13 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
     for (const Func *func = kn->funcs; func; func = func->next)
         if (func != main) add_variant(arena, steps, func);
     add_variant(arena, steps, main);
+    steps->worker_bytes = align_up(steps->worker_bytes) + steps->scratch_bytes;
     steps->live_bytes = live_bytes(arena, steps, ops);
     return steps;
 }
 
 int64_t steps_arena_bytes(const Steps *steps, int threads) {
-    return QN_ARENA_HEADER_BYTES + steps->plan_bytes + (threads > 1 ? threads : 1) * steps->scratch_bytes;
+    return QN_ARENA_HEADER_BYTES + steps->plan_bytes + steps->scratch_bytes + (threads > 1 ? threads - 1 : 0) * steps->worker_bytes;
 }
 
 void steps_write_weights(const Steps *steps, unsigned char *blob) {

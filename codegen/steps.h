@@ -1,14 +1,15 @@
 // A planned kn module, resolved: for each call its kernel, the words of its arguments, and where each pointer points.
 // The three routes (LLVM, C, in process) all start from this, so that they cannot disagree on an address.
 #pragma once
+#include "ir/fused.h"
 #include "ir/map.h"
 #include "ir/sizes.h"
 #include "ir/targets.h"
 
-typedef enum { AT_NOTHING, AT_ARENA, AT_WEIGHTS, AT_INPUT, AT_OUTPUT, AT_SCRATCH } Place;
+typedef enum { AT_NOTHING, AT_ARENA, AT_WEIGHTS, AT_INPUT, AT_OUTPUT, AT_SCRATCH, AT_ROWS } Place;
 
 // offset: bytes from the start of the memory plan, of the weights, of the caller's memory `index`, or of the worker's
-// scratch, and so many more as `varying` gives (no terms: none). AT_NOTHING: a NULL pointer.
+// scratch or row buffer `index`, and so many more as `varying` gives (no terms: none). AT_NOTHING: a NULL pointer.
 typedef struct {
     Place place;
     int index;
@@ -35,6 +36,7 @@ typedef struct {
     bool overlap; // the output lies in memory that an operand reads
     int like;     // the first step with the same kernel, arguments and overlap: its own number when there is none before
     int like_count; // steps that are like this one; 0 unless like == its own number
+    const struct qn_fused *fused; // of the first of steps that run together, as runtime/fused.h says; NULL
 } Step;
 
 typedef struct {
@@ -58,8 +60,9 @@ typedef struct {
     Step *steps;
     WeightBlob *weights;
     const Value **inputs, **outputs; // by index
-    int64_t plan_bytes, scratch_bytes, live_bytes, weights_bytes;
+    int64_t plan_bytes, scratch_bytes, worker_bytes, live_bytes, weights_bytes; // as runtime/entry.h has them
     Map *blobs; // by Dense: its WeightBlob
+    Map *rows;  // by kn.alloc of rows between fused steps: the int * of its number among theirs
     Map *names; // of steps
 } Steps;
 
@@ -81,4 +84,4 @@ char *identifier(Arena *arena, const char *text);
 // ---- cost.c
 double step_macs(const Step *step);
 int64_t step_bytes(const Step *step);  // of all operands, read and written once; of a halo, what it fills
-int32_t step_grain(const Step *step);  // the fewest rows that are worth another thread
+int32_t step_grain(const Step *steps, int count); // the fewest rows that are worth another thread, of steps that run together

@@ -1,5 +1,6 @@
 // The verifier of verify.h: rows of ops.def, result types against inference, and the order and names of a function's
 // values. verify_quant.c holds what concerns quantization.
+#include "ir/fused.h"
 #include "ir/verify.h"
 
 #include <math.h>
@@ -279,6 +280,7 @@ static void func_verify(Verifier *verifier, const Func *func) {
             *map_get(verifier->defined, &op->results[i]) = verifier;
         }
     }
+    FOR_EACH_OP(func, op) verifier->good = verifier->good && op_verify_rows(op, verifier->diag);
     if (verifier->good && func->last) verifier->good = func_verify_sizes(func, verifier->diag, verifier->scratch);
 }
 

@@ -35,18 +35,24 @@ static int index_of(const Plan *plan, const Op *alloc) {
 
 static bool is_step(const Op *op) { return op->kind == OP_kn_call || op->kind == OP_kn_custom; }
 
+// Calls that run together are one step: `fused` counts those that are left of it.
+static int step_after(const Op *op, int step, int64_t *fused) {
+    if (op->kind == OP_kn_rows) *fused = as_kn_rows(op).calls;
+    return step + (is_step(op) && (*fused <= 0 || --*fused <= 0));
+}
+
 static void find_lifetimes(Func *func, Plan *plan) {
+    int64_t fused = 0;
     int step = 0;
     FOR_EACH_OP(func, op) {
-        if (!is_step(op)) continue;
-        for (int i = 0; i < op->operand_count; i++) {
+        for (int i = 0; is_step(op) && i < op->operand_count; i++) {
             Op *alloc = alloc_of(op_operand(op, i));
             if (!alloc) continue;
             Buffer *buffer = &plan->buffers[index_of(plan, alloc)];
             if (buffer->first < 0) buffer->first = step;
             buffer->last = step;
         }
-        step++;
+        step = step_after(op, step, &fused);
     }
 }
 
@@ -95,25 +101,29 @@ static bool may_take(const Plan *plan, const Op *op, int operand, int step) {
            !is_read_otherwise(plan, op, operand, elementwise);
 }
 
+// The output of `op`, the step `step`, in the place of one of its operands.
+static void take_place(Plan *plan, const Op *op, int step) {
+    const Value *output = op_operand(op, op->operand_count - 1);
+    const int out = index_of(plan, output->def);
+    for (int i = 0; i + 1 < op->operand_count; i++) {
+        if (!may_take(plan, op, i, step) || root(plan, out) != out) continue;
+        Buffer *place = &plan->buffers[root(plan, index_of(plan, op_operand(op, i)->def))];
+        Buffer *taker = &plan->buffers[out];
+        if (taker->first < step - 1 || taker == place) continue; // something but its halo is there already
+        taker->place = (int)(place - plan->buffers);
+        if (taker->last > place->last) place->last = taker->last;
+        break;
+    }
+}
+
+// Not of steps that run together: one thread may still read what another would overwrite.
 static void take_places(Func *func, Plan *plan) {
+    int64_t fused = 0;
     int step = 0;
     FOR_EACH_OP(func, op) {
-        if (!is_step(op)) continue;
-        Value *output = op_operand(op, op->operand_count - 1);
-        if (op->kind == OP_kn_call && value_def(output, OP_kn_alloc)) {
-            int out = index_of(plan, output->def);
-            for (int i = 0; i + 1 < op->operand_count; i++) {
-                Value *input = op_operand(op, i);
-                if (!may_take(plan, op, i, step) || root(plan, out) != out) continue;
-                Buffer *place = &plan->buffers[root(plan, index_of(plan, input->def))];
-                Buffer *taker = &plan->buffers[out];
-                if (taker->first < step - 1 || taker == place) continue; // something but its halo is there already
-                taker->place = (int)(place - plan->buffers);
-                if (taker->last > place->last) place->last = taker->last;
-                break;
-            }
-        }
-        step++;
+        const bool alone = op->kind == OP_kn_call && fused <= 0;
+        if (alone && value_def(op_operand(op, op->operand_count - 1), OP_kn_alloc)) take_place(plan, op, step);
+        step = step_after(op, step, &fused);
     }
 }
 

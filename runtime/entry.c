@@ -4,8 +4,8 @@
 #include "runtime/cpu.h"
 
 QN_ENTRY size_t qn_entry_arena_bytes(const struct qn_program *program, int threads) {
-    size_t workers = threads > 1 ? (size_t)threads : 1;
-    return QN_ARENA_HEADER_BYTES + program->plan_bytes + workers * program->scratch_bytes;
+    size_t others = threads > 1 ? (size_t)threads - 1 : 0;
+    return QN_ARENA_HEADER_BYTES + program->plan_bytes + program->scratch_bytes + others * program->worker_bytes;
 }
 
 static int qn_entry_bad_arena(const void *arena) { return !arena || (uintptr_t)arena % QN_ARENA_ALIGN != 0; }
@@ -48,12 +48,56 @@ static int32_t qn_entry_rows(const struct qn_program *program, int32_t step, con
     return (int32_t)rows;
 }
 
+// Fused steps on their way through a run.
+struct qn_entry_fused {
+    struct qn_context context;
+    const struct qn_program *program;
+    const struct qn_step *steps;
+    int32_t worker;
+};
+
+static void qn_entry_fused_step(void *context, int32_t index, int32_t begin, int32_t end) {
+    struct qn_entry_fused *own = (struct qn_entry_fused *)context;
+    own->steps[index].task(&own->context, own->worker, begin, end);
+}
+
+// A qn_task: each worker has row buffers of its own.
+static void qn_entry_fused_rows(void *context, int worker, int32_t begin, int32_t end) {
+    struct qn_entry_fused own = *(const struct qn_entry_fused *)context;
+    const struct qn_program *program = own.program;
+    unsigned char *memory = own.context.arena, *rows[QN_MOST_FUSED];
+    if (worker) memory += program->plan_bytes + program->scratch_bytes + (size_t)(worker - 1) * program->worker_bytes;
+    own.context.rows = rows;
+    own.worker = worker;
+    qn_fused_run(own.steps->fused, memory, worker != 0, rows, qn_entry_fused_step, &own, begin, end);
+}
+
+static void qn_entry_fused_run(const struct qn_program *program, const struct qn_step *steps, const struct qn_context *context,
+                               const struct qn_pool *pool) {
+    const struct qn_step *last = &steps[steps->fused->count - 1];
+    struct qn_entry_fused fused;
+    fused.context = *context;
+    fused.program = program;
+    fused.steps = steps;
+    fused.worker = 0;
+    if (pool && pool->threads > 1 && last->rows / 2 >= last->grain)
+        pool->run(pool, qn_entry_fused_rows, &fused, last->rows, last->grain);
+    else
+        qn_entry_fused_rows(&fused, 0, 0, last->rows);
+}
+
 static void qn_entry_steps(const struct qn_program *program, struct qn_context *context, const struct qn_pool *pool,
                            int32_t first, int32_t count) {
     int32_t i, term = 0;
     for (i = first; i < first + count; i++) {
         const struct qn_step *step = &program->steps[i];
-        int32_t rows = program->size_count ? qn_entry_rows(program, i, context->sizes, &term) : step->rows;
+        int32_t rows;
+        if (step->fused) {
+            qn_entry_fused_run(program, step, context, pool);
+            i += step->fused->count - 1;
+            continue;
+        }
+        rows = program->size_count ? qn_entry_rows(program, i, context->sizes, &term) : step->rows;
         if (pool && pool->threads > 1 && rows / 2 >= step->grain)
             pool->run(pool, step->task, context, rows, step->grain);
         else
@@ -91,6 +135,7 @@ QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const v
     context.inputs = inputs;
     context.outputs = outputs;
     context.sizes = NULL;
+    context.rows = NULL;
     if (program->size_count) return qn_entry_bounded(program, &context, pool);
     qn_entry_steps(program, &context, pool, 0, program->step_count);
     return QN_OK;

@@ -1,25 +1,30 @@
 // What every compiled model does in the same way: checks, the arena's layout, and the loop over its steps. The code
 // generators add only data and one task a step. Linked as bitcode by the LLVM route, as text by the C route.
 //
-// An arena is: a header of 64 bytes; the memory plan (plan_bytes); scratch_bytes for each thread. All three are
-// multiples of 64.
+// An arena is: a header of 64 bytes; the memory plan (plan_bytes); scratch_bytes for the first thread; worker_bytes for each
+// other, the last scratch_bytes of them its scratch, the others for rows of fused steps. All are multiples of 64.
 #ifndef QN_ENTRY_H
 #define QN_ENTRY_H
+#include "runtime/fused.h"
 #include "runtime/qanat.h"
 
 enum { QN_ARENA_HEADER_BYTES = 64, QN_ARENA_ALIGN = 64 };
 
-// What a step's task is called with. `arena` is the start of the memory plan; `sizes` those of this run, where any vary.
+// What a step's task is called with. `arena` is the start of the memory plan; `sizes` those of this run, where any vary; `rows`
+// the worker's row buffers, in fused steps.
 struct qn_context {
     unsigned char *arena;
     const void *const *inputs;
     void *const *outputs;
     const int32_t *sizes;
+    unsigned char *const *rows;
 };
 
+// fused: of the first of steps that run together; their rows and grain are the last one's. NULL: it runs alone.
 struct qn_step {
     qn_task *task;
     int32_t rows, grain;
+    const struct qn_fused *fused;
 };
 
 // Where sizes vary. The steps for sizes from `least` to `most`; sizes that the model does not have are 1 in all lists.
@@ -38,7 +43,7 @@ struct qn_program {
     const struct qn_step *steps;
     int32_t step_count, input_count, output_count;
     uint64_t cpu_features; // QN_CPU_BIT of all that the code uses
-    size_t plan_bytes, scratch_bytes;
+    size_t plan_bytes, scratch_bytes, worker_bytes;
     int32_t size_count, variant_count, term_count; // all 0 where no size varies
     const struct qn_variant *variants;             // the first that the sizes lie in is run; the last holds all others
     const struct qn_rows_term *terms;              // none for a step: its rows don't vary

@@ -92,30 +92,87 @@ static const struct qn_program *program_of(const Native *native) { return ((cons
 
 int native_step_count(const Native *native) { return program_of(native)->step_count; }
 
-void native_run_step(const Native *native, int step) {
-    const struct qn_step *own = &program_of(native)->steps[step];
-    struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES,
-                                 (const void *const *)native->inputs, native->outputs, NULL};
-    if (native->pool && own->rows / 2 >= own->grain)
-        native->pool->run(native->pool, own->task, &context, own->rows, own->grain);
-    else
-        own->task(&context, 0, 0, own->rows);
-}
-
 static double now_us(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec * 1e-3;
 }
 
-void native_time_steps(const Native *native, double *us, int stride) {
-    double last = now_us();
-    for (int i = 0; i < native_step_count(native); i++) {
-        native_run_step(native, i);
-        double now = now_us();
-        us[i * stride] = now - last;
-        last = now;
+// ---- steps one by one
+
+enum { MOST_WORKERS = 64 };
+
+// Steps that run together (runtime/fused.h), and what each of them takes.
+typedef struct {
+    struct qn_context context;
+    const struct qn_program *program;
+    const struct qn_step *steps;
+    int worker;
+    double us[QN_MOST_FUSED], *sums; // of this worker; where to put them: of worker 0, then of worker 1 ...
+} FusedSteps;
+
+static void run_fused_step(void *context, int32_t index, int32_t begin, int32_t end) {
+    FusedSteps *fused = context;
+    const double start = now_us();
+    fused->steps[index].task(&fused->context, fused->worker, begin, end);
+    fused->us[index] += now_us() - start;
+}
+
+// A qn_task, as that of runtime/entry.c.
+static void run_fused_rows(void *context, int worker, int32_t begin, int32_t end) {
+    FusedSteps own = *(const FusedSteps *)context;
+    unsigned char *memory = own.context.arena, *rows[QN_MOST_FUSED];
+    if (worker) memory += own.program->plan_bytes + own.program->scratch_bytes + (size_t)(worker - 1) * own.program->worker_bytes;
+    own.context.rows = rows;
+    own.worker = worker;
+    qn_fused_run(own.steps->fused, memory, worker != 0, rows, run_fused_step, &own, begin, end);
+    for (int i = 0; i < QN_MOST_FUSED; i++)
+        own.sums[worker * QN_MOST_FUSED + i] += own.us[i];
+}
+
+static void run_rows(const Native *native, qn_task *task, void *context, const struct qn_step *last) {
+    if (native->pool && last->rows / 2 >= last->grain)
+        native->pool->run(native->pool, task, context, last->rows, last->grain);
+    else
+        task(context, 0, 0, last->rows);
+}
+
+// Runs step `step` and those that run together with it; returns how many. us[i * stride]: what each took. Of steps that
+// run together the whole is shared out as each thread's own sums say.
+static int time_step(const Native *native, int step, double *us, int stride) {
+    const struct qn_program *program = program_of(native);
+    const struct qn_step *steps = &program->steps[step];
+    const struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES, (const void *const *)native->inputs,
+                                       native->outputs, NULL, NULL};
+    double sums[MOST_WORKERS * QN_MOST_FUSED] = {0}, all = 0, start = now_us();
+    if (!steps->fused) {
+        run_rows(native, steps->task, (void *)(uintptr_t)&context, steps);
+        us[0] = now_us() - start;
+        return 1;
     }
+    const int count = steps->fused->count;
+    BUG_UNLESS(native->threads <= MOST_WORKERS, "%d threads", native->threads);
+    FusedSteps fused = {context, program, steps, 0, {0}, sums};
+    run_rows(native, run_fused_rows, &fused, &steps[count - 1]);
+    const double whole = now_us() - start;
+    for (int i = 0; i < MOST_WORKERS * QN_MOST_FUSED; i++)
+        all += sums[i];
+    for (int i = 0; i < count; i++) {
+        us[i * stride] = 0;
+        for (int k = 0; k < MOST_WORKERS; k++)
+            us[i * stride] += sums[k * QN_MOST_FUSED + i] / all * whole;
+    }
+    return count;
+}
+
+int native_run_step(const Native *native, int step) {
+    double us[QN_MOST_FUSED];
+    return time_step(native, step, us, 1);
+}
+
+void native_time_steps(const Native *native, double *us, int stride) {
+    for (int i = 0; i < native_step_count(native);)
+        i += time_step(native, i, us + (size_t)i * (size_t)stride, stride);
 }
 
 void native_set_sizes(const Native *native, const int32_t *sizes) {

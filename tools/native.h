@@ -16,10 +16,10 @@ typedef struct {
 bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, const Target *target, const char *dir,
                  const char *name, const char *cc, int threads);
 void native_close(Native *native);
-// The steps of a model whose sizes do not vary, one by one, as model->run does them: their number; one; all, with the time of each in
-// microseconds at us[step * stride].
+// The steps of a model whose sizes do not vary, one by one, as model->run does them: their number; one and those that run together
+// with it, returning how many; all, with the time of each in microseconds at us[step * stride].
 int native_step_count(const Native *native);
-void native_run_step(const Native *native, int step);
+int native_run_step(const Native *native, int step);
 void native_time_steps(const Native *native, double *us, int stride);
 // Of the runs that follow, where the model's sizes vary.
 void native_set_sizes(const Native *native, const int32_t *sizes);

@@ -52,8 +52,8 @@ static void count_events(Profile *profile) {
         return;
     for (int run = 0; run < COUNTED_RUNS; run++) {
         counters_read(&counters, last);
-        for (int i = 0; i < profile->count; i++) {
-            native_run_step(&profile->native, i);
+        for (int i = 0, next; i < profile->count; i = next) {
+            next = i + native_run_step(&profile->native, i);
             counters_read(&counters, now);
             for (int k = 0; k < COUNTERS; k++)
                 profile->counted[i][k] += (double)(now[k] - last[k]) / COUNTED_RUNS;

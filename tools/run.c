@@ -178,6 +178,7 @@ static bool run_route(Run *run) {
     if (strcmp(via, "interp") == 0)
         return run_interpreter(run, quantized);
     bool compiled = strcmp(via, "process") != 0;
+    model->context.watched = !compiled && run->dump_all;
     // To look at every tensor, a program for these sizes alone.
     Module *kn = model->sizes.count && !run->dump_all
                      ? model_lower_bounded(model, run->precision)

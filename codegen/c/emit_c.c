@@ -221,8 +221,9 @@ static void print_address(Printer *p, Address address) {
     case AT_OUTPUT: fprintf(p->out, "(char *)c->outputs[%d] + %lld", address.index, offset); break;
     case AT_SCRATCH:
         fprintf(p->out, "c->arena + %lld + (size_t)worker * %lld", (long long)p->steps->plan_bytes,
-                (long long)p->steps->scratch_bytes);
+                (long long)p->steps->worker_bytes);
         break;
+    case AT_ROWS: fprintf(p->out, "c->rows[%d] + %lld", address.index, offset); break;
     }
     if (address.varying.count) {
         fprintf(p->out, " + (");
@@ -369,22 +370,40 @@ static void print_variants(FILE *out, const char *name, const BoundedTables *tab
     if (tables->term_count) fprintf(out, "};\n");
 }
 
+// Of the first of steps that run together, as runtime/fused.h has it; each record is named by the step's number.
+static void print_fused(FILE *out, const char *name, int step, const struct qn_fused *fused) {
+    fprintf(out, "static const struct qn_row_buffer %s_rows_%d[] = {\n", name, step);
+    for (int i = 0; i + 1 < fused->count; i++) {
+        const struct qn_row_buffer *b = &fused->buffers[i];
+        fprintf(out, "    {%d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %zu, %zu},\n", b->height, b->top, b->bottom, b->window, b->stride,
+                b->pad, b->slots, b->row_bytes, b->left_bytes, b->right_bytes, b->fill, b->offset, b->own_offset);
+    }
+    fprintf(out, "};\nstatic const struct qn_fused %s_fused_%d = {%d, %d, %s_rows_%d};\n", name, step, fused->count, fused->band, name, step);
+}
+
+static void print_steps(FILE *out, const char *name, const Steps *steps) {
+    for (int i = 0; i < steps->step_count; i++)
+        if (steps->steps[i].fused) print_fused(out, name, i, steps->steps[i].fused);
+    fprintf(out, "static const struct qn_step %s_steps[] = {\n", name);
+    for (int i = 0; i < steps->step_count; i++) {
+        const Step *step = &steps->steps[i];
+        fprintf(out, "    {%s_%s, %d, %d, ", name, step_task_name(step), step->rows, step->grain);
+        if (step->fused) fprintf(out, "&%s_fused_%d},\n", name, i);
+        else fprintf(out, "NULL},\n");
+    }
+    fprintf(out, "};\n");
+}
+
 static void print_program(Printer *p, const Interface *interface) {
     const char *name = interface->name;
     const Steps *steps = p->steps;
     const BoundedTables *tables = bounded_tables(p->arena, steps);
-    if (steps->step_count) {
-        fprintf(p->out, "static const struct qn_step %s_steps[] = {\n", name);
-        for (int i = 0; i < steps->step_count; i++)
-            fprintf(p->out, "    {%s_%s, %d, %d},\n", name, step_task_name(&steps->steps[i]), steps->steps[i].rows,
-                    steps->steps[i].grain);
-        fprintf(p->out, "};\n");
-    }
+    if (steps->step_count) print_steps(p->out, name, steps);
     if (tables) print_variants(p->out, name, tables);
-    fprintf(p->out, "static const struct qn_program %s_program = {\n    %s%s, %d, %d, %d, 0x%llxu, %lld, %lld,\n", name,
+    fprintf(p->out, "static const struct qn_program %s_program = {\n    %s%s, %d, %d, %d, 0x%llxu, %lld, %lld, %lld,\n", name,
             steps->step_count ? name : "NULL", steps->step_count ? "_steps" : "", steps->step_count, interface->input_count,
             interface->output_count, (unsigned long long)target_cpu_features(p->options->target),
-            (long long)steps->plan_bytes, (long long)steps->scratch_bytes);
+            (long long)steps->plan_bytes, (long long)steps->scratch_bytes, (long long)steps->worker_bytes);
     if (tables)
         fprintf(p->out, "    %d, %d, %d, %s_variants, %s%s, %s_sizes,\n", tables->sizes->count, tables->variant_count,
                 tables->term_count, name, tables->term_count ? name : "NULL", tables->term_count ? "_terms" : "", name);

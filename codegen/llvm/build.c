@@ -165,7 +165,7 @@ static LLVMValueRef rows_function(Emitter *e, const Step *step) {
     return f;
 }
 
-// Field `field` (arena, inputs, outputs, sizes) of the struct qn_context.
+// Field `field` (arena, inputs, outputs, sizes, rows) of the struct qn_context.
 static LLVMValueRef context_field(Emitter *e, LLVMBuilderRef b, LLVMValueRef context, int field) {
     int64_t pointer_bytes = (int64_t)LLVMPointerSize(LLVMGetModuleDataLayout(e->module));
     return LLVMBuildLoad2(b, e->ptr, offset_by(e, b, context, int64(e, field * pointer_bytes)), "");
@@ -184,11 +184,12 @@ static LLVMValueRef address_value(Emitter *e, LLVMBuilderRef b, LLVMValueRef tas
         break;
     case AT_SCRATCH: {
         LLVMValueRef worker = LLVMBuildSExt(b, LLVMGetParam(task, 1), e->i64, "");
-        LLVMValueRef bytes = LLVMBuildMul(b, worker, int64(e, e->steps->scratch_bytes), "");
+        LLVMValueRef bytes = LLVMBuildMul(b, worker, int64(e, e->steps->worker_bytes), "");
         base = offset_by(e, b, context_field(e, b, context, 0), bytes);
         address.offset += e->steps->plan_bytes;
         break;
     }
+    case AT_ROWS: base = LLVMBuildLoad2(b, e->ptr, offset_by(e, b, context_field(e, b, context, 4), int64(e, address.index * pointer_bytes)), ""); break;
     default: BUG("place %d", address.place);
     }
     base = offset_by(e, b, base, int64(e, address.offset));
@@ -269,6 +270,20 @@ static LLVMValueRef custom_function(Emitter *e, const Step *step) {
 
 // ---- tables
 
+// struct qn_fused of runtime/fused.h; NULL where there is none.
+static LLVMValueRef fused_record(Emitter *e, const struct qn_fused *fused) {
+    LLVMValueRef rows[QN_MOST_FUSED];
+    if (!fused) return LLVMConstNull(e->ptr);
+    for (int i = 0; i + 1 < fused->count; i++) {
+        const struct qn_row_buffer *b = &fused->buffers[i];
+        rows[i] = RECORD(e, int32(e, b->height), int32(e, b->top), int32(e, b->bottom), int32(e, b->window), int32(e, b->stride),
+                         int32(e, b->pad), int32(e, b->slots), int32(e, b->row_bytes), int32(e, b->left_bytes),
+                         int32(e, b->right_bytes), int32(e, b->fill), int64(e, (int64_t)b->offset), int64(e, (int64_t)b->own_offset));
+    }
+    LLVMValueRef value = RECORD(e, int32(e, fused->count), int32(e, fused->band), table(e, "rows", fused->count - 1, rows));
+    return global(e, "fused", value, LLVMPrivateLinkage, 8);
+}
+
 static LLVMValueRef steps_table(Emitter *e) {
     int count = e->steps->step_count;
     LLVMValueRef *rows = ARENA_ARRAY(e->arena, LLVMValueRef, count + 1);
@@ -281,7 +296,7 @@ static LLVMValueRef steps_table(Emitter *e) {
             rows[i] = step->like < i ? rows[step->like] : e->part_of[i] ? foreign_rows_function(e, step) : rows_function(e, step);
             task = task_function(e, step, rows[i]);
         }
-        table[i] = RECORD(e, task, int32(e, step->rows), int32(e, step->grain));
+        table[i] = RECORD(e, task, int32(e, step->rows), int32(e, step->grain), fused_record(e, step->fused));
     }
     if (!count) return LLVMConstNull(e->ptr);
     LLVMValueRef value = LLVMConstArray2(LLVMTypeOf(table[0]), table, (uint64_t)count);
@@ -329,7 +344,7 @@ static LLVMValueRef program_record(Emitter *e, LLVMValueRef sizes) {
     LLVMValueRef value = RECORD(e, steps_table(e), int32(e, steps->step_count), int32(e, e->interface->input_count),
                                 int32(e, e->interface->output_count),
                                 int64(e, (int64_t)target_cpu_features(e->options->target)), int64(e, steps->plan_bytes),
-                                int64(e, steps->scratch_bytes), int32(e, steps->sizes.count), int32(e, tables->variant_count),
+                                int64(e, steps->scratch_bytes), int64(e, steps->worker_bytes), int32(e, steps->sizes.count), int32(e, tables->variant_count),
                                 int32(e, tables->term_count), variants_table(e, tables), terms_table(e, tables), sizes);
     return global(e, prefixed(e, "program"), value, LLVMInternalLinkage, 8);
 }

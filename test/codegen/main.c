@@ -242,7 +242,7 @@ static void run_nowhere(const struct qn_pool *pool, qn_task *task, void *context
 
 static void check_entry(void) {
     _Alignas(64) static unsigned char memory[1024];
-    struct qn_program program = {.plan_bytes = 64, .scratch_bytes = 128, .cpu_features = (uint64_t)1 << 63};
+    struct qn_program program = {.plan_bytes = 64, .scratch_bytes = 128, .worker_bytes = 192, .cpu_features = (uint64_t)1 << 63};
     struct qn_pool two = {2, run_nowhere};
     check(qn_entry_init(&program, memory, NULL) == QN_ERR_CPU, "a missing instruction set is reported");
     program.cpu_features = 0;
@@ -250,7 +250,8 @@ static void check_entry(void) {
     check(qn_entry_init(&program, memory, NULL) == QN_OK && !qn_entry_run(&program, memory, NULL, NULL, NULL), "an empty program runs");
     check(qn_entry_run(&program, memory, NULL, NULL, &two) == QN_ERR_THREADS, "a pool that is too large is refused");
     check(qn_entry_init(&program, memory, &(struct qn_options){2}) == QN_OK && !qn_entry_run(&program, memory, NULL, NULL, &two), "two threads");
-    check(qn_entry_arena_bytes(&program, 3) - qn_entry_arena_bytes(&program, 1) == 256, "scratch for each thread");
+    check(qn_entry_arena_bytes(&program, 3) - qn_entry_arena_bytes(&program, 1) == 384, "memory for each further thread");
+    check(qn_entry_arena_bytes(&program, 1) == QN_ARENA_HEADER_BYTES + 64 + 128, "plan and scratch for one");
     check(qn_entry_init(&program, memory + 1, NULL) == QN_ERR_ARENA && qn_entry_init(&program, NULL, NULL) == QN_ERR_ARENA, "arenas are aligned");
 }
 

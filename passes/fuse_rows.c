@@ -64,11 +64,20 @@ static double split_weights_ns(const Call *call) {
     return call->split ? kernel_weight_bytes(kernel_find(as_kn_call(call->op).kernel), &call->args) / 2 * weight_byte_ns : 0;
 }
 
+static bool is_depthwise(const Call *call) { return !strcmp(call->args.family->name, "depthwise"); }
+
+// A sum in the convolution's store can't take its residual's place then.
+static double residual_bytes(const Op *op) {
+    enum { RESIDUAL = 4 };
+    return strcmp(kernel_find(as_kn_call(op).kernel)->family, "conv2d_add") ? 0 : (double)type_bytes(op_operand(op, RESIDUAL)->type);
+}
+
 static bool is_worth(const Calls *calls, int maker, int user, const struct qn_row_buffer *buffer, const int *before) {
+    const Call *from = &calls->calls[maker], *to = &calls->calls[user];
     const int again = buffer->window - buffer->stride;
-    const double bytes = (double)buffer->height * buffer->row_bytes;
-    const double twice = again > 0 ? again * row_ns(calls, maker, before) / 2 : 0;
-    return handover_ns + bytes * shared_byte_ns > twice + split_weights_ns(&calls->calls[maker]) + split_weights_ns(&calls->calls[user]);
+    const double bytes = (double)buffer->height * buffer->row_bytes, twice = again > 0 ? again * row_ns(calls, maker, before) / 2 : 0;
+    if (!is_depthwise(from) && !is_depthwise(to)) return false; // the others compute so much for each byte that moving it is hidden
+    return bytes > residual_bytes(to->op) && handover_ns + bytes * shared_byte_ns > twice + split_weights_ns(from) + split_weights_ns(to);
 }
 
 static bool may_run(const Call *call) { return kernel_find(as_kn_call(call->op).kernel)->guard(call->args.words); }
@@ -111,9 +120,9 @@ static void find_halos(Calls *calls) {
 
 static void set_int(Op *op, const char *name, int64_t value) { op_set_attr(op, attr_int(op->func->module->arena, NULL, name, value)); }
 
-// The most rows whose buffers fit a part of the second cache, shared evenly by the bands.
+// The most rows whose buffers fit half of the second cache, shared evenly by the bands.
 static int32_t choose_band(const PassContext *context, FusedRows *fused, int32_t rows) {
-    const int64_t room = context->target->l2_bytes / 4;
+    const int64_t room = context->target->l2_bytes / 2;
     int32_t band = rows;
     for (; band > 1; band--) {
         int64_t bytes = 0;

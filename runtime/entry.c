@@ -48,42 +48,18 @@ static int32_t qn_entry_rows(const struct qn_program *program, int32_t step, con
     return (int32_t)rows;
 }
 
-// Fused steps on their way through a run.
-struct qn_entry_fused {
-    struct qn_context context;
-    const struct qn_program *program;
-    const struct qn_step *steps;
-    int32_t worker;
-};
-
-static void qn_entry_fused_step(void *context, int32_t index, int32_t begin, int32_t end) {
-    struct qn_entry_fused *own = (struct qn_entry_fused *)context;
-    own->steps[index].task(&own->context, own->worker, begin, end);
-}
-
-// A qn_task: each worker has row buffers of its own.
-static void qn_entry_fused_rows(void *context, int worker, int32_t begin, int32_t end) {
-    struct qn_entry_fused own = *(const struct qn_entry_fused *)context;
-    const struct qn_program *program = own.program;
-    unsigned char *memory = own.context.arena, *rows[QN_MOST_FUSED];
-    if (worker) memory += program->plan_bytes + program->scratch_bytes + (size_t)(worker - 1) * program->worker_bytes;
-    own.context.rows = rows;
-    own.worker = worker;
-    qn_fused_run(own.steps->fused, memory, worker != 0, rows, qn_entry_fused_step, &own, begin, end);
-}
-
 static void qn_entry_fused_run(const struct qn_program *program, const struct qn_step *steps, const struct qn_context *context,
                                const struct qn_pool *pool) {
     const struct qn_step *last = &steps[steps->fused->count - 1];
-    struct qn_entry_fused fused;
+    struct qn_fused_steps fused;
     fused.context = *context;
     fused.program = program;
     fused.steps = steps;
     fused.worker = 0;
     if (pool && pool->threads > 1 && last->rows / 2 >= last->grain)
-        pool->run(pool, qn_entry_fused_rows, &fused, last->rows, last->grain);
+        pool->run(pool, qn_fused_rows, &fused, last->rows, last->grain);
     else
-        qn_entry_fused_rows(&fused, 0, 0, last->rows);
+        qn_fused_rows(&fused, 0, 0, last->rows);
 }
 
 static void qn_entry_steps(const struct qn_program *program, struct qn_context *context, const struct qn_pool *pool,

@@ -56,9 +56,17 @@ struct qn_arena_header {
     int32_t threads;
 };
 
-#ifndef QN_ENTRY
-#define QN_ENTRY
-#endif
+// Steps that run together, on their way through a run.
+struct qn_fused_steps {
+    struct qn_context context;
+    const struct qn_program *program;
+    const struct qn_step *steps; // the first of them
+    int32_t worker;
+};
+
+// A qn_task: rows of the last of them, in the worker's own row buffers; context: a struct qn_fused_steps.
+QN_ENTRY void qn_fused_rows(void *context, int worker, int32_t begin, int32_t end);
+
 QN_ENTRY size_t qn_entry_arena_bytes(const struct qn_program *program, int threads);
 QN_ENTRY int qn_entry_init(const struct qn_program *program, void *arena, const struct qn_options *options);
 QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const void *const *inputs,

@@ -456,6 +456,7 @@ static void print_body(Printer *p, const Interface *interface) {
         if (p->steps->steps[i].like == i) print_rows_function(p, &p->steps->steps[i]);
         print_task(p, &p->steps->steps[i]);
     }
+    print_path(p, "runtime/fused.c");
     print_target_end(p->out, features);
     fprintf(p->out, "// ---- the model\n\n");
     print_path(p, "runtime/entry.c");

@@ -21,7 +21,7 @@ static LLVMModuleRef load(Emitter *e, const char *path) {
 }
 
 static bool is_needed(const Emitter *e, const char *name) {
-    if (!strncmp(name, "qn_entry_", 9)) return true;
+    if (!strncmp(name, "qn_entry_", 9) || !strncmp(name, "qn_fused_", 9)) return true;
     for (int i = 0; i < e->steps->step_count; i++)
         if (e->part_of[i] == e->part && !strcmp(e->steps->steps[i].kernel->symbol, name)) return true;
     return false;
@@ -59,7 +59,10 @@ static void set_target(Emitter *e) {
 }
 
 void bitcode_link(Emitter *e) {
-    if (!e->part) link_file(e, "runtime/entry.bc");
+    if (!e->part) {
+        link_file(e, "runtime/entry.bc");
+        link_file(e, "runtime/fused.bc");
+    }
     for (int i = 0; i < e->steps->step_count; i++) {
         const KernelInfo *kernel = e->steps->steps[i].kernel;
         bool loaded = e->part_of[i] != e->part;

@@ -138,12 +138,13 @@ static bool channels_split_better(const Op *op, int64_t rows) {
     return weights * bytes / WEIGHT_BYTES_PER_NS + ns * idle > fmin(windows, elems) * bytes / INPUT_BYTES_PER_NS;
 }
 
-// Only panels that the kernel computes at once, so that one thread loses nothing. Where sizes vary, the choice would, too.
+// Only panels that the kernel computes at once, so that one thread loses nothing; 64 bytes rather, that no two threads write to one
+// cache line. Where sizes vary, the choice would, too.
 static void split_by_channels(const Lower *lower, const Op *op, KernelArgs *args) {
     const int64_t rows = args_get(args, "rows"), channels = op_operand(op, 1)->type->shape[0];
     if (lower->context->bounded || !channels_split_better(op, rows)) return;
     const KernelInfo *kernel = choose_for(lower, op, args);
-    for (int panel = 32; panel >= 16; panel -= 16) {
+    for (int panel = 64; panel >= 16; panel /= 2) {
         KernelArgs split = *args;
         args_int(&split, "panel", panel);
         args_int(&split, "rows", rows * ((channels + panel - 1) / panel));

@@ -184,7 +184,7 @@ static void quantization_random(Test *test, struct qn_conv2d_args *a) {
 
 // Sometimes rows are panels of channels, too. Returns how many.
 static int32_t panels_random(Test *test, int32_t channels, int32_t *panel) {
-    *panel = random_chance(test, 70) ? 0 : RANDOM_OF(test, 16, 32);
+    *panel = random_chance(test, 70) ? 0 : RANDOM_OF(test, 16, 32, 64);
     return *panel ? (channels + *panel - 1) / *panel : 1;
 }
 

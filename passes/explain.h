@@ -16,3 +16,6 @@ void explain_edge(const PassContext *context, const char *name, const char *what
 void explain_kernel(const PassContext *context, const KernelInfo *kernel, const KernelArgs *args);
 // Of the line; `before` was kn's last op when it began.
 void explain_end(const PassContext *context, const Func *kn, const Op *before);
+// Calls from `first` to `last` run together over bands of so many rows; 0: they do not, as that would save two threads less than it
+// costs (in nanoseconds).
+void explain_rows(const PassContext *context, const Op *first, const Op *last, int32_t band, double gain, double loss);

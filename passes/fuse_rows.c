@@ -9,6 +9,7 @@
 #include "ir/cost.h"
 #include "ir/fused.h"
 #include "ir/map.h"
+#include "passes/explain.h"
 #include "passes/rewrite.h"
 
 // For two threads, measured: handing over a step, a byte that one core wrote and another reads or writes next, a byte of weights
@@ -72,11 +73,13 @@ static double split_weights_ns(const Call *call) {
     return call->split ? kernel_weight_bytes(kernel_find(as_kn_call(call->op).kernel), &call->args) / 2 * weight_byte_ns : 0;
 }
 
+// What the bands save two threads, and what they cost.
 static bool is_worth(const PassContext *context, Call *const calls[3], const struct qn_row_buffer buffers[2]) {
     const int again = buffers[0].window - buffers[0].stride;
     double gain = 2 * handover_ns, loss = again > 0 ? again * row_ns(context, calls[0]) / 2 : 0;
     for (int i = 0; i < 3; i++) loss += split_weights_ns(calls[i]);
     for (int i = 0; i < 2; i++) gain += (double)buffers[i].height * buffers[i].row_bytes * shared_byte_ns;
+    if (gain <= loss) explain_rows(context, calls[0]->op, calls[2]->op, 0, gain, loss);
     return gain > loss;
 }
 
@@ -153,6 +156,7 @@ static void fuse(const Calls *calls, Call *const three[3]) {
     FusedRows fused;
     BUG_UNLESS(fused_rows(rows, &fused), "rows that can't be fused");
     const int32_t band = choose_band(calls->context, &fused, args_get(&three[2]->args, "rows"));
+    explain_rows(calls->context, three[0]->op, end, band, 0, 0);
     set_int(rows, "band", band);
     fused_slots(&fused, band);
     for (int i = 0; i + 1 < fused.count; i++)

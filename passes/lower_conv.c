@@ -144,8 +144,9 @@ static void split_by_channels(const Lower *lower, const Op *op, KernelArgs *args
     const int64_t rows = args_get(args, "rows"), channels = op_operand(op, 1)->type->shape[0];
     if (lower->context->bounded || !channels_split_better(op, rows)) return;
     const KernelInfo *kernel = choose_for(lower, op, args);
-    for (int panel = 64; panel >= 16; panel /= 2) {
+    for (int panel = op->results[0].type->quant ? 64 : 32; panel >= 16; panel /= 2) {
         KernelArgs split = *args;
+        if (panel >= channels) continue;
         args_int(&split, "panel", panel);
         args_int(&split, "rows", rows * ((channels + panel - 1) / panel));
         if (find_for(lower, op, &split) == kernel) {

@@ -262,6 +262,7 @@ static void write_offsets(Plan *plan, Arena *arena) {
 bool plan_memory(Module *module, const PassContext *context) {
     Func *func = module_main(module);
     Plan plan = {0};
+    if (!func) return diag_error(context->diag, loc_file(module->file), "the module has no function @main");
     FOR_EACH_OP(func, op) plan.count += op->kind == OP_kn_alloc;
     plan.buffers = ARENA_ARRAY(context->scratch, Buffer, plan.count);
     plan.by_alloc = map_new_pointers(context->scratch);

@@ -105,7 +105,7 @@ const char *table_word(Arena *arena, const char *name) {
     return word;
 }
 
-bool calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
+void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
     fprintf(out, "# qanat calibration table\n");
     if (table->method)
         fprintf(out, "# method: %s\n", table->method);
@@ -126,5 +126,4 @@ bool calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
             fprintf(out, " %s", float_text(arena, entry->factors[c]));
         fputc('\n', out);
     }
-    return !ferror(out);
 }

@@ -29,6 +29,7 @@ bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                       CalibrationMethod method, int threads, CalibrationTable *table);
 
-bool calibration_write(FILE *out, Arena *arena, const CalibrationTable *table);
+// Whether it could be written, closing the file tells.
+void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table);
 // A name as one word of a table: in quotes where the scanner of tables would see something else in it.
 const char *table_word(Arena *arena, const char *name);

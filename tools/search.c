@@ -61,13 +61,12 @@ static int float_layers(const SearchRun *run) {
 
 static double loss_of(const SensitiveOp *op) { return op->loss[op->best]; }
 
-static bool write_qtable(const SearchRun *run, FILE *out) {
+static void write_qtable(const SearchRun *run, FILE *out) {
     fprintf(out, "# qanat quantization table: the operators that i8 harms most\n# name type\n");
     for (int i = 0; i < float_layers(run); i++) {
         const SensitiveOp *op = &run->found.ops[i];
         fprintf(out, "%s f32 # %s, loss %.9f\n", table_word(run->model->arena, op->name), op_info(op->op->kind)->full_name, loss_of(op));
     }
-    return !ferror(out);
 }
 
 static void tune_entry(const SearchRun *run, CalibrationEntry *entry) {
@@ -80,20 +79,20 @@ static void tune_entry(const SearchRun *run, CalibrationEntry *entry) {
 }
 
 // Of each operator's tensor the best method's entry, of others the first method's.
-static bool write_table(const SearchRun *run, FILE *out) {
+static void write_table(const SearchRun *run, FILE *out) {
     CalibrationTable tuned = run->tables[0];
     tuned.entries = arena_copy(run->model->arena, tuned.entries, sizeof *tuned.entries * (size_t)tuned.count);
     for (int i = 0; i < tuned.count; i++) tune_entry(run, &tuned.entries[i]);
     if (run->found.count && run->method_count > 1) tuned.method = "search";
-    return calibration_write(out, run->model->arena, &tuned);
+    calibration_write(out, run->model->arena, &tuned);
 }
 
-static bool write_file(const SearchRun *run, const char *ending, bool (*write)(const SearchRun *, FILE *)) {
+static bool write_file(const SearchRun *run, const char *ending, void (*write)(const SearchRun *, FILE *)) {
     OutputFile output;
     Model *model = run->model;
     if (!output_open(&output, arena_printf(model->arena, "%s.%s", model->options->output, ending), model->diag)) return false;
-    bool written = write(run, output.file);
-    return output_close(&output, written, model->diag) && written;
+    write(run, output.file);
+    return output_close(&output, true, model->diag);
 }
 
 // ---- what is shown

@@ -182,6 +182,19 @@ static const Variant *choose_variant(const Steps *steps, const int32_t *sizes) {
     BUG("sizes beyond their bounds");
 }
 
+// Runs step `index` and those that run together with it; returns the last of them.
+static int run_step(Run *run, int index, const struct qn_pool *pool) {
+    const Step *steps = run->program->steps->steps;
+    const struct qn_fused *fused = steps[index].fused;
+    const int last = index + (fused ? fused->count - 1 : 0);
+    qn_task *task = fused ? run_fused_rows : run_rows;
+    int32_t rows = run_begin(run, index), grain = steps[last].grain;
+    if (fused) rows = steps[last].rows;
+    if (pool && pool->threads > 1 && rows / 2 >= grain) pool->run(pool, task, run, rows, grain);
+    else task(run, 0, 0, rows);
+    return last;
+}
+
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
                  const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context) {
     const Steps *steps = program->steps;
@@ -191,13 +204,7 @@ void program_run(const Program *program, void *arena, const void *const *inputs,
     Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, sizes, NULL}};
     const Variant *variant = choose_variant(steps, sizes);
     for (int i = variant->first, next_tap = 0; i < variant->first + variant->count; i++) {
-        const struct qn_fused *fused = steps->steps[i].fused;
-        qn_task *task = fused ? run_fused_rows : run_rows;
-        int32_t rows = run_begin(&run, i);
-        if (fused) rows = steps->steps[i += fused->count - 1].rows;
-        int32_t grain = steps->steps[i].grain;
-        if (pool && pool->threads > 1 && rows / 2 >= grain) pool->run(pool, task, &run, rows, grain);
-        else task(&run, 0, 0, rows);
+        i = run_step(&run, i, pool);
         for (; next_tap < program->tap_count && program->taps[next_tap].step == i; next_tap++)
             if (tap)
                 tap(context, program->taps[next_tap].buffer, pointer_at(&run, program->taps[next_tap].address, 0));
@@ -207,11 +214,11 @@ void program_run(const Program *program, void *arena, const void *const *inputs,
 void program_resume(const Program *program, const Value *buffer, void *arena, const void *const *inputs, void *const *outputs) {
     const Steps *steps = program->steps;
     BUG_UNLESS(!steps->sizes.count, "resuming a program whose buffers vary");
-    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, NULL}};
+    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, NULL, NULL}};
     int first = steps->step_count;
     for (int i = 0; i < program->tap_count; i++)
         if (program->taps[i].buffer == buffer) first = program->taps[i].step + 1;
-    for (int i = first; i < steps->step_count; i++) run_rows(&run, 0, 0, run_begin(&run, i));
+    for (int i = first; i < steps->step_count; i++) i = run_step(&run, i, NULL);
 }
 
 const Sizes *program_sizes(const Program *program) { return &program->steps->sizes; }

@@ -20,6 +20,7 @@ typedef struct {
     Op *op, *halo; // halo: fills that of what it writes; NULL
     KernelArgs args; // not split by channels
     bool split;      // by channels
+    bool fused;      // already: it may end one chain and begin another
 } Call;
 
 typedef struct {
@@ -37,8 +38,10 @@ static void join_channels(Call *call) {
     for (int i = 0; i < family->field_count; i++)
         if (!strcmp(family->fields[i].name, "panel")) call->split = args_get(&call->args, "panel") != 0;
     if (!call->split || !strcmp(family->name, "linear")) return;
+    const int64_t panel = args_get(&call->args, "panel"), channels = args_get(&call->args, "out_c");
+    if (panel < 1 || channels < 1) return;
     args_int(&call->args, "panel", 0);
-    args_int(&call->args, "rows", args_get(&call->args, "out_h"));
+    args_int(&call->args, "rows", args_get(&call->args, "rows") / ((channels + panel - 1) / panel)); // of all images
 }
 
 static void find_calls(Func *func, Calls *calls) {
@@ -101,7 +104,9 @@ static bool find_three(const Calls *calls, Call *depthwise, Call *three[3]) {
     three[1] = depthwise;
     three[2] = map_find(calls->readers, buffer_memory(op_operand(depthwise->op, depthwise->op->operand_count - 1)));
     for (int i = 0; i < 3; i++)
-        if (!three[i] || (i != 1 && !is_family(three[i], "conv2d") && !is_family(three[i], "conv2d_add")) || !may_run(three[i])) return false;
+        if (!three[i] || three[i]->fused || (i != 1 && !is_family(three[i], "conv2d") && !is_family(three[i], "conv2d_add")) ||
+            !may_run(three[i]))
+            return false;
     for (int i = 0; i < 2; i++)
         if (!rows_between(three[i]->op, &three[i]->args, three[i + 1]->op, &three[i + 1]->args, &buffers[i])) return false;
     return is_widest_between(three) && is_worth(calls->context, three, buffers);
@@ -145,6 +150,7 @@ static void fuse(const Calls *calls, Call *const three[3]) {
     Op *rows = op_new(&builder, OP_kn_rows, 0, NULL, 0, NULL, NULL);
     int count = 3;
     for (int i = 0; i < 3; i++) {
+        three[i]->fused = true;
         set_int(three[i]->op, "rows", args_get(&three[i]->args, "rows"));
         if (three[i]->split) set_int(three[i]->op, "panel", 0);
         if (i == 2) break;

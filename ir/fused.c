@@ -29,13 +29,13 @@ static bool is_halo_call(const Op *op) {
     return op->kind == OP_kn_call && args_from_op(&args, op) && is_halo(&args);
 }
 
-// Nothing but `maker` and halos write there, and nothing but the first operand of `user` reads.
-static bool used_between(const Value *buffer, const Op *maker, const Op *user) {
+// Nothing but `maker` and `halo` write there, and nothing but the first operand of `user` reads.
+static bool used_between(const Value *buffer, const Op *maker, const Op *halo, const Op *user) {
     FOR_EACH_USE(buffer, use) {
         const Op *op = use->owner;
-        bool writes = (op == maker && use->index == maker->operand_count - 1) || is_halo_call(op);
+        bool writes = (op == maker && use->index == maker->operand_count - 1) || op == halo;
         bool reads = op == user && !use->index;
-        if (!writes && !reads && !(op->kind == OP_kn_view && used_between(&op->results[0], maker, user))) return false;
+        if (!writes && !reads && !(op->kind == OP_kn_view && used_between(&op->results[0], maker, halo, user))) return false;
     }
     return true;
 }
@@ -65,25 +65,6 @@ static bool reaches_inside(const struct qn_row_buffer *b, const KernelArgs *used
     return outside_rows <= b->top && b->window > 0 && b->stride > 0 && (args_get(used, "padded") || reach <= b->height + b->bottom);
 }
 
-bool rows_between(const Op *maker, const KernelArgs *made, const Op *user, const KernelArgs *used, struct qn_row_buffer *buffer) {
-    const Value *output = output_of(maker), *input = user->operand_count ? op_operand(user, 0) : NULL;
-    const Op *memory = output ? output->def : NULL;
-    if (!memory || !input || memory->kind != OP_kn_alloc || buffer_memory(input) != memory) return false;
-    const Type *type = output->type;
-    const int64_t before = bytes_before(input, memory);
-    if (!has_plain_rows(made) || !has_plain_rows(used) || !lies_in_rows(type) || before < 0 || !used_between(output, maker, user)) return false;
-    const int64_t pixel = type->shape[3] * elem_bits(type->elem) / 8, row = (type->shape[2] + type->halo[1] + type->halo[3]) * pixel;
-    if (row <= 0 || row > INT32_MAX || before % row > type->halo[1] * pixel) return false;
-    *buffer = (struct qn_row_buffer){
-        .height = (int32_t)type->shape[1], .top = type->halo[0], .bottom = type->halo[2],
-        .window = (args_get(used, "kernel_h") - 1) * args_get(used, "dilation_h") + 1, .stride = args_get(used, "stride_h"),
-        .pad = args_get(used, "pad_top") + (int32_t)(before / row), .row_bytes = (int32_t)row,
-        .left_bytes = type->halo[1] * (int32_t)pixel, .right_bytes = type->halo[3] * (int32_t)pixel};
-    return agrees(buffer, type, made, used) && reaches_inside(buffer, used, before / row);
-}
-
-// ---- all calls
-
 // One byte that all of the halo holds, as elements of 0 are, and those of 8 bits.
 static bool fill_of(const Op *halo, int32_t *fill) {
     KernelArgs args;
@@ -91,6 +72,32 @@ static bool fill_of(const Op *halo, int32_t *fill) {
     *fill = args_get(&args, "value_lo") & 255;
     return args_get(&args, "elem_bytes") == 1 || !args_get(&args, "value_lo");
 }
+
+// All of the halo around what `maker` makes is filled by `halo`.
+static bool halo_fits(const Op *maker, const Op *halo, struct qn_row_buffer *buffer) {
+    const bool has_halo = buffer->top | buffer->bottom | buffer->left_bytes | buffer->right_bytes;
+    if (!has_halo || !halo) return !has_halo && !halo;
+    return output_of(halo) == output_of(maker) && fill_of(halo, &buffer->fill);
+}
+
+bool rows_between(const Op *maker, const KernelArgs *made, const Op *halo, const Op *user, const KernelArgs *used, struct qn_row_buffer *buffer) {
+    const Value *output = output_of(maker), *input = user->operand_count ? op_operand(user, 0) : NULL;
+    const Op *memory = output ? output->def : NULL;
+    if (!memory || !input || memory->kind != OP_kn_alloc || buffer_memory(input) != memory) return false;
+    const Type *type = output->type;
+    const int64_t before = bytes_before(input, memory);
+    if (!has_plain_rows(made) || !has_plain_rows(used) || !lies_in_rows(type) || before < 0 || !used_between(output, maker, halo, user)) return false;
+    const int64_t pixel = type->shape[3] * elem_bits(type->elem) / 8, row = (type->shape[2] + type->halo[1] + type->halo[3]) * pixel;
+    if (row <= 0 || row > INT32_MAX || before % row > type->halo[1] * pixel) return false;
+    *buffer = (struct qn_row_buffer){
+        .height = (int32_t)type->shape[1], .top = type->halo[0], .bottom = type->halo[2],
+        .window = (args_get(used, "kernel_h") - 1) * args_get(used, "dilation_h") + 1, .stride = args_get(used, "stride_h"),
+        .pad = args_get(used, "pad_top") + (int32_t)(before / row), .row_bytes = (int32_t)row,
+        .left_bytes = type->halo[1] * (int32_t)pixel, .right_bytes = type->halo[3] * (int32_t)pixel};
+    return agrees(buffer, type, made, used) && halo_fits(maker, halo, buffer) && reaches_inside(buffer, used, before / row);
+}
+
+// ---- all calls
 
 static bool add_call(FusedRows *fused, const Op *call, const Op *halo) {
     if (fused->count == QN_MOST_FUSED) return false;
@@ -103,11 +110,9 @@ static bool join(FusedRows *fused, int i) {
     KernelArgs made, used;
     struct qn_row_buffer *buffer = &fused->buffers[i];
     if (!args_from_op(&made, fused->calls[i]) || !args_from_op(&used, fused->calls[i + 1])) return false;
-    if (!rows_between(fused->calls[i], &made, fused->calls[i + 1], &used, buffer)) return false;
+    if (!rows_between(fused->calls[i], &made, fused->halos[i], fused->calls[i + 1], &used, buffer)) return false;
     fused->allocs[i] = output_of(fused->calls[i])->def;
-    const bool has_halo = buffer->top | buffer->bottom | buffer->left_bytes | buffer->right_bytes;
-    if (!has_halo || !fused->halos[i]) return !has_halo && !fused->halos[i];
-    return output_of(fused->halos[i]) == output_of(fused->calls[i]) && fill_of(fused->halos[i], &buffer->fill);
+    return true;
 }
 
 bool fused_rows(const Op *rows, FusedRows *fused) {

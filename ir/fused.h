@@ -14,9 +14,9 @@ typedef struct {
 
 // The kn.alloc or other op whose memory a buffer lies in.
 const Op *buffer_memory(const Value *buffer);
-// Does `user` alone read what `maker` makes, each row of its result from some rows of that? Then these are described in `buffer`.
-// The arguments are those of the calls.
-bool rows_between(const Op *maker, const KernelArgs *made, const Op *user, const KernelArgs *used, struct qn_row_buffer *buffer);
+// Does `user` alone read what `maker` and `halo` (NULL: none) make, each row of its result from some rows of that? Then these are
+// described in `buffer`. The arguments are those of the calls.
+bool rows_between(const Op *maker, const KernelArgs *made, const Op *halo, const Op *user, const KernelArgs *used, struct qn_row_buffer *buffer);
 // The calls after `rows`, a kn.rows. False where they can't run like that.
 bool fused_rows(const Op *rows, FusedRows *fused);
 // Room for the rows that a band of `band` rows of the last call needs.

@@ -46,10 +46,13 @@ static void join_channels(Call *call) {
 
 static void find_calls(Func *func, Calls *calls) {
     Map *halos = map_new_pointers(calls->context->scratch);
+    int64_t fused = 0; // calls that are left of those that run together already
     FOR_EACH_OP(func, op) {
+        if (op->kind == OP_kn_rows) fused = as_kn_rows(op).calls;
         Call *call = &calls->calls[calls->count];
         if (op->kind != OP_kn_call || !args_from_op(&call->args, op)) continue;
         call->op = op;
+        call->fused = fused > 0 && fused--;
         calls->count++;
         if (!op->operand_count) continue;
         const Op *output = buffer_memory(op_operand(op, op->operand_count - 1)), *input = NULL;
@@ -108,7 +111,7 @@ static bool find_three(const Calls *calls, Call *depthwise, Call *three[3]) {
             !may_run(three[i]))
             return false;
     for (int i = 0; i < 2; i++)
-        if (!rows_between(three[i]->op, &three[i]->args, three[i + 1]->op, &three[i + 1]->args, &buffers[i])) return false;
+        if (!rows_between(three[i]->op, &three[i]->args, three[i]->halo, three[i + 1]->op, &three[i + 1]->args, &buffers[i])) return false;
     return is_widest_between(three) && is_worth(calls->context, three, buffers);
 }
 

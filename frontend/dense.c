@@ -5,14 +5,16 @@
 
 int64_t dims_count(int rank, const int64_t *dims) {
     int64_t count = 1;
+    bool empty = false;
     for (int i = 0; i < rank; i++) {
         if (dims[i] < 0 || dims[i] > MAX_IMPORT_ELEMS)
             return -1;
-        count *= dims[i];
+        count *= dims[i] ? dims[i] : 1;
+        empty |= !dims[i];
         if (count > MAX_IMPORT_ELEMS)
             return -1;
     }
-    return count;
+    return empty ? 0 : count;
 }
 
 int64_t dense_count(const Dense *dense) {

@@ -6,6 +6,7 @@
 Value *lite_constant(Lite *lite, const Dense *dense, bool owned, const char *name) {
     Arena *arena = lite->arena;
     const Type *own = dense->type;
+    if (!owned && !lite_take_bytes(lite, (int64_t)dense->bytes)) return NULL;
     const Type *type = own->quant ? type_quantized(arena, own->quant, own->rank, own->shape)
                                   : type_tensor(arena, own->elem, own->rank, own->shape);
     const void *data = owned ? dense->data : arena_copy(arena, dense->data, dense->bytes);
@@ -50,8 +51,9 @@ static bool operands_fit(const LiteOp *op, OpKind kind, int count, Value *const 
 }
 
 Value *lite_emit_as(const LiteOp *op, const Quant *quant, OpKind kind, int count, Value *const *operands, Attr *attrs) {
-    if (!operands_fit(op, kind, count, operands)) return NULL;
     Lite *lite = op->lite;
+    if (!operands_fit(op, kind, count, operands)) return NULL;
+    if (--lite->ops_left < 0) return lite_stop(lite, "it comes to more than 2^21 operations, unrolled loops included"), NULL;
     Value *value = op_infer(&lite->builder, lite->quiet, kind, count, operands, attrs);
     if (!value) return emit_failed(op);
     if (dims_count(value->type->rank, value->type->shape) < 0) return lite_error(op, "its result would have more than 2^31 elements"), NULL;

@@ -6,7 +6,10 @@
 
 enum { SCHEMA_VERSION = 3, CODE_CUSTOM = 32, CODE_DELEGATE = 51, MAX_NODES = 1 << 20 };
 // What constants may come to: those that several operators take are copied for each of them.
-#define CONSTANT_BYTES(file_bytes) (((int64_t)1 << 28) + 16 * (int64_t)(file_bytes))
+#define CONSTANT_BYTES(file_bytes) (((int64_t)1 << 28) + 32 * (int64_t)(file_bytes))
+// Lists and operators may lie in one place of the file many times over; a file that says each thing once has 4 bytes a link.
+#define MAX_LINKS(file_bytes) (((int64_t)1 << 16) + (int64_t)(file_bytes))
+enum { MAX_OPS = 1 << 21 };
 
 static const LiteRow rows[] = {
 #define TFLITE(code, name, function) {code, #name, function},
@@ -27,7 +30,13 @@ bool lite_import_error(const Lite *lite, const char *format, ...) {
     va_start(args, format);
     const char *text = arena_vprintf(lite->scratch, format, args);
     va_end(args);
-    return diag_error(lite->diag, loc_file(lite->path), "%s", text);
+    return diag_error(lite->diag, loc_file(lite->path), "%s", printable(lite->scratch, text));
+}
+
+bool lite_stop(Lite *lite, const char *text) {
+    if (!lite->stopped) lite_import_error(lite, "%s", text);
+    lite->stopped = true;
+    return false;
 }
 
 bool is_tflite(const char *data, size_t bytes) { return bytes >= 8 && !memcmp(data + 4, "TFL3", 4); }
@@ -108,6 +117,8 @@ static void convert_op(Lite *lite, FlatTable table, uint32_t index) {
     LiteOp op = {.lite = lite, .table = table, .code = code, .options = flat_table(table, FLAT_Operator_builtin_options)};
     op.inputs = flat_vector(table, FLAT_Operator_inputs);
     op.outputs = flat_vector(table, FLAT_Operator_outputs);
+    lite->links_left -= (int64_t)op.inputs.count + op.outputs.count;
+    if (lite->links_left < 0) return (void)lite_stop(lite, "its operators list far more tensors than the file holds: it may be damaged");
     op.label = arena_printf(lite->scratch, "node '%s' (%s)", name, kind);
     lite->builder.loc = (Loc){.file = lite->module->file, .name = arena_strdup(lite->arena, name)};
     if (row && inputs_ready(&op) && row->convert(&op)) return;
@@ -250,7 +261,7 @@ static bool import_graph(Lite *lite) {
     if (!read_tensors(lite, graph) || !declare_inputs(lite, flat_vector(graph, FLAT_SubGraph_inputs))) return false;
     int errors = diag_error_count(lite->diag);
     report_unsupported_ops(lite, operators);
-    for (uint32_t i = 0; i < operators.count; i++) convert_op(lite, flat_vector_table(operators, i), i);
+    for (uint32_t i = 0; i < operators.count && !lite->stopped; i++) convert_op(lite, flat_vector_table(operators, i), i);
     if (lite->file.damaged) return lite_import_error(lite, "parts of the file point out of it: it is cut short or damaged");
     if (diag_error_count(lite->diag) > errors) return false;
     if (!emit_return(lite, flat_vector(graph, FLAT_SubGraph_outputs))) return false;
@@ -275,7 +286,8 @@ static bool import_file(Lite *lite) {
 Module *import_tflite(Arena *arena, Diag *diag, const char *path, const void *data, size_t bytes, const ImportOptions *options) {
     Arena *scratch = arena_new();
     Lite lite = {.arena = arena, .scratch = scratch, .diag = diag, .path = path, .options = options,
-                 .file = {.data = data, .bytes = bytes}, .constant_bytes_left = CONSTANT_BYTES(bytes)};
+                 .file = {.data = data, .bytes = bytes}, .constant_bytes_left = CONSTANT_BYTES(bytes),
+                 .links_left = MAX_LINKS(bytes), .ops_left = MAX_OPS};
     lite.quiet = diag_new(scratch, NULL);
     lite.names = map_new_texts(scratch);
     lite.module = module_new(arena, module_name_of(scratch, path));

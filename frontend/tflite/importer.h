@@ -41,6 +41,8 @@ typedef struct {
     LiteTensor *tensors;
     const ImportOptions *options; // may be NULL
     int64_t constant_bytes_left;  // of what constants may come to
+    int64_t links_left, ops_left; // of the tensors that operators list, and of what they become
+    bool stopped;                 // one of these is spent: nothing more is converted
     bool reshaped; // the user gave shapes: those that the model states do not hold
 } Lite;
 
@@ -80,6 +82,8 @@ const Dense *tensor_dense(Lite *lite, LiteTensor *tensor);
 const Type *tensor_type(const Lite *lite, const LiteTensor *tensor); // of nn, in the shape that the model states
 const Type *tensor_edge_type(const Lite *lite, const LiteTensor *tensor); // of an input or output: uint8 is u8
 const char *tensor_type_name(int code);
+// Ends the import: the message is given once, and the result is false.
+bool lite_stop(Lite *lite, const char *text);
 // Takes so many bytes of what constants may come to; false after a message.
 bool lite_take_bytes(Lite *lite, int64_t bytes);
 // Elements of a tensor that keeps only some of them (sparse.c), of `bytes` each; NULL after a message.
@@ -109,6 +113,7 @@ bool lite_bind(const LiteOp *op, int index, Value *value);
 
 // ---- emitting (emit.c)
 
+// NULL after a message; `owned`: in the module's arena already, and its bytes are taken.
 Value *lite_constant(Lite *lite, const Dense *dense, bool owned, const char *name);
 // One op with one inferred result; computed at once when its operands are small constants. NULL after a message.
 Value *lite_emit(const LiteOp *op, OpKind kind, int count, Value *const *operands, Attr *attrs);

@@ -134,7 +134,8 @@ static bool resize(const LiteOp *op, const Resize *r) {
     bool width_first = size.data[1] * in[1] < size.data[0] * in[2];
     for (int n = 0; value && n < 2; n++) {
         int i = width_first ? 1 - n : n;
-        if (size.data[i] == value->type->shape[1 + i]) continue;
+        bool shifts = r->nearest && r->align_corners && r->half_pixel; // also between equal sizes
+        if (!shifts && size.data[i] == value->type->shape[1 + i]) continue;
         value = (r->nearest ? resize_nearest : resize_linear)(op, value, r, 1 + i, size.data[i]);
     }
     return lite_bind(op, 0, value);

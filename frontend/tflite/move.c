@@ -43,6 +43,7 @@ bool tflite_squeeze(const LiteOp *op) {
     bool drop[MAX_RANK] = {false};
     int64_t dims[MAX_RANK];
     int rank = 0;
+    if (named.count > MAX_RANK) return lite_error(op, "it names more than 8 dimensions");
     for (uint32_t i = 0; i < named.count; i++) {
         int axis;
         if (!lite_axis(op, flat_vector_int(named, i), input->type->rank, &axis)) return false;
@@ -129,7 +130,7 @@ static bool add_dim(const LiteOp *op, Strided *s, const Type *type, int64_t begi
     s->ends[i] = masks[1] ? (step > 0 ? extent : -1) : place_in(end, extent, step);
     s->steps[i] = step;
     if (masks[2]) {
-        int64_t at = begin < 0 ? begin + extent : begin;
+        int64_t at = masks[0] ? s->starts[i] : begin < 0 ? begin + extent : begin;
         if (at < 0 || at >= extent) return lite_error(op, "index %lld is out of range for dimension %d", (long long)begin, i);
         s->starts[i] = at, s->ends[i] = at + 1, s->steps[i] = 1;
         return true;
@@ -432,6 +433,7 @@ static bool read_batch_blocks(const LiteOp *op, const Type *type, Blocks *blocks
         if (blocks->sizes.data[i] < 1 || blocks->sizes.data[i] > 1 << 15) return lite_error(op, "its blocks are out of bounds");
         blocks->product *= blocks->sizes.data[i];
     }
+    if (blocks->product > MAX_IMPORT_ELEMS) return lite_error(op, "its blocks are out of bounds");
     return read_borders(op, type, 2, count, blocks->low + 1, blocks->high + 1);
 }
 

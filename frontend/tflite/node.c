@@ -91,6 +91,7 @@ bool lite_ints(const LiteOp *op, int index, const char *what, LiteInts *ints) {
     if (!dense) return !tensor->broken && lite_error(op, "input '%s' (%s) must be constant", tensor->name, what);
     if (elem_is_float(dense->type->elem) || dense_count(dense) > MAX_FOLD_ELEMS)
         return lite_error(op, "input '%s' (%s) must be a short list of integers", tensor->name, what);
+    if (!lite_take_bytes(op->lite, 8 * dense_count(dense))) return false;
     *ints = (LiteInts){(int)dense_count(dense), ARENA_ARRAY(op->lite->scratch, int64_t, dense_count(dense) + 1)};
     for (int i = 0; i < ints->count; i++) {
         int64_t value = dense_i64(dense, i);

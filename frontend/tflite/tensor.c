@@ -22,7 +22,7 @@ bool lite_take_bytes(Lite *lite, int64_t bytes) {
         lite->constant_bytes_left -= bytes;
         return true;
     }
-    return lite_import_error(lite, "its constants come to far more than the file holds: it may be damaged");
+    return lite_stop(lite, "its constants come to far more than the file holds: it may be damaged");
 }
 
 static bool fault(const Lite *lite, const LiteTensor *tensor, const char *text) {

@@ -26,7 +26,7 @@ static void pad_same(Window *window, const int64_t *sizes) {
 
 // `kernel` is set already.
 static bool read_window(const LiteOp *op, const Type *input, const WindowFields *fields, Window *window) {
-    enum { MOST = 1 << 20 };
+    enum { MOST = 1 << 20, MOST_TAPS = 1 << 24 };
     if (input->rank != 4) return lite_error(op, "its input has %d dimensions, expected 4", input->rank);
     int64_t padding = lite_option(op, fields->padding);
     window->strides[0] = lite_option(op, fields->stride_h), window->strides[1] = lite_option(op, fields->stride_w);
@@ -36,6 +36,7 @@ static bool read_window(const LiteOp *op, const Type *input, const WindowFields 
             window->kernel[i] < 1 || window->kernel[i] > MOST)
             return lite_error(op, "its window is out of bounds: kernel, strides and dilations must be 1 and more");
     }
+    if (window->kernel[0] * window->kernel[1] > MOST_TAPS) return lite_error(op, "its window has more than 2^24 elements");
     if (padding != 0 && padding != 1) return lite_error(op, "its padding %lld is not one of TFLite", (long long)padding);
     if (padding == 0) pad_same(window, input->shape + 1);
     return true;
@@ -107,7 +108,9 @@ static Value *depthwise_weight(const LiteOp *op, bool whole) {
     const Dense *dense = whole ? lite_dense(op, 1) : NULL;
     static const int perm[] = {3, 1, 2, 0};
     if (tensor->rank != 4 || tensor->shape[0] != 1) return lite_error(op, "its weight has not the shape 1, height, width, channels"), NULL;
-    if (!dense) return (value = lite_real(op, 1)) ? lite_transpose(op, value, perm) : NULL;
+    if (!dense && !(value = lite_real(op, 1))) return NULL;
+    if (!dense && value->type->rank != 4) return lite_error(op, "its weight has %d dimensions, expected 4", value->type->rank), NULL;
+    if (!dense) return lite_transpose(op, value, perm);
     if (!lite_take_bytes(lite, (int64_t)dense->bytes)) return NULL;
     const Quant *own = tensor->quant;
     Dense *moved = (Dense *)dense_transpose(lite->arena, dense, perm);
@@ -155,6 +158,8 @@ static bool read_transposed(const LiteOp *op, const Type *input, const Type *wei
     }
     t->phases = t->window.strides[0] * t->window.strides[1];
     t->channels = weight->shape[0], t->in_channels = weight->shape[3];
+    if (dims_count(4, (int64_t[]){t->phases, t->channels, t->taps[0] * t->taps[1], t->in_channels}) < 1)
+        return lite_error(op, "its strides and weight are out of bounds");
     return true;
 }
 

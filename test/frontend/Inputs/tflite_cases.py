@@ -437,6 +437,11 @@ def strided_slice_ellipsis(c):
                  ellipsis_mask=4, new_axis_mask=2, begin_mask=1, end_mask=1)
 
 
+@case("f")
+def strided_slice_masked_index(c):
+    return moved(c, "STRIDED_SLICE", [4, 5], [3], [[2, 1], [3, 4], [1, 1]], "StridedSliceOptions", shrink_axis_mask=1, begin_mask=1)
+
+
 @case("f", "i8")
 def split(c):
     a = c.activation([2, 6, 3])
@@ -487,6 +492,11 @@ def gather_nd(c):
 
 def resized(c, name, options, size, **fields):
     return moved(c, name, [1, 4, 3, 2], [1, *size, 2], [size], options, **fields)
+
+
+@case("f")
+def resize_nearest_both_rules(c):
+    return resized(c, "RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions", [4, 6], align_corners=True, half_pixel_centers=True)
 
 
 for _name, _options in (("RESIZE_BILINEAR", "ResizeBilinearOptions"), ("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions")):

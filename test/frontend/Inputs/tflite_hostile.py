@@ -1,0 +1,99 @@
+"""TFLite files that say what no converter does: tflite_hostile.py CASE PATH."""
+import struct
+import sys
+
+import tflite_writer
+from tflite_writer import Model
+
+MOST = 2**31 - 1
+
+
+class Repeating(tflite_writer.Writer):
+    """A tuple (table, count) is a list of one table, which lies in the file once."""
+
+    def vector(self, kind, value):
+        if not isinstance(value, tuple):
+            return super().vector(kind, value)
+        self.align(4)
+        place, (item, count) = len(self.out), value
+        self.out += struct.pack("<I", count) + bytes(4 * count)
+        at = self.table(item)
+        for i in range(count):
+            self.point(place + 4 + 4 * i, at)
+        return place
+
+
+def empty_of_many(m):
+    x, y = m.input("x", [0] + [MOST] * 7), m.tensor("y", [])
+    m.op("SQUEEZE", [x], [y])
+    return [y]
+
+
+def name_with_lines(m):
+    x, y = m.input("x", [2]), m.tensor("y\nerror: made up", [3])
+    m.op("RELU", [x], [y])
+    return [y]
+
+
+def depthwise_weight_of_8(m):
+    x, w, y = m.input("x", [1, 4, 4, 2]), m.input("w", [1, 3, 3, 2]), m.tensor("y", [1, 4, 4, 2])
+    open_shape = m.tensor("open", [1, 3, 3, 2], shape_signature=[-1, 3, 3, 2])
+    m.op("RESHAPE", [w, m.tensor("shape", [8], "int32", [1, 3, 3, 2, 1, 1, 1, 1])], [open_shape])
+    m.op("DEPTHWISE_CONV_2D", [x, open_shape, -1], [y], "DepthwiseConv2DOptions", stride_w=1, stride_h=1)
+    return [y]
+
+
+def transposed(m, in_shape, w_shape, data):
+    x, y = m.input("x", in_shape), m.tensor("y", [])
+    shape = m.tensor("shape", [4], "int32", [1, 4, 4, w_shape[0]])
+    m.op("TRANSPOSE_CONV", [shape, m.tensor("w", w_shape, "float32", data), x], [y], "TransposeConvOptions", stride_w=1 << 20, stride_h=1 << 20)
+    return [y]
+
+
+def transposed_strides(m):
+    return transposed(m, [1, 2, 2, 1], [1, 1, 1, 1], [1.0])
+
+
+def transposed_empty(m):
+    return transposed(m, [1, 2, 2, 0], [1 << 30, 1, 1, 0], [])
+
+
+def batch_blocks(m):
+    x, y = m.input("x", [MOST, 0, 0, 0, 1]), m.tensor("y", [])
+    m.op("SPACE_TO_BATCH_ND", [x, m.tensor("blocks", [3], "int32", [1 << 15] * 3), m.tensor("pads", [3, 2], "int32", [0] * 6)], [y])
+    return [y]
+
+
+def pool_window(m):
+    x, y = (make("xy"[i], [1, 2, 2, 1], "int8", scale=0.1) for i, make in enumerate((m.input, m.tensor)))
+    m.op("AVERAGE_POOL_2D", [x], [y], "Pool2DOptions", stride_w=1, stride_h=1, filter_width=1 << 20, filter_height=1 << 20)
+    return [y]
+
+
+def repeated_operator(m):
+    x = m.input("x", [1])
+    m.op("RANGE", [m.tensor("", [], "int32", [number]) for number in (0, 1 << 16, 1)], [-1])
+    m.operators = (m.operators[0], 100000)
+    return [x]
+
+
+def repeated_links(m):
+    x = m.input("x", [1])
+    m.op("CONCATENATION", [x] * 100000, [-1], "ConcatenationOptions")
+    m.operators = (m.operators[0], 100000)
+    return [x]
+
+
+def unrolled(m):
+    x, ones = m.input("x", [1, 4096, 1]), m.tensor("ones", [1, 1], "float32", [1.0])
+    bias, state = m.tensor("bias", [1], "float32", [0.0]), m.tensor("state", [1, 1])
+    for i in range(500):
+        y = m.tensor("y%d" % i, [1, 4096, 1])
+        m.op("UNIDIRECTIONAL_SEQUENCE_RNN", [x, ones, ones, bias, state], [y], "SequenceRNNOptions", fused_activation_function=4)
+        x = y
+    return [x]
+
+
+tflite_writer.Writer = Repeating
+model = Model()
+model.save(sys.argv[2], globals()[sys.argv[1]](model))

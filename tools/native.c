@@ -62,6 +62,7 @@ bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, con
     const struct qn_model *model = native->model;
     native->pool = threads > 1 ? qn_pool_open(threads) : NULL;
     native->arena = memory_new(model->arena_bytes(threads));
+    native->sums = ARENA_ARRAY(arena, double, threads * QN_MOST_FUSED);
     native->inputs = ARENA_ARRAY(arena, void *, model->input_count + MAX_SIZES); // sizes stand behind the addresses
     native->outputs = ARENA_ARRAY(arena, void *, model->output_count + 1);
     for (int i = 0; i < model->input_count; i++)
@@ -99,8 +100,6 @@ static double now_us(void) {
 }
 
 // ---- steps one by one
-
-enum { MOST_WORKERS = 64 };
 
 // Steps that run together (runtime/fused.h), and what each of them takes.
 typedef struct {
@@ -144,23 +143,24 @@ static int time_step(const Native *native, int step, double *us, int stride) {
     const struct qn_step *steps = &program->steps[step];
     const struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES, (const void *const *)native->inputs,
                                        native->outputs, NULL, NULL};
-    double sums[MOST_WORKERS * QN_MOST_FUSED] = {0}, all = 0, start = now_us();
+    const int workers = native->threads;
+    double all = 0, start = now_us();
     if (!steps->fused) {
         run_rows(native, steps->task, (void *)(uintptr_t)&context, steps);
         us[0] = now_us() - start;
         return 1;
     }
     const int count = steps->fused->count;
-    BUG_UNLESS(native->threads <= MOST_WORKERS, "%d threads", native->threads);
-    FusedSteps fused = {context, program, steps, 0, {0}, sums};
+    FusedSteps fused = {context, program, steps, 0, {0}, native->sums};
+    memset(native->sums, 0, sizeof *native->sums * (size_t)workers * QN_MOST_FUSED);
     run_rows(native, run_fused_rows, &fused, &steps[count - 1]);
     const double whole = now_us() - start;
-    for (int i = 0; i < MOST_WORKERS * QN_MOST_FUSED; i++)
-        all += sums[i];
+    for (int i = 0; i < workers * QN_MOST_FUSED; i++)
+        all += native->sums[i];
     for (int i = 0; i < count; i++) {
         us[i * stride] = 0;
-        for (int k = 0; k < MOST_WORKERS; k++)
-            us[i * stride] += sums[k * QN_MOST_FUSED + i] / all * whole;
+        for (int k = 0; k < workers && all > 0; k++)
+            us[i * stride] += native->sums[k * QN_MOST_FUSED + i] / all * whole;
     }
     return count;
 }

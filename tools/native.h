@@ -9,6 +9,7 @@ typedef struct {
     struct qn_pool *pool; // NULL for one thread
     void *arena;
     void **inputs, **outputs;
+    double *sums; // of each thread, for each of the steps that run together
 } Native;
 
 // Emits `kn` into `dir` under `name`, as a shared object by LLVM, or (cc not NULL) as C text compiled by the command

@@ -85,6 +85,10 @@ for index, shape in enumerate(NETWORKS):
 got = output(os.path.join(scratch, "network0.qir"), "--via", "c", "--threads", "3", "--cc", "cc -O1")
 assert np.array_equal(got, output(os.path.join(scratch, "network0.qir"), "--via", "interp")), "c"
 
+# Each thread's own times are shared out, of however many threads.
+report = subprocess.run([qanat, "profile", os.path.join(scratch, "network0.qir"), "--threads", "65"], capture_output=True, text=True)
+assert report.returncode == 0 and "qn_depthwise_s8s8_s8__" in report.stdout, report.stderr
+
 # All run together where kernels are fast, some in several bands: 31 rows in two of 16.
 assert [len(found) for found in bands] == [1] * len(NETWORKS), bands
 assert bands[0] == [14] and bands[1] == [16] and bands[7] == [2], bands

@@ -103,6 +103,16 @@ static void keep_inputs(Work *work, int worker, const RunnerState *state) {
     }
 }
 
+static bool check_finite(const Work *work, int sample, char *message) {
+    for (int i = 0; i < work->count; i++) {
+        int64_t at = (int64_t)sample * work->count + i;
+        if (isfinite(work->inherited[at].error_squares) && isfinite(work->own[at].error_squares)) continue;
+        snprintf(message, MESSAGE_BYTES, "the network computes NaN or infinity in tensor '%s'; is the preprocessing right?", work->tensors[i].name);
+        return false;
+    }
+    return true;
+}
+
 static bool compare_sample(void *context, int worker, int sample, char *message) {
     Work *work = context;
     RunnerState *alone = runner_state(work->alone.runner, worker), *quant = runner_state(work->quant.runner, worker);
@@ -113,7 +123,7 @@ static bool compare_sample(void *context, int worker, int sample, char *message)
     runner_run(work->alone.runner, worker, tap, &(TapContext){work, work->alone.watched, worker, sample});
     runner_run(work->quant.runner, worker, tap, &(TapContext){work, work->quant.watched, worker, sample});
     if (work->source->step) work->source->step(work->source->context);
-    return true;
+    return check_finite(work, sample, message);
 }
 
 // ---- which buffers

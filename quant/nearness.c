@@ -49,6 +49,7 @@ static double decibels(const Comparison *work, int output) {
         sum.signal += work->powers[s * work->outputs + output].signal;
         sum.noise += work->powers[s * work->outputs + output].noise;
     }
+    if (!isfinite(sum.noise)) return -INFINITY;
     if (!(sum.noise > 0)) return MOST_DB;
     return sum.signal > 0 ? fmin(MOST_DB, 10 * log10(sum.signal / sum.noise)) : 0;
 }

@@ -55,6 +55,19 @@ static void give_inputs(const Runner *from, const Runner *to, int worker) {
         memcpy(runner_state(to, worker)->inputs[i], runner_state(from, worker)->inputs[i], type_bytes(runner_input_type(from, i)));
 }
 
+static bool check_finite(const Search *work, const RunnerState *real, char *message) {
+    for (int o = 0; o < work->outputs; o++) {
+        const Value *output = runner_output(work->real, o);
+        const float *elems = real->outputs[o];
+        for (int64_t i = 0, count = output->type->elem == ELEM_F32 ? type_elem_count(output->type) : 0; i < count; i++) {
+            if (isfinite(elems[i])) continue;
+            snprintf(message, MESSAGE_BYTES, "the network computes NaN or infinity in tensor '%s'; is the preprocessing right?", output->name);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool whole_sample(void *context, int worker, int sample, char *message) {
     Search *work = context;
     if (!load(work, work->real, worker, sample, message)) return false;
@@ -62,7 +75,7 @@ static bool whole_sample(void *context, int worker, int sample, char *message) {
     runner_run(work->real, worker, NULL, NULL);
     runner_run(work->whole, worker, NULL, NULL);
     work->cosines[sample] = output_cosine(work, runner_state(work->real, worker), runner_state(work->whole, worker));
-    return true;
+    return check_finite(work, runner_state(work->real, worker), message);
 }
 
 // ---- operators by themselves

@@ -67,13 +67,13 @@ bool tflite_softmax(const LiteOp *op) {
     return input && lite_bind(op, 0, lite_unary(op, log ? OP_log_softmax : OP_softmax, input, attr_int(op->lite->arena, NULL, "axis", -1)));
 }
 
-// Rows of the last dimension by their length, which is at least 1e-3 here.
+// Rows of the last dimension by their length, which is at least 1e-6 here.
 bool tflite_l2_normalization(const LiteOp *op) {
     Value *input = lite_real(op, 0);
     if (!input || !input->type->rank) return input && lite_error(op, "its input has no dimensions");
     Attr *attrs = attr_ints(op->lite->arena, NULL, "axes", 1, (int64_t[]){input->type->rank - 1});
     Value *sum = lite_unary(op, OP_reduce_sum_square, input, attrs);
-    Value *least = sum ? lite_binary(op, OP_max, sum, lite_scalar(op, 1e-6)) : NULL, *root = least ? lite_unary(op, OP_sqrt, least, NULL) : NULL;
+    Value *least = sum ? lite_binary(op, OP_max, sum, lite_scalar(op, 1e-12)) : NULL, *root = least ? lite_unary(op, OP_sqrt, least, NULL) : NULL;
     Value *value = root ? lite_binary(op, OP_div, input, root) : NULL;
     return value && lite_bind(op, 0, lite_activate(op, value, lite_option(op, FLAT_L2NormOptions_fused_activation_function), false));
 }
@@ -136,8 +136,12 @@ bool tflite_floor_div(const LiteOp *op) {
         Value *quotient = lite_binary(op, OP_div, a, b);
         return quotient && lite_bind(op, 0, lite_unary(op, OP_floor, quotient, NULL));
     }
-    Value *rest = lite_binary(op, OP_mod, a, b), *whole = rest ? lite_binary(op, OP_sub, a, rest) : NULL;
-    return whole && lite_bind(op, 0, lite_binary(op, OP_div, whole, b));
+    // One less where the rest of division towards zero is not the one of division down; nothing here overflows.
+    Value *whole = lite_binary(op, OP_div, a, b), *product = whole ? lite_binary(op, OP_mul, whole, b) : NULL;
+    Value *rest = product ? lite_binary(op, OP_sub, a, product) : NULL, *down = rest ? lite_binary(op, OP_mod, a, b) : NULL;
+    Value *same = down ? lite_binary(op, OP_equal, rest, down) : NULL, *differ = same ? lite_unary(op, OP_not, same, NULL) : NULL;
+    Value *less = differ ? lite_cast(op, differ, a->type->elem) : NULL;
+    return less && lite_bind(op, 0, lite_binary(op, OP_sub, whole, less));
 }
 
 bool tflite_add_n(const LiteOp *op) {

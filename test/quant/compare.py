@@ -91,3 +91,9 @@ assert sum(layer["own_share"] < 0.5 for layer in layers.values() if layer["own_s
 # Any number of threads, the same text.
 texts = {call("compare", model, "--data", "data.npz", "--calibration", "table", "--threads", n) for n in ("1", "2", "3")}
 assert len(texts) == 1
+
+# A network that computes infinity is not compared as if nothing were wrong.
+samples[1].flat[0] = np.inf
+np.savez("data.npz", **{name: samples})
+done = subprocess.run([qanat, "compare", model, "--data", "data.npz", "--calibration", "table"], capture_output=True, text=True, check=False)
+assert done.returncode == 1 and "computes NaN or infinity in tensor" in done.stderr and not done.stdout, done

@@ -89,3 +89,8 @@ assert entries("done.table") == tables["mse"] and entries("done.qtable") == {}
 for options, text in ((["--methods", "mse,best"], "unknown method 'best'"), (["--methods", "mse,mse"], "'mse' stands twice"),
                       (["--expected-cos", "2"], "expected a number from 0 to 1, found '2'"), (["--methods", ""], "expected names")):
     assert text in call(*search, *options, status=2), options
+
+# Infinity is no cosine.
+samples[1].flat[0] = np.inf
+np.savez("infinite.npz", **{name: samples})
+assert "computes NaN or infinity in tensor" in call("search", model, "--calibrate-on", "data.npz", "--data", "infinite.npz", status=1)

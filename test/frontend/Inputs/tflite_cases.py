@@ -353,6 +353,23 @@ def l2_normalization(c):
     return function(c, "L2_NORMALIZATION", 1 / 128, 0, options="L2NormOptions")
 
 
+@case("f")
+def l2_normalization_of_little(c):
+    a = c.given(np.array([[0, 0], [3, 4], [1e-4, -1e-4], [1e-8, 0]]), "float32")
+    y = c.result([4, 2])
+    c.m.op("L2_NORMALIZATION", [a], [y], "L2NormOptions")
+    return y
+
+
+@case("f")
+def floor_div_of_large_integers(c):
+    a = c.given(np.array([-2**31, -2**31, 2**31 - 1, 2**31 - 1, -2**31]), "int32")
+    b = c.given(np.array([3, 1, -2, 2**31 - 1, 2**31 - 1]), "int32")
+    y = c.result([5], kind="int32")
+    c.m.op("FLOOR_DIV", [a, b], [y])
+    return y
+
+
 @case("f", "i8")
 def prelu(c):
     a = c.activation([1, 3, 4, 5])

@@ -41,7 +41,7 @@ with open("table", encoding="utf-8") as file:
     for line in file:
         if line[0] != "#":
             words = line.split()
-            ranges[words[0]] = [float(word) for word in words[1:]]
+            ranges[words[0]] = [float(np.float32(word)) for word in words[1:]] # as the compiler reads them
 # Everything in i8 writes what it dumps with integers; --dump-all names the same tensors in both precisions.
 real, quantized = [], []
 for i in range(SAMPLES):

@@ -694,6 +694,83 @@ def half_weights(c):
     return y
 
 
+def weights(c, *shapes):
+    return [-1 if shape is None else c.constant(c.random.draw(shape, -64, 64) / 128, "float32") for shape in shapes]
+
+
+def state(c, *shape):
+    return c.m.tensor("state%d" % len(c.m.tensors), shape, is_variable=True)
+
+
+def lstm(c, optional, projection, **fields):
+    first, units, wide = None if "coupled" in optional else 1, 4, projection or 4
+    gates = lambda *shape: [first and list(shape), list(shape), list(shape), list(shape)]  # noqa: E731
+    peepholes = [first and [units], [units], [units]] if "peepholes" in optional else [None] * 3
+    norms = gates(units) if "normalized" in optional else []
+    last = [[projection, units], [projection]] if projection else [None, None]
+    given = [c.activation([5, 2, 3])] + weights(c, *gates(units, 3), *gates(units, wide), *peepholes, *gates(units), *last)
+    given += [state(c, 2 if fields.get("time_major") else 5, width) for width in (wide, units)] + weights(c, *norms)
+    y = c.result([5, 2, wide])
+    c.m.op("UNIDIRECTIONAL_SEQUENCE_LSTM", given, [y], "UnidirectionalSequenceLSTMOptions", fused_activation_function=4, **fields)
+    return y
+
+
+@case("f")
+def lstm_plain(c):
+    return lstm(c, (), 0)
+
+
+@case("f")
+def lstm_with_everything(c):
+    return lstm(c, ("coupled", "peepholes", "normalized"), 3, time_major=True, cell_clip=0.5, proj_clip=0.35)
+
+
+@case("f")
+def rnn(c):
+    y = c.result([4, 2, 5])
+    given = [c.activation([4, 2, 3])] + weights(c, [5, 3], [5, 5], [5]) + [state(c, 2, 5)]
+    c.m.op("UNIDIRECTIONAL_SEQUENCE_RNN", given, [y], "SequenceRNNOptions", time_major=True, fused_activation_function=1)
+    return y
+
+
+@case("f")
+def svdf(c):
+    y = c.result([2, 4])
+    c.m.op("SVDF", [c.activation([2, 6])] + weights(c, [8, 6], [8, 5], [4]) + [state(c, 2, 40)], [y], "SVDFOptions", rank=2)
+    return y
+
+
+@case("f")
+def add_n(c):
+    y, given = c.result([2, 3]), [c.activation([2, 3]) for _ in range(3)]
+    c.m.op("ADD_N", given, [y])
+    return y
+
+
+@case("f")
+def power(c):
+    y = c.result([2, 3])
+    c.m.op("POW", [c.activation([2, 3]), c.constant(3.0, "float32")], [y])
+    return y
+
+
+@case("f")
+def scatter_nd_twice(c):
+    y = c.result([4, 2])
+    c.m.op("SCATTER_ND", [c.constant([[0], [2], [0]]), c.activation([3, 2]), c.constant([4, 2])], [y])
+    return y
+
+
+for _name in ("REDUCE_ANY", "REDUCE_ALL"):
+    CASES.append((_name.lower() + "_f", None, lambda c, name=_name: flags(c, name)))
+
+
+def flags(c, name):
+    y = c.result([3], kind="bool")
+    c.m.op(name, [c.given(np.array([[True, False], [False, False], [True, True]])), c.constant([1])], [y], "ReducerOptions")
+    return y
+
+
 def missing_f(c):
     """Two operators that are not imported, and one that depends on them; not one of CASES."""
     a = c.activation([4])

@@ -204,14 +204,8 @@ static void make_real(Arena *arena, Work *work, const Func *main, int threads) {
 // ---- the whole
 
 static bool open_side(Arena *arena, Work *work, const Map *tensors, const Module *imported, const PassContext *context, bool alone, int threads) {
-    PassContext own = *context;
-    own.alone = alone;
-    own.watched = true;
-    own.explain = NULL;
-    own.target = target_host();
-    own.input_type = own.output_type = ELEM_F32;
-    Module *module = module_clone(arena, imported);
-    if (!run_pipeline(module, &own, "quantize") || !run_pipeline(module, &own, "lower")) return false;
+    Module *module = lower_watched(arena, imported, context, alone);
+    if (!module) return false;
     Side *side = alone ? &work->alone : &work->quant;
     watch(arena, work, tensors, module, alone);
     return (side->runner = runner_new(arena, module, threads, context->diag)) != NULL;

@@ -10,6 +10,17 @@ struct Runner {
     RunnerState *states, *spares; // spares: arena and outputs NULL until asked for
 };
 
+Module *lower_watched(Arena *arena, const Module *imported, const PassContext *context, bool alone) {
+    PassContext own = *context;
+    own.alone = alone;
+    own.watched = true;
+    own.explain = NULL;
+    own.target = target_host();
+    own.input_type = own.output_type = ELEM_F32;
+    Module *kn = module_clone(arena, imported);
+    return run_pipeline(kn, &own, "quantize") && run_pipeline(kn, &own, "lower") ? kn : NULL;
+}
+
 // Kernels may read a little before and past a buffer.
 enum { ALIGNMENT = 64, SLACK_BYTES = 64 };
 

@@ -1,6 +1,7 @@
 // A program that runs in process on several threads at once: each worker has an arena, inputs and outputs of its own.
 #pragma once
 #include "codegen/codegen.h"
+#include "passes/pass.h"
 
 typedef struct Runner Runner;
 typedef struct {
@@ -9,6 +10,9 @@ typedef struct {
     int32_t sizes[MAX_SIZES]; // of the next run, where the program's sizes vary
 } RunnerState;
 
+// A program of this machine for the network, f32 at its edges, in which every value can be looked at; `alone` as PassContext has it.
+// NULL after a message.
+Module *lower_watched(Arena *arena, const Module *imported, const PassContext *context, bool alone);
 // `kn`: a planned module. NULL after a message. Memory is the runner's: runner_free.
 Runner *runner_new(Arena *arena, const Module *kn, int workers, Diag *diag);
 void runner_free(const Runner *runner);

@@ -144,15 +144,8 @@ static bool try_sample(void *context, int worker, int sample, char *message) {
 // ---- programs
 
 static const Runner *open_program(Arena *arena, const Module *imported, const PassContext *context, bool alone, int threads, Module **kn) {
-    PassContext own = *context;
-    own.alone = alone;
-    own.watched = true;
-    own.explain = NULL;
-    own.target = target_host();
-    own.input_type = own.output_type = ELEM_F32;
-    *kn = module_clone(arena, imported);
-    bool done = run_pipeline(*kn, &own, "quantize") && run_pipeline(*kn, &own, "lower");
-    return done ? runner_new(arena, *kn, threads, context->diag) : NULL;
+    *kn = lower_watched(arena, imported, context, alone);
+    return *kn ? runner_new(arena, *kn, threads, context->diag) : NULL;
 }
 
 static Map *index_buffers(Arena *arena, const Search *work, const Module *kn, const char *suffix) {

@@ -206,25 +206,27 @@ bool tflite_reduce(const LiteOp *op) {
     return lite_bind(op, 0, lite_emit_as(op, output ? output->quant : NULL, kind, 1, &input, attrs));
 }
 
-bool tflite_arg(const LiteOp *op) {
+// The only axis that input 1 gives.
+static bool one_axis(const LiteOp *op, const Value *input, int *axis) {
     LiteInts given;
+    if (!lite_ints(op, 1, "axis", &given)) return false;
+    if (given.count != 1) return lite_error(op, "it has %d axes, expected 1", given.count);
+    return lite_axis(op, given.data[0], input->type->rank, axis);
+}
+
+bool tflite_arg(const LiteOp *op) {
     Value *input = lite_real(op, 0);
     int axis;
-    if (!input || !lite_ints(op, 1, "axis", &given)) return false;
-    if (given.count != 1) return lite_error(op, "it has %d axes, expected 1", given.count);
-    if (!lite_axis(op, given.data[0], input->type->rank, &axis)) return false;
+    if (!input || !one_axis(op, input, &axis)) return false;
     Arena *arena = op->lite->arena;
     Attr *attrs = attr_int(arena, attr_bool(arena, NULL, "keep_dims", false), "axis", axis);
     return lite_bind(op, 0, lite_unary(op, op->code == CODE_ARG_MAX ? OP_arg_max : OP_arg_min, input, attrs));
 }
 
 bool tflite_cumsum(const LiteOp *op) {
-    LiteInts given;
     Value *input = lite_real(op, 0);
     int axis;
-    if (!input || !lite_ints(op, 1, "axis", &given)) return false;
-    if (given.count != 1) return lite_error(op, "it has %d axes, expected 1", given.count);
-    if (!lite_axis(op, given.data[0], input->type->rank, &axis)) return false;
+    if (!input || !one_axis(op, input, &axis)) return false;
     Arena *arena = op->lite->arena;
     Attr *attrs = attr_bool(arena, NULL, "reverse", lite_option(op, FLAT_CumsumOptions_reverse) != 0);
     attrs = attr_bool(arena, attrs, "exclusive", lite_option(op, FLAT_CumsumOptions_exclusive) != 0);

@@ -6,11 +6,10 @@
 
 #include "quant/equalize.h"
 
-static void add_entry(Arena *arena, CalibrationTable *table, const Value *value, double threshold, double min,
-                      double max) {
+static void add_entry(Arena *arena, CalibrationTable *table, const Value *value, const Clip *clip) {
     // In f32, as the table is written: reading it back gives the same numbers.
-    table->entries[table->count++] = (CalibrationEntry){
-        .name = arena_strdup(arena, value->name), .threshold = (float)threshold, .min = min, .max = max};
+    table->entries[table->count++] = (CalibrationEntry){.name = arena_strdup(arena, value->name),
+        .threshold = (float)clip->threshold, .min = (float)clip->min, .max = (float)clip->max};
 }
 
 // What holds the operand's elements and no others may be no buffer of its own.
@@ -20,75 +19,121 @@ static const CalibrationEntry *moved_entry(const CalibrationTable *table, const 
     return moves ? calibration_find(table, op_operand(op, 0)) : NULL;
 }
 
-static const struct { const char *name; double (*threshold)(const Observer *); } methods[METHOD_COUNT] = {
-    [METHOD_MINMAX] = {"minmax", threshold_minmax}, [METHOD_KL] = {"kl", threshold_kl}, [METHOD_MSE] = {"mse", threshold_mse},
-    [METHOD_PERCENTILE] = {"percentile", threshold_percentile}, [METHOD_OCTAV] = {"octav", threshold_octav},
-    [METHOD_ACIQ] = {"aciq", threshold_aciq}};
+// ---- what is in a table, in the order of the network
 
-const char *calibration_method_name(CalibrationMethod method) { return methods[method].name; }
+typedef struct {
+    const Value *value;
+    const Observer *seen; // NULL: of what moves another tensor's elements, or has none
+    int index;            // among those that were seen
+} Listed;
 
-static void fill_entry(Arena *arena, const Observations *all, CalibrationMethod method, const Value *value,
-                       CalibrationTable *table) {
+typedef struct {
+    int count, seen_count;
+    Listed *listed;
+} List;
+
+static void list_value(List *list, const Observations *all, const Value *value) {
     if (!value->name || value_constant(value) || value->type->elem != ELEM_F32)
         return;
     const Observer *seen = observations_find(all, value);
-    const CalibrationEntry *moved = seen ? NULL : moved_entry(table, value);
-    if (seen)
-        add_entry(arena, table, value, methods[method].threshold(seen), seen->min, seen->max);
-    else if (moved)
-        add_entry(arena, table, value, moved->threshold, moved->min, moved->max);
-    else if (!type_elem_count(value->type)) // nothing to see, and any range will do
-        add_entry(arena, table, value, 0, 0, 0);
+    list->listed[list->count++] = (Listed){value, seen, list->seen_count};
+    list->seen_count += seen != NULL;
 }
 
-// In the order of the network.
-static void fill_table(Arena *arena, const Observations *all, CalibrationMethod method, const Func *main,
-                       CalibrationTable *table) {
+static List list_values(Arena *arena, const Observations *all, const Func *main) {
     int room = main->arg_count;
     FOR_EACH_OP(main, op) room += op->result_count;
-    table->entries = ARENA_ARRAY(arena, CalibrationEntry, room + 1);
+    List list = {.listed = ARENA_ARRAY(arena, Listed, room + 1)};
     for (int i = 0; i < main->arg_count; i++)
-        fill_entry(arena, all, method, &main->args[i], table);
+        list_value(&list, all, &main->args[i]);
     FOR_EACH_OP(main, op)
     for (int i = 0; i < op->result_count; i++)
-        fill_entry(arena, all, method, &op->results[i], table);
+        list_value(&list, all, &op->results[i]);
+    return list;
+}
+
+static void fill_table(Arena *arena, const List *list, const Clip *clips, CalibrationTable *table) {
+    table->entries = ARENA_ARRAY(arena, CalibrationEntry, list->count + 1);
+    for (int i = 0; i < list->count; i++) {
+        const Listed *own = &list->listed[i];
+        const CalibrationEntry *moved = own->seen ? NULL : moved_entry(table, own->value);
+        if (own->seen)
+            add_entry(arena, table, own->value, &clips[i]);
+        else if (moved)
+            add_entry(arena, table, own->value, &(Clip){moved->threshold, moved->min, moved->max});
+        else if (!type_elem_count(own->value->type)) // nothing to see, and any range will do
+            add_entry(arena, table, own->value, &(Clip){0, 0, 0});
+    }
+}
+
+// ---- thresholds, tensors dealt to threads
+
+typedef struct {
+    const List *list;
+    const CalibrateOptions *options;
+    int count;
+    const CalibrationMethod *methods;
+    Clip *clips; // [method][listed]
+} Clipping;
+
+static bool clip_one(void *context, int worker, int task, char *message) {
+    const Clipping *work = context;
+    const Listed *own = &work->list->listed[task % work->list->count];
+    (void)worker;
+    return !own->seen || calibration_clip(own->seen, work->methods[task / work->list->count], &work->options->thresholds, own->value->name,
+                                          own->index, work->list->seen_count, &work->clips[task], message);
+}
+
+static Clip *find_clips(Arena *arena, Diag *diag, const char *file, const List *list, const CalibrateOptions *options, int count,
+                        const CalibrationMethod *wanted, int threads) {
+    Clipping work = {list, options, count, wanted, ARENA_ARRAY(arena, Clip, (int64_t)count * list->count + 1)};
+    int failed;
+    char message[MESSAGE_BYTES];
+    if (!parallel_samples(threads, count * list->count, clip_one, &work, &failed, message))
+        return diag_error(diag, loc_file(file), "%s", message), NULL;
+    return work.clips;
 }
 
 static bool fill_tables(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
-                        int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
+                        const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     Observations seen;
-    bool ranges_only = count == 1 && wanted[0] == METHOD_MINMAX;
-    if (!observe(arena, network, context, source, ranges_only ? OBSERVE_RANGES : OBSERVE_BINS, threads, &seen))
+    ObserveKind needs = OBSERVE_RANGES;
+    for (int m = 0; m < count; m++)
+        needs |= calibration_method_needs(wanted[m]);
+    if (!observe(arena, network, context, source, needs, threads, &seen))
         return false;
-    for (int m = 0; m < count; m++) {
-        tables[m].method = methods[wanted[m]].name;
+    const List list = list_values(arena, &seen, module_main(network));
+    const Clip *clips = find_clips(arena, context->diag, network->file, &list, options, count, wanted, threads);
+    for (int m = 0; clips && m < count; m++) {
+        tables[m].method = calibration_method_text(arena, wanted[m], &options->thresholds);
         tables[m].data = source->description;
-        fill_table(arena, &seen, wanted[m], module_main(network), &tables[m]);
+        fill_table(arena, &list, clips + (int64_t)m * list.count, &tables[m]);
     }
     observations_close(&seen);
-    return true;
+    return clips;
 }
 
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
-                      CalibrationMethod method, int threads, CalibrationTable *table) {
-    return fill_tables(arena, network, context, source, 1, &method, threads, table);
+                      const CalibrateOptions *options, int threads, CalibrationTable *table) {
+    return fill_tables(arena, network, context, source, options, 1, &options->method, threads, table);
 }
 
 bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
-                       Equalization equalization, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
+                       const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     CalibrationTable factors = {0};
-    const CalibrateOptions options = {wanted[0], equalization};
-    if (!find_factors(arena, imported, context, source, &options, threads, &factors))
+    CalibrateOptions first = *options;
+    first.method = wanted[0];
+    if (!find_factors(arena, imported, context, source, &first, threads, &factors))
         return false;
     for (int m = 0; m < count; m++)
         tables[m] = factors;
     const Module *network = equalized(arena, imported, context, &factors);
-    return network && fill_tables(arena, network, context, source, count, wanted, threads, tables);
+    return network && fill_tables(arena, network, context, source, options, count, wanted, threads, tables);
 }
 
 bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                const CalibrateOptions *options, int threads, CalibrationTable *table) {
-    return calibrate_methods(arena, imported, context, source, options->equalization, 1, &options->method, threads, table);
+    return calibrate_methods(arena, imported, context, source, options, 1, &options->method, threads, table);
 }
 
 const char *table_word(Arena *arena, const char *name) {

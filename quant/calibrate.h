@@ -1,13 +1,7 @@
 // Calibration: runs the float network over samples and says in which range each tensor lies.
 #pragma once
 #include "ir/tables.h"
-#include "quant/observe.h"
-
-typedef enum {
-    METHOD_MINMAX, METHOD_KL, METHOD_MSE, METHOD_PERCENTILE, METHOD_OCTAV, METHOD_ACIQ, METHOD_COUNT
-} CalibrationMethod;
-// "minmax" …
-const char *calibration_method_name(CalibrationMethod method);
+#include "quant/method.h"
 
 // How factors of channels are found (quant/equalize.h); AUTO: as the calibration data says, NONE among the choices.
 typedef enum { EQUALIZE_AUTO, EQUALIZE_NONE, EQUALIZE_RANGE, EQUALIZE_CROSS } Equalization;
@@ -15,6 +9,7 @@ typedef enum { EQUALIZE_AUTO, EQUALIZE_NONE, EQUALIZE_RANGE, EQUALIZE_CROSS } Eq
 typedef struct {
     CalibrationMethod method;
     Equalization equalization;
+    MethodOptions thresholds;
 } CalibrateOptions;
 
 // `imported`: the module after pipeline "import"; it is left as it is. The table, allocated in `arena`, has an entry for
@@ -22,12 +17,12 @@ typedef struct {
 bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                const CalibrateOptions *options, int threads, CalibrationTable *table);
 // A table for each of several methods, from one pass over the samples; factors of channels, the same in all, are chosen by the
-// first one.
+// first one. options->method says nothing.
 bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
-                       Equalization equalization, int count, const CalibrationMethod *methods, int threads, CalibrationTable *tables);
+                       const CalibrateOptions *options, int count, const CalibrationMethod *methods, int threads, CalibrationTable *tables);
 // The entries alone, of a network as it is: table->equalized stays.
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
-                      CalibrationMethod method, int threads, CalibrationTable *table);
+                      const CalibrateOptions *options, int threads, CalibrationTable *table);
 
 // Whether it could be written, closing the file tells.
 void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table);

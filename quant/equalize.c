@@ -185,13 +185,13 @@ const Module *equalized(Arena *arena, const Module *imported, const PassContext 
 
 // How near the i8 network with these factors is to the float one, in dB; -infinity where it can't be made.
 static double nearness_with(const Module *imported, const PassContext *context, const SampleSource *source,
-                            CalibrationMethod method, int threads, const CalibrationTable *factors) {
+                            const CalibrateOptions *options, int threads, const CalibrationTable *factors) {
     Arena *arena = arena_new();
     CalibrationTable table = *factors;
     PassContext own = *context;
     own.diag = diag_new(arena, NULL); // what can't be quantized is said when it is asked for
     const Module *network = equalized(arena, imported, &own, &table);
-    bool seen = network && calibrate_ranges(arena, network, &own, source, method, threads, &table);
+    bool seen = network && calibrate_ranges(arena, network, &own, source, options, threads, &table);
     double near = seen ? nearness(arena, imported, &own, source, &table, threads) : -INFINITY;
     arena_free(arena);
     return near;
@@ -201,12 +201,12 @@ static const Equalization kinds[] = {EQUALIZE_RANGE, EQUALIZE_CROSS};
 enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
 
 static void choose(const Module *imported, const PassContext *context, const SampleSource *source,
-                   CalibrationMethod method, int threads, const CalibrationTable *choices, CalibrationTable *table) {
+                   const CalibrateOptions *options, int threads, const CalibrationTable *choices, CalibrationTable *table) {
     const CalibrationTable none = {0};
-    double least = nearness_with(imported, context, source, method, threads, &none) + ENOUGH_DB;
+    double least = nearness_with(imported, context, source, options, threads, &none) + ENOUGH_DB;
     for (int i = 0; i < KIND_COUNT; i++) {
         if (!choices[i].equalized_count) continue;
-        double near = nearness_with(imported, context, source, method, threads, &choices[i]);
+        double near = nearness_with(imported, context, source, options, threads, &choices[i]);
         if (!(near > least)) continue;
         least = near;
         *table = choices[i];
@@ -239,6 +239,6 @@ bool find_factors(Arena *arena, const Module *imported, const PassContext *conte
     }
     observations_close(&seen);
     if (options->equalization == EQUALIZE_AUTO)
-        choose(imported, context, &few, options->method, threads, choices, table);
+        choose(imported, context, &few, options, threads, choices, table);
     return true;
 }

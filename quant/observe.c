@@ -1,6 +1,7 @@
 // Each thread has observers of its own; they are merged at the end, which gives the same for any number of threads.
 #include "quant/observe.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +15,13 @@ typedef struct {
     int order;
 } Watched;
 
+typedef struct { float min, max; } Extremes; // of a sample's tensor; NaN: not computed
+
 typedef struct {
     const Runner *runner;
     const SampleSource *source;
+    Extremes *extremes; // [sample - first_averaged][watched]; NULL: not wanted
+    int first_averaged;
     int count;
     Watched *watched;     // sorted by buffer
     Observer **observers; // [worker][watched]
@@ -92,18 +97,28 @@ static bool check_finite(const Observing *work, const Observer *observers, char 
     return true;
 }
 
+static void keep_extremes(Observing *work, const Observer *observers, int sample) {
+    Extremes *extremes = work->extremes + (int64_t)(sample - work->first_averaged) * work->count;
+    for (int i = 0; i < work->count; i++)
+        extremes[i] = observers[i].sample_seen ? (Extremes){observers[i].sample_min, observers[i].sample_max} : (Extremes){NAN, NAN};
+}
+
 static bool observe_sample(void *context, int worker, int sample, char *message) {
     Observing *work = context;
     RunnerState *state = runner_state(work->runner, worker);
     Observer *observers = work->observers[worker];
     if (!work->source->load(work->source->context, sample, state->inputs, message))
         return false;
+    for (int i = 0; i < work->count; i++)
+        observer_begin_sample(&observers[i]);
     for (int i = 0; i < work->count && !work->watched[i].buffer; i++)
         if (runner_input_type(work->runner, work->watched[i].order)->elem == ELEM_F32)
             observer_add(&observers[i], state->inputs[work->watched[i].order],
                          type_elem_count(runner_input_type(work->runner, work->watched[i].order)));
     TapContext tapped = {work, observers};
     runner_run(work->runner, worker, tap, &tapped);
+    if (work->extremes && sample >= work->first_averaged)
+        keep_extremes(work, observers, sample);
     if (work->source->step)
         work->source->step(work->source->context);
     return check_finite(work, observers, message);
@@ -117,6 +132,30 @@ static void merge_workers(Observing *work, int threads) {
             observer_merge(&work->observers[0][i], &work->observers[worker][i]);
 }
 
+// In the order of the samples, whichever workers saw them.
+static void average_extremes(Observing *work) {
+    const int averaged = work->source->count - work->first_averaged;
+    for (int i = 0; i < work->count; i++) {
+        double min = NAN, max = NAN;
+        for (int s = 0; s < averaged; s++) {
+            const Extremes *own = &work->extremes[(int64_t)s * work->count + i];
+            if (isnan(own->min))
+                continue;
+            min = isnan(min) ? own->min : min + AVERAGING_RATE * (own->min - min);
+            max = isnan(max) ? own->max : max + AVERAGING_RATE * (own->max - max);
+        }
+        work->observers[0][i].mean_min = isnan(min) ? 0 : (float)min;
+        work->observers[0][i].mean_max = isnan(max) ? 0 : (float)max;
+    }
+}
+
+static void open_extremes(Observing *work) {
+    const int count = work->source->count, averaged = count < AVERAGED_SAMPLES ? count : AVERAGED_SAMPLES;
+    work->first_averaged = count - averaged;
+    work->extremes = calloc((size_t)averaged * (size_t)work->count + 1, sizeof *work->extremes);
+    BUG_UNLESS(work->extremes, "out of memory for the extremes of %d samples", averaged);
+}
+
 static int64_t channels_of(const Watched *watched) {
     const Type *type = watched->buffer ? watched->buffer->type : NULL;
     return type && type->rank ? type->shape[type->rank - 1] : 0;
@@ -127,8 +166,8 @@ static void open_observers(Arena *arena, Observing *work, int threads, ObserveKi
     for (int worker = 0; worker < threads; worker++) {
         work->observers[worker] = ARENA_ARRAY(arena, Observer, work->count + 1);
         for (int i = 0; i < work->count; i++) {
-            observer_open(&work->observers[worker][i], kind == OBSERVE_BINS);
-            if (kind == OBSERVE_CHANNELS)
+            observer_open(&work->observers[worker][i], kind & OBSERVE_BINS);
+            if (kind & OBSERVE_CHANNELS)
                 observer_watch_channels(&work->observers[worker][i], channels_of(&work->watched[i]));
         }
     }
@@ -169,16 +208,21 @@ bool observe(Arena *arena, const Module *imported, const PassContext *context, c
         return false;
     list_watched(arena, &work, imported, kn);
     open_observers(arena, &work, threads, kind);
+    if (kind & OBSERVE_EXTREMES)
+        open_extremes(&work);
     int failed;
     char message[MESSAGE_BYTES];
     bool done = parallel_samples(threads, source->count, observe_sample, &work, &failed, message);
     if (done) {
         merge_workers(&work, threads);
+        if (work.extremes)
+            average_extremes(&work);
         give(arena, &work, seen);
     } else {
         diag_error(context->diag, loc_file(source->path(source->context, failed)), "%s", message);
     }
     close_observers(&work, done, threads);
+    free(work.extremes);
     runner_free(work.runner);
     return done;
 }

@@ -21,7 +21,11 @@ typedef struct {
     Observer *observers;
 } Observations;
 
-typedef enum { OBSERVE_RANGES, OBSERVE_BINS, OBSERVE_CHANNELS } ObserveKind;
+// What is remembered besides the range: a histogram, magnitudes of channels, the moving averages of samples' extremes.
+typedef enum { OBSERVE_RANGES = 0, OBSERVE_BINS = 1, OBSERVE_CHANNELS = 2, OBSERVE_EXTREMES = 4 } ObserveKind;
+// mean <- mean + rate * (x - mean), beginning with the first of the last AVERAGED_SAMPLES; what comes before weighs nothing in f32.
+enum { AVERAGED_SAMPLES = 4096 };
+static const double AVERAGING_RATE = 0.01;
 
 // `imported`: the module after pipeline "import"; it is left as it is. The same for any number of threads. False after a
 // message.

@@ -78,6 +78,18 @@ VECTORIZE static Range find_range(const float *values, int64_t count) {
     return range;
 }
 
+void observer_begin_sample(Observer *observer) {
+    observer->sample_seen = false;
+}
+
+static void widen_sample(Observer *observer, float min, float max) {
+    if (!observer->sample_seen || min < observer->sample_min)
+        observer->sample_min = min + 0.0f;
+    if (!observer->sample_seen || max > observer->sample_max)
+        observer->sample_max = max + 0.0f;
+    observer->sample_seen = true;
+}
+
 static void widen(Observer *observer, float min, float max, uint64_t count) {
     // + 0: of -0 and 0, which compare equal, always 0.
     if (observer->count == 0 || min < observer->min)
@@ -169,6 +181,7 @@ void observer_add(Observer *observer, const float *values, int64_t count) {
         return;
     }
     widen(observer, range.min, range.max, (uint64_t)count);
+    widen_sample(observer, range.min, range.max);
     if (observer->channels)
         widen_channels(observer->magnitudes, observer->channels, values, count);
     if (!observer->wants_bins)

@@ -4,17 +4,21 @@
 #include <math.h>
 #include <string.h>
 
-#include "quant/observer.h"
+#include "quant/threshold.h"
 
-enum { KL_BINS = 2048, KL_GROUPS = 128, KL_CANDIDATES = KL_BINS / KL_GROUPS };
+enum { KL_CANDIDATES = KL_BINS / KL_GROUPS };
 
 double threshold_minmax(const Observer *observer) {
     double low = -(double)observer->min, high = observer->max;
     return low > high ? low : high;
 }
 
-// Counts of |x| in equal bins over [0, range], exact zeros left out.
-static void magnitude_bins(const Observer *observer, double range, double bins[KL_BINS]) {
+Clip clip_ema(const Observer *observer) {
+    double low = -(double)observer->mean_min, high = observer->mean_max;
+    return (Clip){low > high ? low : high, observer->mean_min, observer->mean_max};
+}
+
+void magnitude_bins(const Observer *observer, double range, double bins[KL_BINS]) {
     double ratio = ldexp(1, observer->exponent) / (range / KL_BINS); // our bin's width in theirs, at most 1/2
     memset(bins, 0, KL_BINS * sizeof *bins);
     for (int i = 0; i < BINS_PER_SIGN; i++) {
@@ -113,17 +117,58 @@ static double magnitude_count(const Observer *observer, int i) {
     return (double)(observer->bins[BINS_PER_SIGN + i] + observer->bins[BINS_PER_SIGN - 1 - i] - (i ? 0 : observer->zeros));
 }
 
-double threshold_percentile(const Observer *observer) {
-    double largest = threshold_minmax(observer);
-    if (!observer->bins) return largest;
-    double rank = PERCENTILE / 100 * ((double)observer->count - 1), before = (double)observer->zeros;
-    double width = ldexp(1, observer->exponent);
+// The value of rank `rank` (0: the least) among x, or, `down`, among -x: magnitudes from the far end of one sign to that of the other.
+static double value_at(const Observer *observer, double rank, bool down) {
+    const uint64_t *bins = observer->bins;
+    double width = ldexp(1, observer->exponent), before = 0;
+    for (int i = BINS_PER_SIGN - 1; i >= 0; i--) { // the sign that is below 0
+        double count = (double)bins[down ? BINS_PER_SIGN + i : BINS_PER_SIGN - 1 - i] - (double)(down && !i ? observer->zeros : 0);
+        if (count > 0 && rank < before + count) return -width * (i + 1 - (rank - before + 0.5) / count);
+        before += count;
+    }
+    before += (double)observer->zeros;
+    if (rank < before) return 0;
+    for (int i = 0; i < BINS_PER_SIGN; i++) {
+        double count = (double)bins[down ? BINS_PER_SIGN - 1 - i : BINS_PER_SIGN + i] - (double)(!down && !i ? observer->zeros : 0);
+        if (count > 0 && rank < before + count) return width * (i + (rank - before + 0.5) / count);
+        before += count;
+    }
+    return down ? -(double)observer->min : observer->max;
+}
+
+// Between the two ranks that hold the place, as numpy.percentile does.
+static double place_value(const Observer *observer, double percentile, double (*value)(const Observer *, double)) {
+    double place = percentile / 100 * ((double)observer->count - 1), rank = floor(place), part = place - rank;
+    double at = value(observer, rank);
+    return part > 0 ? at + part * (value(observer, rank + 1) - at) : at;
+}
+
+static double rising(const Observer *observer, double rank) { return value_at(observer, rank, false); }
+static double falling(const Observer *observer, double rank) { return value_at(observer, rank, true); }
+
+static double magnitude_at(const Observer *observer, double rank) {
+    double before = (double)observer->zeros, width = ldexp(1, observer->exponent);
     if (rank < before) return 0;
     for (int i = 0; i < BINS_PER_SIGN; before += magnitude_count(observer, i++)) {
         double count = magnitude_count(observer, i);
-        if (count > 0 && rank < before + count) return fmin(largest, width * (i + (rank - before + 0.5) / count));
+        if (count > 0 && rank < before + count) return width * (i + (rank - before + 0.5) / count);
     }
-    return largest;
+    return threshold_minmax(observer);
+}
+
+double threshold_percentile(const Observer *observer, double percentile) {
+    double largest = threshold_minmax(observer);
+    return observer->bins ? fmin(largest, place_value(observer, percentile, magnitude_at)) : largest;
+}
+
+Clip clip_sliding(const Observer *observer, int index, int count) {
+    const double percentile = 99.99 + (99.999999 - 99.99) / count * index;
+    Clip clip = {threshold_minmax(observer), observer->min, observer->max};
+    if (!observer->bins) return clip;
+    clip.max = fmin(clip.max, place_value(observer, percentile, rising));
+    clip.min = fmax(clip.min, -place_value(observer, percentile, falling));
+    clip.threshold = fmax(fabs(clip.min), fabs(clip.max));
+    return clip;
 }
 
 // Twice the range of both signs' noise is that of one sign: a quarter of its square.

@@ -9,6 +9,7 @@
 #include "tools/constants.h"
 #include "tools/customs.h"
 #include "tools/files.h"
+#include "tools/methods.h"
 #include "tools/tune.h"
 
 // ---- options
@@ -239,6 +240,8 @@ int model_open(Model *model, const Options *options, int default_threads) {
         return STATUS_USAGE;
     int status = tune_open(model);
     if (!status)
+        status = methods_open(model);
+    if (!status)
         status = read_customs(model->arena, model->diag, options, &model->import);
     return status ? status : read_constants(model->arena, model->diag, options, &model->import);
 }
@@ -334,21 +337,6 @@ SampleSource dataset_source(DatasetSource *source) {
                           source_step, source};
 }
 
-static CalibrationMethod method_of(const Options *options) {
-    for (CalibrationMethod method = 0; options->method && method < METHOD_COUNT; method++)
-        if (strcmp(options->method, calibration_method_name(method)) == 0)
-            return method;
-    return METHOD_MSE;
-}
-
-static Equalization equalization_of(const Options *options) {
-    static const char *const names[] = {[EQUALIZE_AUTO] = "auto", [EQUALIZE_NONE] = "none", [EQUALIZE_RANGE] = "range"};
-    for (Equalization kind = 0; kind < EQUALIZE_CROSS; kind++)
-        if (!options->equalize || !strcmp(options->equalize, names[kind]))
-            return kind;
-    return EQUALIZE_CROSS;
-}
-
 bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *methods, CalibrationTable *tables) {
     const Options *options = model->options;
     const char *path = options->calibrate_on ? options->calibrate_on : options->data;
@@ -367,7 +355,7 @@ bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *m
     Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));
     DatasetSource source = {dataset, progress};
     SampleSource samples = dataset_source(&source);
-    bool done = calibrate_methods(model->arena, own.imported, &model->context, &samples, equalization_of(options), count, methods,
+    bool done = calibrate_methods(model->arena, own.imported, &model->context, &samples, &model->calibrate, count, methods,
                                   model->threads, tables);
     progress_end(progress);
     dataset_close(dataset);
@@ -380,8 +368,7 @@ bool model_calibrate(Model *model) {
     const Options *options = model->options;
     if (model->context.calibration || (!options->calibrate_on && !options->data))
         return true;
-    const CalibrationMethod method = method_of(options);
-    if (!model_calibrate_methods(model, 1, &method, &model->calibration))
+    if (!model_calibrate_methods(model, 1, &model->calibrate.method, &model->calibration))
         return false;
     model->context.calibration = &model->calibration;
     return true;

@@ -23,6 +23,7 @@ typedef struct {
     char hash[17];            // of the model file's bytes; empty until something asks for it
     Module *imported;         // after pipeline "import"; NULL before
     PassContext context;      // target, tables and options; precision f32
+    CalibrateOptions calibrate; // --method, --percentile, --equalize
     CalibrationTable calibration;
     Qtable qtable;
     TuningTable tuning;       // --tune, --tuned
@@ -85,4 +86,4 @@ SampleSource dataset_source(DatasetSource *source);
 #define TUNE_OPTIONS OPT_tune, OPT_tuned
 #define QUANTIZE_OPTIONS                                                                           \
     OPT_quantize, OPT_qtable, OPT_calibration, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess,        \
-        OPT_method, OPT_equalize, OPT_symmetric, OPT_per_tensor_weights
+        OPT_method, OPT_percentile, OPT_equalize, OPT_symmetric, OPT_per_tensor_weights

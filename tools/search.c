@@ -6,9 +6,10 @@
 
 #include "quant/search.h"
 #include "tools/json.h"
+#include "tools/methods.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_methods, OPT_expected_cos,
+static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_methods, OPT_percentile, OPT_expected_cos,
                                OPT_max_float_layers, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess, OPT_equalize,
                                MODEL_OPTIONS, OPT_json, OPT_COUNT};
 
@@ -25,25 +26,8 @@ typedef struct {
 
 // ---- options
 
-static int take_method(SearchRun *run, const char *name, size_t length) {
-    for (CalibrationMethod method = 0; method < METHOD_COUNT; method++) {
-        const char *known = calibration_method_name(method);
-        if (strlen(known) != length || strncmp(known, name, length)) continue;
-        for (int i = 0; i < run->method_count; i++)
-            if (run->methods[i] == method) return usage_error("--methods: '%s' stands twice", known);
-        run->methods[run->method_count++] = method;
-        return STATUS_DONE;
-    }
-    return usage_error("--methods: unknown method '%.*s'; `qanat calibrate --help` lists them", (int)length, name);
-}
-
 static int parse_options(SearchRun *run, const Options *options) {
-    const char *at = options->methods ? options->methods : "mse,minmax,kl";
-    for (size_t length; (length = strcspn(at, ",")) || *at; at += length + (at[length] == ',')) {
-        int status = take_method(run, at, length);
-        if (status) return status;
-    }
-    if (!run->method_count) return usage_error("--methods: expected names with commas between");
+    if (parse_methods(options->methods ? options->methods : "mse,minmax,kl", &run->method_count, run->methods)) return STATUS_USAGE;
     char *end = "";
     run->expected = options->expected_cos ? strtod(options->expected_cos, &end) : 0.99;
     if (*end || end == options->expected_cos || !(run->expected >= 0 && run->expected <= 1))

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quant/observer.h"
+#include "quant/threshold.h"
 #include "tools/data/npy.h"
 #include "tools/data/preprocess.h"
 

@@ -16,7 +16,8 @@ typedef struct {
     Elem precision;                      // default of assign_precision: ELEM_F32 or ELEM_I8
     Elem input_type, output_type;        // --input-type, --output-type: ELEM_F32, ELEM_I8 or ELEM_U8
     bool symmetric;                      // symmetric activations (zero point 0)
-    bool per_tensor_weights;
+    bool per_tensor_weights;             // one scale for all of a weight tensor
+    bool mse_weights;                    // weights' scales by the least squared error, not the largest magnitude
     bool alone;                          // assign_precision: each i8 op beside its float form, on the float tensors (compare)
     bool keep_all;                       // every value of the network becomes an output of the program (dump-all)
     bool watched;                        // every value has a buffer of its own, to be looked at when it is made (calibration)

@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "runtime/rounding.h"
 
@@ -49,39 +50,73 @@ static int8_t quantize_weight(float weight, float scale) {
     return (int8_t)fmin(fmax(q, -127), 127);
 }
 
+typedef struct { double toward; int64_t index; } Flip;
+
+static int by_gain(const void *a, const void *b) {
+    const Flip *x = a, *y = b;
+    if (x->toward != y->toward) return x->toward > y->toward ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static double rounding_error(int8_t q, float weight, float scale) {
+    return q - fmin(fmax((double)weight / scale, -127), 127); // not what clipping takes
+}
+
 // Rounding each weight by itself leaves their errors with a sum, which shifts the channel's output by that sum times
 // the inputs' mean. The weights that are nearest to the other neighbour are rounded to it until the sum is within half
 // a quantum (as SQuant does for whole channels: Guo et al., ICLR 2022): no weight is off by more than one.
-static void balance(int64_t each, const float *weights, float scale, int8_t *q) {
+static void balance(int64_t each, const float *weights, float scale, int8_t *q, Flip *flips) {
     double sum = 0;
-    for (int64_t i = 0; i < each; i++) sum += q[i] - (double)weights[i] / scale;
-    for (int flips = (int)round_even(fabs(sum)); flips > 0; flips--) {
-        int64_t best = -1;
-        double largest = 0;
-        for (int64_t i = 0; i < each; i++) {
-            double error = q[i] - (double)weights[i] / scale, toward = sum > 0 ? error : -error;
-            bool fits = sum > 0 ? q[i] > -127 : q[i] < 127;
-            if (fits && toward > largest) largest = toward, best = i;
-        }
-        if (best < 0) return;
-        q[best] = (int8_t)(q[best] + (sum > 0 ? -1 : 1));
+    for (int64_t i = 0; i < each; i++) sum += rounding_error(q[i], weights[i], scale);
+    int64_t wanted = (int64_t)round_even(fabs(sum)), found = 0;
+    for (int64_t i = 0; wanted && i < each; i++) {
+        double error = rounding_error(q[i], weights[i], scale), toward = sum > 0 ? error : -error;
+        bool fits = sum > 0 ? q[i] > -127 : q[i] < 127;
+        if (fits && toward > 0) flips[found++] = (Flip){toward, i};
     }
+    qsort(flips, (size_t)found, sizeof *flips, by_gain);
+    for (int64_t i = 0; i < found && i < wanted; i++) q[flips[i].index] = (int8_t)(q[flips[i].index] + (sum > 0 ? -1 : 1));
+}
+
+// The sum of squared errors of weights at a scale.
+static double squared_error(int64_t count, const float *weights, double scale) {
+    const double magic = 6755399441055744.0; // as round_even's, but for compilers to make vectors of
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double q = fmin(fmax(weights[i] / scale, -127), 127), error = (q + magic) - magic - weights[i] / scale;
+        sum += error * error;
+    }
+    return sum * scale * scale;
+}
+
+// Of 49 scales, from that of the largest magnitude down to a quarter of it.
+static double fitted_scale(int64_t count, const float *weights, bool mse) {
+    double whole = largest_magnitude(weights, count) / 127, best = whole, least = INFINITY;
+    for (int i = 64; mse && whole >= FLT_MIN && i >= 16; i--) {
+        double scale = normal_scale(whole * i / 64), error = squared_error(count, weights, scale);
+        if (error < least) least = error, best = scale;
+    }
+    return best;
 }
 
 const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const float *weights, const float *bias,
-                          const Quant *input, const Quant *output, bool per_tensor, int8_t *q, int32_t *q_bias) {
+                          const Quant *input, const Quant *output, WeightScales kind, int8_t *q, int32_t *q_bias) {
+    const double whole = kind.per_tensor ? fitted_scale(channels * each, weights, kind.mse) : 0;
     float *scales = ARENA_ARRAY(arena, float, channels), largest = 0;
+    Arena *scratch = arena_new();
+    Flip *flips = ARENA_ARRAY(scratch, Flip, each + 1);
     for (int64_t c = 0; c < channels; c++) {
-        double by_weights = largest_magnitude(weights + c * each, each) / 127;
+        double by_weights = kind.per_tensor ? whole : fitted_scale(each, weights + c * each, kind.mse);
         scales[c] = normal_scale(fmax(by_weights, smallest_scale(each, weights + c * each, bias ? bias[c] : 0, input, output)));
         largest = scales[c] > largest ? scales[c] : largest;
     }
     for (int64_t c = 0; c < channels; c++) {
-        if (per_tensor) scales[c] = largest;
+        if (kind.per_tensor) scales[c] = largest;
         for (int64_t i = 0; i < each; i++) q[c * each + i] = quantize_weight(weights[c * each + i], scales[c]);
-        balance(each, weights + c * each, scales[c], q + c * each);
+        balance(each, weights + c * each, scales[c], q + c * each, flips);
         q_bias[c] = bias ? (int32_t)round_even(bias[c] / ((double)input->scale[0] * scales[c])) : 0;
     }
-    if (per_tensor) return quant_per_axis(arena, ELEM_I8, -1, 1, scales, NULL, -127, 127);
+    arena_free(scratch);
+    if (kind.per_tensor) return quant_per_axis(arena, ELEM_I8, -1, 1, scales, NULL, -127, 127);
     return quant_per_axis(arena, ELEM_I8, 0, (int)channels, scales, NULL, -127, 127);
 }

@@ -6,7 +6,8 @@
 const Quant *activation_quant(Arena *arena, const CalibrationEntry *entry, bool symmetric);
 
 // Weights of `channels` rows of `each` elements with the bias of each (NULL: none) and the input's and output's
-// quantization: i8 in [-127, 127], zero point 0, one scale a channel (or one in all), large enough for the accumulation
-// bound and for a normal multiplier. Quantized elements and bias (i32, one a channel) are written to q and q_bias.
+// quantization: i8 in [-127, 127], zero point 0, one scale a channel (or one in all), by the largest magnitude or the least
+// squared error, large enough for the accumulation bound and for a normal multiplier. Quantized elements and bias (i32, one a channel) are written to q and q_bias.
+typedef struct { bool per_tensor, mse; } WeightScales;
 const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const float *weights, const float *bias,
-                          const Quant *input, const Quant *output, bool per_tensor, int8_t *q, int32_t *q_bias);
+                          const Quant *input, const Quant *output, WeightScales kind, int8_t *q, int32_t *q_bias);

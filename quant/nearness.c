@@ -73,7 +73,7 @@ double nearness(Arena *arena, const Module *imported, const PassContext *context
     PassContext real = float_context(context), quant = real;
     quant.precision = ELEM_I8;
     quant.calibration = table;
-    quant.symmetric = quant.per_tensor_weights = false;
+    quant.symmetric = quant.per_tensor_weights = quant.mse_weights = false;
     if (threads > source->count) threads = source->count;
     Comparison work = {.source = source, .real = make_runner(arena, imported, &real, threads)};
     if (work.real) work.quant = make_runner(arena, imported, &quant, threads);

@@ -53,7 +53,7 @@ static const struct {
 
 enum { MAX_NAME = 64 };
 
-// "--per-tensor-weights" of per_tensor_weights.
+// "--weight-scales" of weight_scales.
 static const char *flag_name(OptionId id, char text[MAX_NAME]) {
     snprintf(text, MAX_NAME, "--%s", option_rows[id].field);
     for (char *c = text; *c; c++)

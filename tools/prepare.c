@@ -207,14 +207,19 @@ int check_not_input(const Options *options, const char *path) {
     return STATUS_DONE;
 }
 
+static bool is_text(const char *text, const char *word) {
+    return text && !strcmp(text, word);
+}
+
 int model_open(Model *model, const Options *options, int default_threads) {
     *model = (Model){.arena = arena_new(), .options = options, .path = options->positional[0]};
     model->diag = diag_new(model->arena, stderr);
     model->context = (PassContext){.precision = ELEM_F32,
                                    .input_type = elem_of(options->input_type),
                                    .output_type = elem_of(options->output_type),
-                                   .symmetric = options->symmetric,
-                                   .per_tensor_weights = options->per_tensor_weights,
+                                   .symmetric = is_text(options->activations, "symmetric"),
+                                   .per_tensor_weights = is_text(options->weights, "per-tensor"),
+                                   .mse_weights = is_text(options->weight_scales, "mse"),
                                    .diag = model->diag,
                                    .scratch = model->arena,
                                    .explain = options->explain ? stderr : NULL};

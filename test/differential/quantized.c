@@ -29,6 +29,7 @@ bool graph_quantize(Arena *arena, Module *module, uint64_t seed) {
     Diag *diag = diag_new(arena, NULL);
     PassContext context = {.target = target_host(), .precision = ELEM_I8, .input_type = seed % 16 < 8 ? ELEM_F32 : ELEM_I8,
                            .output_type = seed % 32 < 16 ? ELEM_F32 : ELEM_I8, .symmetric = seed % 3 == 0, .per_tensor_weights = seed % 5 == 0,
+                           .mse_weights = seed % 7 == 0,
                            .diag = diag, .scratch = arena};
     Source source = {.random = {.random = seed}, .main = module_main(module)};
     for (int i = 0; i < source.main->arg_count; i++)

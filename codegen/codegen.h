@@ -53,6 +53,8 @@ const Sizes *program_sizes(const Program *program);
 size_t program_arena_bytes(const Program *program);
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
                  const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context);
+// In a tap of `buffer`: what is in `arena` of use to what comes behind, copied to `fork`, as large.
+void program_fork(const Program *program, const Value *buffer, const void *arena, void *fork);
 // What is left of a run once `buffer`, which a tap was called with, is complete; `arena` and `outputs` hold what they held then.
 void program_resume(const Program *program, const Value *buffer, void *arena, const void *const *inputs, void *const *outputs);
 

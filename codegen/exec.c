@@ -62,6 +62,7 @@ static void find_taps(Arena *arena, Program *program) {
 
 static bool find_kernels(Arena *arena, Program *program, Diag *diag) {
     const Steps *steps = program->steps;
+    Map *runs = map_new_texts(arena); // asking the processor takes a virtual machine microseconds
     program->kernels = arena_alloc(arena, sizeof *program->kernels * (size_t)(steps->step_count + 1));
     for (int i = 0; i < steps->step_count; i++) {
         const char *symbol = steps->steps[i].kernel->symbol;
@@ -71,7 +72,9 @@ static bool find_kernels(Arena *arena, Program *program, Diag *diag) {
             continue;
         }
         const struct qn_kernel_entry *entry = qn_kernel_find(symbol);
-        if (!entry || !entry->fn || !target_for_isa(steps->steps[i].kernel->isa))
+        const char *isa = steps->steps[i].kernel->isa;
+        if (!map_find(runs, isa)) *map_get(runs, isa) = (void *)(uintptr_t)target_for_isa(isa);
+        if (!entry || !entry->fn || !map_find(runs, isa))
             return diag_error(diag, steps->steps[i].op->loc,
                               "kernel '%s' can't run on this machine; choose a target of this machine", symbol);
         program->kernels[i] = entry->fn;
@@ -211,14 +214,27 @@ void program_run(const Program *program, void *arena, const void *const *inputs,
     }
 }
 
+static int step_of_tap(const Program *program, const Value *buffer) {
+    for (int i = 0; i < program->tap_count; i++)
+        if (program->taps[i].buffer == buffer) return program->taps[i].step;
+    return program->steps->step_count;
+}
+
+void program_fork(const Program *program, const Value *buffer, const void *arena, void *fork) {
+    const Steps *steps = program->steps;
+    const int step = step_of_tap(program, buffer);
+    for (int i = 0; i < steps->life_count; i++) {
+        const Lifetime *life = &steps->lives[i];
+        const size_t offset = QN_ARENA_HEADER_BYTES + (size_t)life->begin;
+        if (life->first <= step && life->last > step) memcpy((char *)fork + offset, (const char *)arena + offset, (size_t)(life->end - life->begin));
+    }
+}
+
 void program_resume(const Program *program, const Value *buffer, void *arena, const void *const *inputs, void *const *outputs) {
     const Steps *steps = program->steps;
     BUG_UNLESS(!steps->sizes.count, "resuming a program whose buffers vary");
     Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, NULL, NULL}};
-    int first = steps->step_count;
-    for (int i = 0; i < program->tap_count; i++)
-        if (program->taps[i].buffer == buffer) first = program->taps[i].step + 1;
-    for (int i = first; i < steps->step_count; i++) i = run_step(&run, i, NULL);
+    for (int i = step_of_tap(program, buffer) + 1; i < steps->step_count; i++) i = run_step(&run, i, NULL);
 }
 
 const Sizes *program_sizes(const Program *program) { return &program->steps->sizes; }

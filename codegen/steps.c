@@ -253,16 +253,14 @@ static void add_weights(Steps *steps, const Op *op) {
     steps->weights_bytes = align_up(steps->weights_bytes + (int64_t)type_bytes(data->type));
 }
 
-// A buffer's bytes in the arena, and the steps from its first use to its last.
-typedef struct { int64_t begin, end; int first, last; } Lifetime;
-
 static int compare_begins(const void *a, const void *b) {
     const Lifetime *x = a, *y = b;
     return x->begin < y->begin ? -1 : x->begin > y->begin;
 }
 
-static int find_lifetimes(Arena *arena, const Steps *steps, Lifetime *lives) {
+static void find_lifetimes(Arena *arena, Steps *steps, int op_count) {
     Map *known = map_new_pointers(arena);
+    Lifetime *lives = steps->lives = ARENA_ARRAY(arena, Lifetime, op_count);
     int count = 0;
     for (int i = 0, at = 0, end = 0; i < steps->step_count; i++) { // fused ones are one step
         if (i >= end) at = i, end = i + (steps->steps[i].fused ? steps->steps[i].fused->count : 1);
@@ -280,17 +278,16 @@ static int find_lifetimes(Arena *arena, const Steps *steps, Lifetime *lives) {
         }
     }
     qsort(lives, (size_t)count, sizeof *lives, compare_begins);
-    return count;
+    steps->life_count = count;
 }
 
 // The most bytes alive during one step; buffers that share memory in place count once.
-static int64_t live_bytes(Arena *arena, const Steps *steps, int op_count) {
-    Lifetime *lives = ARENA_ARRAY(arena, Lifetime, op_count);
-    int count = find_lifetimes(arena, steps, lives);
+static int64_t live_bytes(const Steps *steps) {
+    const Lifetime *lives = steps->lives;
     int64_t most = 0;
     for (int i = 0; i < steps->step_count; i++) {
         int64_t live = steps->steps[i].args.words[1], end = 0;
-        for (int k = 0; k < count; k++) {
+        for (int k = 0; k < steps->life_count; k++) {
             if (lives[k].first > i || lives[k].last < i || lives[k].end <= end) continue;
             live += lives[k].end - (lives[k].begin > end ? lives[k].begin : end);
             end = lives[k].end;
@@ -356,7 +353,8 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
         if (func != main) add_variant(arena, steps, func);
     add_variant(arena, steps, main);
     steps->worker_bytes = align_up(steps->worker_bytes) + steps->scratch_bytes;
-    steps->live_bytes = live_bytes(arena, steps, ops);
+    find_lifetimes(arena, steps, ops);
+    steps->live_bytes = live_bytes(steps);
     return steps;
 }
 

@@ -45,6 +45,9 @@ typedef struct {
     const char *name; // may be NULL
 } WeightBlob;
 
+// A buffer's bytes in the arena, and the steps from its first use to its last; of steps that run together, the first.
+typedef struct { int64_t begin, end; int first, last; } Lifetime;
+
 // The steps for sizes within a box.
 typedef struct {
     int first, count;
@@ -61,6 +64,8 @@ typedef struct {
     WeightBlob *weights;
     const Value **inputs, **outputs; // by index
     int64_t plan_bytes, scratch_bytes, worker_bytes, live_bytes, weights_bytes; // as runtime/entry.h has them
+    int life_count;
+    Lifetime *lives; // in order of where they begin
     Map *blobs; // by Dense: its WeightBlob
     Map *rows;  // by kn.alloc of rows between fused steps: the int * of its number among theirs
     Map *names; // of steps

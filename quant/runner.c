@@ -71,12 +71,12 @@ RunnerState *runner_spare(const Runner *runner, int worker) {
     return spare;
 }
 
-void *runner_fork(const Runner *runner, int worker, const void *data) {
+void *runner_fork(const Runner *runner, int worker, const Value *buffer, const void *data) {
     const RunnerState *state = &runner->states[worker], *spare = runner_spare(runner, worker);
     const char *at = data, *arena = state->arena;
     size_t bytes = program_arena_bytes(runner->program);
     void *place = at >= arena && at < arena + bytes ? (char *)spare->arena + (at - arena) : NULL;
-    memcpy(spare->arena, arena, bytes);
+    program_fork(runner->program, buffer, arena, spare->arena);
     for (int i = 0; i < runner->output_count; i++) {
         const char *output = state->outputs[i];
         size_t output_bytes = type_bytes(program_output(runner->program, i)->type);

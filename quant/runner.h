@@ -18,10 +18,10 @@ Runner *runner_new(Arena *arena, const Module *kn, int workers, Diag *diag);
 void runner_free(const Runner *runner);
 RunnerState *runner_state(const Runner *runner, int worker);
 void runner_run(const Runner *runner, int worker, ProgramTap *tap, void *context);
-// In the middle of a run of one worker, at a tap of `buffer` at `data`: gives `spare` the worker's memory as it is, where its
-// place for that buffer is returned; then resumes there. runner_spare: arena and outputs like a worker's own.
+// In the middle of a run of one worker, at a tap of `buffer` at `data`: gives `spare` what is left of the run needs of the worker's
+// memory, where its place for that buffer is returned; then resumes there. runner_spare: arena and outputs like a worker's own.
 RunnerState *runner_spare(const Runner *runner, int worker);
-void *runner_fork(const Runner *runner, int worker, const void *data);
+void *runner_fork(const Runner *runner, int worker, const Value *buffer, const void *data);
 void runner_resume(const Runner *runner, int worker, const Value *buffer);
 int runner_input_count(const Runner *runner);
 int runner_output_count(const Runner *runner);

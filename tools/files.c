@@ -49,26 +49,45 @@ bool output_open(OutputFile *output, const char *path, Diag *diag) {
     return true;
 }
 
-bool output_close(OutputFile *output, bool keep, Diag *diag) {
+// Ends writing. False: errno says why it failed.
+static bool output_finish(OutputFile *output) {
     bool written = fflush(output->file) == 0 && !ferror(output->file);
     int error = errno;
     if (output->file != stdout && fclose(output->file) != 0)
-        written = false;
-    if (output->temporary) {
-        if (!keep || !written)
-            unlink(output->temporary);
-        else if (rename(output->temporary, output->path) != 0) {
-            error = errno;
-            written = false;
-            unlink(output->temporary);
-        }
-        unfinished_remove(output->temporary);
-        free(output->temporary);
-    }
-    if (!written && keep)
-        return diag_error(diag, loc_file(output->path), "can't be written: %s", strerror(error));
+        written = false, error = errno;
+    errno = error;
     return written;
 }
+
+static bool output_place(OutputFile *output, bool keep) {
+    if (!output->temporary)
+        return true;
+    bool placed = keep && rename(output->temporary, output->path) == 0;
+    int error = errno;
+    if (!placed)
+        unlink(output->temporary);
+    unfinished_remove(output->temporary);
+    free(output->temporary);
+    errno = error;
+    return placed || !keep;
+}
+
+bool outputs_close(OutputFile *outputs, int count, bool keep, Diag *diag) {
+    bool fine = true;
+    for (int i = 0; i < count; i++)
+        if (!output_finish(&outputs[i])) {
+            fine = false;
+            if (keep)
+                diag_error(diag, loc_file(outputs[i].path), "can't be written: %s", strerror(errno));
+        }
+    keep = keep && fine;
+    for (int i = 0; i < count; i++)
+        if (!output_place(&outputs[i], keep))
+            fine = diag_error(diag, loc_file(outputs[i].path), "can't be written: %s", strerror(errno));
+    return fine;
+}
+
+bool output_close(OutputFile *output, bool keep, Diag *diag) { return outputs_close(output, 1, keep, diag); }
 
 char *temp_dir_new(Arena *arena, Diag *diag) {
     const char *base = getenv("TMPDIR");
@@ -146,6 +165,13 @@ void progress_step(Progress *progress) {
         draw(progress, percent);
     }
     pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_share(Progress *progress, double share) {
+    enum { PARTS = 1000 };
+    progress->total = PARTS;
+    progress->done = (int)(share * PARTS) - 1;
+    progress_step(progress);
 }
 
 void progress_end(Progress *progress) {

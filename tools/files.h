@@ -15,6 +15,8 @@ typedef struct {
 bool output_open(OutputFile *output, const char *path, Diag *diag);
 // Closes and, where everything went well and `keep`, renames. False after a message.
 bool output_close(OutputFile *output, bool keep, Diag *diag);
+// Several files that belong together: none is renamed unless all were written.
+bool outputs_close(OutputFile *outputs, int count, bool keep, Diag *diag);
 
 // A folder of our own for intermediate files; NULL with a message. temp_dir_remove deletes it and the files in it.
 char *temp_dir_new(Arena *arena, Diag *diag);
@@ -30,4 +32,6 @@ void files_remove_unfinished(void);
 typedef struct Progress Progress;
 Progress *progress_new(Arena *arena, const char *what, int total);
 void progress_step(Progress *progress);
+// Where the total isn't known beforehand: the share that is done, 0 to 1, which may fall. Called by one thread at a time.
+void progress_share(Progress *progress, double share);
 void progress_end(Progress *progress);

@@ -1,148 +1,194 @@
-// qanat search: every operator alone in i8, with every method of thresholds. Writes the quantization table of the worst, the
+// qanat search: every operator alone in i8, with every table of thresholds. Writes the quantization table of the worst, the
 // calibration table with each tensor's best threshold, and the losses.
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "quant/search.h"
-#include "tools/json.h"
 #include "tools/methods.h"
-#include "tools/prepare.h"
+#include "tools/search_run.h"
 
-static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_methods, OPT_percentile, OPT_expected_cos,
-                               OPT_max_float_layers, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess, OPT_equalize,
-                               MODEL_OPTIONS, OPT_json, OPT_COUNT};
+static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_methods, OPT_percentile, OPT_tables, OPT_loss, OPT_metric,
+                               OPT_expected_cos, OPT_max_float_layers, OPT_exhaustive, OPT_calibrate_on, OPT_calibrate_limit,
+                               OPT_calibrate_preprocess, OPT_equalize, MODEL_OPTIONS, OPT_json, OPT_COUNT};
 
 enum { DEFAULT_FLOAT_LAYERS = 5 };
 
 typedef struct {
-    Model *model;
-    double expected;
-    int method_count;
+    SearchRun run;
     CalibrationMethod methods[METHOD_COUNT];
-    CalibrationTable tables[METHOD_COUNT];
-    Sensitivity found;
-} SearchRun;
+} SearchCommand;
 
 // ---- options
 
-static int parse_options(SearchRun *run, const Options *options) {
-    if (parse_methods(options->methods ? options->methods : "mse,minmax,kl", &run->method_count, run->methods)) return STATUS_USAGE;
-    char *end = "";
-    run->expected = options->expected_cos ? strtod(options->expected_cos, &end) : 0.99;
-    if (*end || end == options->expected_cos || !(run->expected >= 0 && run->expected <= 1))
-        return usage_error("--expected-cos: expected a number from 0 to 1, found '%s'", options->expected_cos);
+static int take_methods(SearchCommand *command, const char *list) {
+    SearchOptions *options = &command->run.options;
+    if (parse_methods(list ? list : "mse,minmax,kl", &options->table_count, command->methods)) return STATUS_USAGE;
+    for (int i = 0; i < options->table_count; i++) command->run.names[i] = calibration_method_name(command->methods[i]);
     return STATUS_DONE;
 }
 
-// ---- what is written
-
-static int float_layers(const SearchRun *run) {
-    int most = run->model->options->max_float_layers;
-    if (most < 0) most = DEFAULT_FLOAT_LAYERS;
-    return most < run->found.count ? most : run->found.count;
+// A number within bounds; `fallback` where none is given.
+static int parse_number(const char *flag, const char *text, double low, double high, double fallback, double *number) {
+    char *end = "";
+    *number = text ? strtod(text, &end) : fallback;
+    if (*end || end == text || !(*number >= low && *number <= high))
+        return usage_error("%s: expected a number from %g to %g, found '%s'", flag, low, high, text);
+    return STATUS_DONE;
 }
 
-static double loss_of(const SensitiveOp *op) { return op->loss[op->best]; }
+static Loss loss_named(const char *name) {
+    Loss loss = {.kind = LOSS_COSINE};
+    for (LossKind kind = 0; name && kind < LOSS_METRIC; kind++)
+        if (!strcmp(name, loss_name(kind))) loss.kind = kind;
+    return loss;
+}
 
-static void write_qtable(const SearchRun *run, FILE *out) {
-    fprintf(out, "# qanat quantization table: the operators that i8 harms most\n# name type\n");
-    for (int i = 0; i < float_layers(run); i++) {
-        const SensitiveOp *op = &run->found.ops[i];
-        fprintf(out, "%s f32 # %s, loss %.9f\n", table_word(run->model->arena, op->name), op_info(op->op->kind)->full_name, loss_of(op));
+static int check_outputs(Model *model) {
+    const Options *options = model->options;
+    if (!options->output) return STATUS_DONE;
+    if (!strcmp(options->output, "-")) return usage_error("search: -o names files PREFIX.table, PREFIX.qtable and PREFIX.log; - can't be all of them");
+    static const char *const endings[] = {"table", "qtable", "log"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        int status = check_not_input(options, arena_printf(model->arena, "%s.%s", options->output, endings[i]));
+        if (status) return status;
     }
+    return STATUS_DONE;
 }
 
-static void tune_entry(const SearchRun *run, CalibrationEntry *entry) {
-    for (int i = 0; i < run->found.count; i++) {
-        const SensitiveOp *op = &run->found.ops[i];
-        if (strcmp(op->name, entry->name)) continue;
-        for (int m = 0; m < run->method_count; m++)
-            if (run->methods[m] == op->best) *entry = *calibration_find(&run->tables[m], &op->op->results[0]);
+static int parse_options(SearchCommand *command, Model *model) {
+    const Options *options = model->options;
+    SearchOptions *search = &command->run.options;
+    int status = check_outputs(model);
+    if (!status && !options->tables) status = take_methods(command, options->methods);
+    if (!status) status = parse_number("--expected-cos", options->expected_cos, 0, 1, 0.99, &search->expected);
+    search->loss = loss_named(options->loss);
+    search->worst = options->max_float_layers < 0 ? DEFAULT_FLOAT_LAYERS : options->max_float_layers;
+    search->exhaustive = options->exhaustive;
+    search->threads = model->threads;
+    return status;
+}
+
+// ---- tables
+
+static bool same_factors(const CalibrationTable *a, const CalibrationTable *b) {
+    if (a->equalized_count != b->equalized_count) return false;
+    for (int i = 0; i < a->equalized_count; i++) {
+        const ChannelFactors *x = &a->equalized[i], *y = &b->equalized[i];
+        if (strcmp(x->name, y->name) || x->count != y->count || memcmp(x->factors, y->factors, sizeof *x->factors * (size_t)x->count)) return false;
     }
+    return true;
 }
 
-// Of each operator's tensor the best method's entry, of others the first method's.
-static void write_table(const SearchRun *run, FILE *out) {
-    CalibrationTable tuned = run->tables[0];
-    tuned.entries = arena_copy(run->model->arena, tuned.entries, sizeof *tuned.entries * (size_t)tuned.count);
-    for (int i = 0; i < tuned.count; i++) tune_entry(run, &tuned.entries[i]);
-    if (run->found.count && run->method_count > 1) tuned.method = "search";
-    calibration_write(out, run->model->arena, &tuned);
-}
-
-static bool write_file(const SearchRun *run, const char *ending, void (*write)(const SearchRun *, FILE *)) {
-    OutputFile output;
+// "[NAME=]FILE"; without a name the method that the table says it was made by, or the file's.
+static bool read_table(SearchRun *run, char *item) {
     Model *model = run->model;
-    if (!output_open(&output, arena_printf(model->arena, "%s.%s", model->options->output, ending), model->diag)) return false;
-    write(run, output.file);
-    return output_close(&output, true, model->diag);
+    char *equals = strchr(item, '=');
+    const char *path = equals ? equals + 1 : item;
+    const int index = run->options.table_count;
+    if (equals) *equals = 0;
+    if (index == MAX_TABLES) return diag_error(model->diag, loc_file(path), "--tables takes at most %d tables", MAX_TABLES);
+    CalibrationTable *table = &run->tables[index];
+    if (!parse_calibration_table(model->arena, model->diag, path, table)) return false;
+    run->names[index] = equals ? item : table->method ? table->method : path;
+    for (int i = 0; i < index; i++)
+        if (!strcmp(run->names[i], run->names[index]))
+            return diag_error(model->diag, loc_file(path), "--tables: '%s' stands twice; name this table with NAME=FILE", run->names[index]);
+    if (index && !same_factors(&run->tables[0], table))
+        return diag_error(model->diag, loc_file(path), "has other factors of channels (equalize:) than the first table; make all with one --equalize, on the same data");
+    run->options.table_count++;
+    return true;
 }
 
-// ---- what is shown
-
-static void print_text(const SearchRun *run, const char *data) {
-    printf("%s, %s\neverything in i8: cosine %.6f, expected %g\n", run->model->path, data, run->found.cosine, run->expected);
-    if (!run->found.count) return;
-    printf("\noperators alone in i8, 1 - cosine of the output, the worst first\n");
-    for (int m = 0; m < run->method_count; m++) printf("%12s", calibration_method_name(run->methods[m]));
-    printf("  %-10s %-16s %s\n", "best", "op", "tensor");
-    for (int i = 0; i < run->found.count; i++) {
-        const SensitiveOp *op = &run->found.ops[i];
-        for (int m = 0; m < run->method_count; m++) printf("%12.9f", op->loss[run->methods[m]]);
-        printf("  %-10s %-16s %s\n", calibration_method_name(op->best), op_info(op->op->kind)->full_name, printable(run->model->arena, op->name));
-    }
+static bool read_tables(SearchRun *run) {
+    char *list = arena_strdup(run->model->arena, run->model->options->tables), *rest = NULL;
+    for (char *item = strtok_r(list, ",", &rest); item; item = strtok_r(NULL, ",", &rest))
+        if (!read_table(run, item)) return false;
+    return run->options.table_count || diag_error(run->model->diag, loc_file(NULL), "--tables: expected files with commas between");
 }
 
-static void print_json(const SearchRun *run) {
-    printf("{\"model\": ");
-    json_string(stdout, run->model->path);
-    printf(", \"cosine\": %.9f, \"expected\": %.9g, \"ops\": [", run->found.cosine, run->expected);
-    for (int i = 0; i < run->found.count; i++) {
-        const SensitiveOp *op = &run->found.ops[i];
-        printf("%s\n{\"name\": ", i ? "," : "");
-        json_string(stdout, op->name);
-        printf(", \"op\": \"%s\", \"best\": \"%s\", \"loss\": {", op_info(op->op->kind)->full_name, calibration_method_name(op->best));
-        for (int m = 0; m < run->method_count; m++)
-            printf("%s\"%s\": %.12g", m ? ", " : "", calibration_method_name(run->methods[m]), op->loss[run->methods[m]]);
-        printf("}}");
+static bool make_tables(SearchCommand *command) {
+    SearchRun *run = &command->run;
+    if (run->model->options->tables) return read_tables(run);
+    return model_calibrate_methods(run->model, run->options.table_count, command->methods, run->tables);
+}
+
+// ---- Ctrl-C: the first ends the search, which writes what it knows; a second one the process
+
+static atomic_bool interrupted;
+
+static void on_interrupt(int number) {
+    atomic_store(&interrupted, true);
+    signal(number, SIG_DFL);
+}
+
+typedef void Handler(int);
+
+static Handler *watch_interrupts(void) {
+    Handler *before = signal(SIGINT, on_interrupt);
+    if (before == SIG_IGN) signal(SIGINT, SIG_IGN); // as under nohup
+    return before;
+}
+
+// Dies of the signal all the same, as its parent expects.
+static void end_interrupts(Handler *before) {
+    if (!atomic_load(&interrupted)) {
+        signal(SIGINT, before);
+        return;
     }
-    printf("\n]}\n");
+    fflush(stdout);
+    signal(SIGINT, SIG_DFL);
+    raise(SIGINT);
 }
 
 // ---- the whole
 
-static bool search_and_write(SearchRun *run) {
+static void show_progress(void *context, double share) { progress_share(context, share); }
+
+static int64_t label_of(void *context, int sample) { return dataset_label(((const DatasetSource *)context)->dataset, sample); }
+
+static bool search(SearchRun *run, const Dataset *dataset) {
     Model *model = run->model;
-    const Options *options = model->options;
-    if (!model_import(model) || !model_fix_sizes(model, options->data, true) ||
-        !model_calibrate_methods(model, run->method_count, run->methods, run->tables))
-        return false;
-    Dataset *dataset = dataset_open(model->arena, model->diag, options->data, model->preprocess, model_inputs(model), options->limit, options->seed);
-    if (!dataset) return false;
-    DatasetSource source = {dataset, progress_new(model->arena, "searching", dataset_count(dataset))};
+    DatasetSource source = {dataset, NULL};
     const SampleSource samples = dataset_source(&source);
     const PassContext context = model_context(model, ELEM_I8, false);
-    bool done = search_sensitive(model->arena, model->imported, &context, &samples, run->method_count, run->methods, run->tables,
-                                 run->expected, model->threads, &run->found);
-    progress_end(source.progress);
-    done = done && (!options->output || (write_file(run, "table", write_table) && write_file(run, "qtable", write_qtable)));
-    if (done && options->json) print_json(run);
-    else if (done) print_text(run, samples.description);
+    Progress *progress = progress_new(model->arena, "searching", 1);
+    run->data = samples.description;
+    run->options.source = &samples;
+    run->options.label = label_of;
+    run->options.tables = run->tables;
+    run->options.stop = &interrupted;
+    run->options.progress = show_progress, run->options.progress_context = progress;
+    bool done = search_sensitive(model->arena, model->imported, &context, &run->options, &run->found);
+    progress_end(progress);
+    return done;
+}
+
+static bool search_and_write(SearchCommand *command) {
+    SearchRun *run = &command->run;
+    Model *model = run->model;
+    const Options *options = model->options;
+    if (options->metric && !loss_open_metric(model->diag, options->metric, &run->options.loss)) return false;
+    if (!model_import(model) || !model_fix_sizes(model, options->data, true) || !make_tables(command)) return false;
+    Dataset *dataset = dataset_open(model->arena, model->diag, options->data, model->preprocess, model_inputs(model), options->limit, options->seed);
+    if (!dataset) return false;
+    Handler *before = watch_interrupts();
+    bool done = search(run, dataset) && (!options->output || search_write(run));
+    if (done) search_print(run);
     dataset_close(dataset);
+    end_interrupts(before);
     return done;
 }
 
 int cmd_search(int argc, char **argv) {
     Options options;
     Model model;
-    SearchRun run = {.model = &model};
+    SearchCommand command = {.run = {.model = &model}};
     int status;
     if (!cli_parse(argc, argv, ids, &options, &status)) return status;
     if (!options.data) return usage_error("search: --data DATA is missing: a folder or list of images or arrays");
-    if (options.output && !strcmp(options.output, "-")) return usage_error("search: -o names files PREFIX.table and PREFIX.qtable; - can't be both");
-    if ((status = model_open(&model, &options, 0)) == STATUS_DONE) status = parse_options(&run, &options);
-    if (status == STATUS_DONE) status = search_and_write(&run) ? STATUS_DONE : STATUS_INPUT;
+    if ((status = model_open(&model, &options, 0)) == STATUS_DONE) status = parse_options(&command, &model);
+    if (status == STATUS_DONE) status = search_and_write(&command) ? STATUS_DONE : STATUS_INPUT;
     model_close(&model);
     return status;
 }

@@ -124,7 +124,7 @@ static bool merge_around_reshape(Op *op) {
     Op *reshape = value_def(op_operand(op, 0), OP_reshape);
     Op *inner = reshape && value_has_one_use(op_operand(op, 0)) ? value_def(op_operand(reshape, 0), OP_transpose) : NULL;
     Groups groups;
-    if (!inner || op->results[0].type->quant) return false;
+    if (!inner || (op->results[0].type->quant && op->results[0].type->quant->axis >= 0)) return false;
     if (!find_groups(inner->results[0].type, reshape->results[0].type, &groups)) return false;
     int start[MAX_RANK];
     int64_t shape[2 * MAX_RANK], perm[2 * MAX_RANK];

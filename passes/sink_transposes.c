@@ -83,6 +83,14 @@ static bool untransposed_operands(Op *op, Perm *perm, Value **operands) {
     return true;
 }
 
+// What op gives, in the order before the transposition `perm` of its result.
+static const Type *sunk_type(const Op *op, const Perm *perm) {
+    const Type *type = op->results[0].type;
+    int64_t shape[MAX_RANK];
+    for (int i = 0; i < perm->rank; i++) shape[perm->to[i]] = type->shape[i];
+    return type_with_shape(op->func->module->arena, type, perm->rank, shape);
+}
+
 static int compare_i64(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return x < y ? -1 : x > y;
@@ -144,7 +152,8 @@ static bool sink_elementwise(Op *op) {
     Value **operands = ARENA_ARRAY(op->func->module->arena, Value *, op->operand_count);
     if (!untransposed_operands(op, &perm, operands)) return false;
     Builder builder = builder_before(op);
-    Op *sunk = op_new(&builder, op->kind, op->operand_count, operands, 1, NULL, sunk_attrs(op, &perm));
+    const Type *type = sunk_type(op, &perm);
+    Op *sunk = op_new(&builder, op->kind, op->operand_count, operands, 1, &type, sunk_attrs(op, &perm));
     replace_by_transposed(op, &sunk->results[0], &perm);
     return true;
 }
@@ -157,7 +166,8 @@ static bool sink_unary(Op *op) {
     for (int i = 0; i < op->operand_count; i++) operands[i] = op_operand(op, i);
     operands[0] = op_operand(operands[0]->def, 0);
     Builder builder = builder_before(op);
-    Op *sunk = op_new(&builder, op->kind, op->operand_count, operands, 1, NULL, sunk_attrs(op, &perm));
+    const Type *type = sunk_type(op, &perm);
+    Op *sunk = op_new(&builder, op->kind, op->operand_count, operands, 1, &type, sunk_attrs(op, &perm));
     replace_by_transposed(op, &sunk->results[0], &perm);
     return true;
 }
@@ -186,7 +196,8 @@ static bool sink_reduce(Op *op) {
     Attr *attrs = attr_ints(arena, attr_bool(arena, NULL, "keep_dims", reduce.keep_dims), "axes", reduce.axes.count, axes);
     Builder builder = builder_before(op);
     Value *input = op_operand(reduce.input->def, 0);
-    Op *sunk = op_new(&builder, op->kind, 1, &input, 1, NULL, attrs);
+    const Type *type = sunk_type(op, &rest);
+    Op *sunk = op_new(&builder, op->kind, 1, &input, 1, &type, attrs);
     replace_by_transposed(op, &sunk->results[0], &rest);
     return true;
 }
@@ -204,8 +215,10 @@ static bool axes_stay_adjacent(const Op *op) {
 }
 
 static bool sink(Op *op) {
-    if (op->result_count != 1 || op->results[0].type->quant) return false;
+    if (op->result_count != 1 || (op->results[0].type->quant && op->results[0].type->quant->axis >= 0)) return false;
     switch (op->kind) {
+    case OP_dequantize: return !is_returned(&op->results[0]) && sink_unary(op); // i8 is moved sooner than f32
+    case OP_quantize: case OP_requantize:
     case OP_pad: case OP_slice: case OP_softmax: case OP_log_softmax: case OP_hardmax: case OP_batch_norm: case OP_cast: return sink_unary(op);
     case OP_normalize: return axes_stay_adjacent(op) && sink_unary(op);
     case OP_reduce_mean: case OP_reduce_sum: case OP_reduce_max: case OP_reduce_min: case OP_reduce_prod:

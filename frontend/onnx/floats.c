@@ -37,11 +37,6 @@ bool op_takes_f64(OpKind kind) {
     }
 }
 
-static const Type *symbol_type(Importer *importer, Symbol *symbol) {
-    const Dense *dense = symbol_dense(importer, symbol);
-    return dense ? dense->type : symbol->value ? symbol->value->type : NULL;
-}
-
 // Whether all inputs are small constants, which the import computes in their own type.
 static bool is_folded(const Node *node) {
     for (int i = 0; i < node_input_count(node); i++) {

@@ -105,11 +105,22 @@ static void convert_node(Importer *importer, const Onnx__NodeProto *proto) {
     const CustomOption *custom = custom_find_option(importer, proto);
     bool ready = node_is_supported(importer, proto) && inputs_ready(&node);
     node.computes_f32 = ready && !function && !custom && node_computes_f32(&node);
+    if (ready && !function && !custom)
+        node_choose_forms(&node);
     bool done = ready && (custom     ? convert_custom(&node, custom)
                           : function ? convert_call(&node, function)
                                      : find_op(importer, proto)->convert(&node));
     if (!done)
         mark_broken(importer, proto);
+}
+
+bool convert_as(const Node *node, const Onnx__NodeProto *proto) {
+    Node part = {.importer = node->importer, .proto = proto, .label = node->label};
+    if (!inputs_ready(&part))
+        return false;
+    part.computes_f32 = node_computes_f32(&part);
+    node_choose_forms(&part);
+    return onnx_op_find(proto->op_type)->convert(&part);
 }
 
 void convert_nodes(Importer *importer, size_t count, Onnx__NodeProto *const *nodes) {

@@ -305,16 +305,20 @@ static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
     const Type **types = ARENA_ARRAY(importer->scratch, const Type *, count + 1);
     const char **names = ARENA_ARRAY(importer->scratch, const char *, count + 1);
     for (int i = 0; i < count; i++) {
-        types[i] = type_tensor(importer->arena, inputs[i].elem, inputs[i].rank, inputs[i].dims);
+        types[i] = input_type(importer, graph, type_tensor(importer->arena, inputs[i].elem, inputs[i].rank, inputs[i].dims), inputs[i].name);
         names[i] = inputs[i].name;
     }
     importer->func = func_new(importer->module, "main", count, types, names);
     importer->builder = builder_end(importer->func);
     for (int i = 0; i < count; i++) {
         Symbol *symbol = symbol_find(importer, names[i]);
-        symbol->value = &importer->func->args[i];
+        Value *arg = &importer->func->args[i];
         symbol->defined = true;
-        *map_get(importer->names, names[i]) = symbol->value;
+        *map_get(importer->names, names[i]) = arg;
+        if (arg->type->quant)
+            symbol_set_quantized(importer, symbol, emit_edge(importer, arg, ELEM_I8), inputs[i].elem);
+        else
+            symbol->value = arg;
     }
     return true;
 }
@@ -352,11 +356,26 @@ Value *stand_in(Importer *importer, const Symbol *symbol) {
     return op_result(op_new(&importer->builder, OP_requantize, 0, NULL, 1, &single, NULL), 0);
 }
 
+// Integers with a scale as the model has them; the name is theirs.
+static Value *quantized_output(Importer *importer, Symbol *symbol) {
+    Value *inner = symbol->quantized->value, *value = emit_edge(importer, inner, symbol->integer);
+    if (value == inner)
+        return value;
+    if (inner->def && inner->name && !strcmp(inner->name, symbol->name)) {
+        *map_get(importer->names, symbol->name) = NULL;
+        inner->name = NULL;
+        name_value(importer, inner, arena_printf(importer->scratch, "%s_i8", symbol->name));
+    }
+    if (!map_find(importer->names, symbol->name))
+        name_value(importer, value, symbol->name);
+    return value;
+}
+
 // The value to return under the name of a graph's output: a copy where the value has another name
 // to keep, a cast where it is to be another float.
 static Value *output_value(Importer *importer, Symbol *symbol, const Onnx__ValueInfoProto *info) {
     Elem stated;
-    Value *value = symbol_value(importer, symbol);
+    Value *value = symbol->quantized ? quantized_output(importer, symbol) : symbol_value(importer, symbol);
     if (value && info->type && info->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && info->type->tensor_type &&
         elem_from_onnx(info->type->tensor_type->elem_type, &stated))
         value = output_of_type(importer, value, stated, symbol->name);

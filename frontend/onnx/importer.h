@@ -27,6 +27,10 @@ typedef struct Symbol {
     bool absent;         // an input of a function that its call leaves out
     bool is_output;      // of the graph
     struct Symbol *as_f32; // the same in f32, once something computed on it
+    const Dense *stored;   // of what DequantizeLinear gives of a constant: the integers, of nn's quantized type
+    struct Symbol *dequantized; // the same as nn.dequantize of these, once an op took it
+    struct Symbol *quantized;   // of i8 or u8 with a scale: in nn's i8; `value` is made of it when it is asked for
+    Elem integer;               // i8 or u8, what the model has there
     struct Symbol *next; // of its hash bucket
 } Symbol;
 
@@ -84,6 +88,9 @@ typedef struct {
     const Onnx__NodeProto *proto;
     const char *label; // "node 'Conv_12' (Conv)"
     bool computes_f32; // its inputs of other floats are seen as f32
+    bool takes_stored; // its dequantized constants are seen as nn.dequantize, not folded
+    bool moves_quantized; // its first input is seen in nn's i8, and so is its result
+    Elem integer;         // what that is in the model
 } Node;
 
 typedef bool ConvertFn(Node *node);
@@ -131,6 +138,8 @@ Symbol *symbol_find(const Importer *importer, const char *name);
 Symbol *symbol_add(Importer *importer, const char *name);
 // Its constant elements, NULL if it is none (or after a message; it is broken then).
 const Dense *symbol_dense(Importer *importer, Symbol *symbol);
+// Of what it is; NULL if that is not known.
+const Type *symbol_type(Importer *importer, Symbol *symbol);
 // Its value; a constant becomes an op. NULL if broken.
 Value *symbol_value(Importer *importer, Symbol *symbol);
 // A constant op. `dense` is copied into the module unless it is there already (`owned`).
@@ -167,6 +176,26 @@ const Dense *dense_to_f32(Arena *arena, const Dense *dense);
 // What the graph's output `name` is, in its float type.
 Value *output_of_type(Importer *importer, Value *value, Elem elem, const char *name);
 
+// ---- integers with a scale (scaled.c)
+
+void node_choose_forms(Node *node);
+bool scale_is_plain(float scale);
+// nn's i8 for a tensor of one constant scale and zero point, inputs of the node; NULL where there is none.
+const Quant *tensor_quant(const Node *node, int scale_index, int zero_index, Elem elem);
+// A constant of at most 8 bits, or a bias of 32, in nn's i8 (i32) with one scale or one an index of `axis`; NULL where there
+// is no such type for it. `zero` may be NULL.
+const Dense *stored_constant(const Node *node, const Dense *input, const Dense *scale, const Dense *zero, int axis);
+const Dense *stored_transpose(Importer *importer, const Dense *stored, const int *perm);
+const Dense *stored_to_f32(Arena *arena, const Dense *stored);
+Value *emit_stored(Importer *importer, const Dense *stored, const char *name); // in f32, by nn.dequantize
+Symbol *symbol_dequantized(Importer *importer, Symbol *symbol);
+void symbol_set_quantized(Importer *importer, Symbol *symbol, Value *value, Elem elem);
+Value *symbol_plain(Importer *importer, const Symbol *symbol); // integers without a scale
+// nn's i8 as the caller sees it: u8 where the model has that; and back.
+Value *emit_edge(Importer *importer, Value *value, Elem elem);
+// The type of an input: with its scale, where one DequantizeLinear is all that reads it.
+const Type *input_type(Importer *importer, const Onnx__GraphProto *graph, const Type *plain, const char *name);
+
 // ---- graphs (graph.c)
 
 bool import_error(const Importer *importer, const char *format, ...)
@@ -179,6 +208,10 @@ bool node_is_supported(const Importer *importer, const Onnx__NodeProto *proto);
 void report_unsupported(Importer *importer, size_t count, Onnx__NodeProto *const *nodes);
 // Nodes in order. One that fails is reported and its results are marked.
 void convert_nodes(Importer *importer, size_t count, Onnx__NodeProto *const *nodes);
+// Converts a part of what `node` stands for, by the row of its operator in domain ai.onnx.
+bool convert_as(const Node *node, const Onnx__NodeProto *proto);
+// Scales, zero points and bias of QLinearConv and QLinearMatMul are constant (qoperator.c).
+bool has_constant_scales(const Node *node);
 // A stand-in of the type that the model states for the result of a node that failed; may be NULL.
 Value *stand_in(Importer *importer, const Symbol *symbol);
 // What an attribute of a function's node that refers to `name` stands for; NULL when absent.
@@ -206,6 +239,8 @@ Value *node_input(const Node *node, int index);
 Value *node_input_or_null(const Node *node, int index);
 const Type *node_input_type(const Node *node, int index); // NULL if absent
 const Dense *node_dense(const Node *node, int index);     // NULL if absent or not constant
+const Type *node_constant_type(const Node *node, int index); // NULL if absent or not constant
+const Dense *node_stored(const Node *node, int index);    // of a dequantized constant its integers; else NULL
 // The one element of a constant input; `fallback` if absent. Reports one that is not constant.
 bool node_scalar(const Node *node, int index, double fallback, double *value);
 // Reports that input `index` (what the operator calls it, or NULL) must be constant, and what makes it so.
@@ -237,6 +272,10 @@ bool node_check_indices(const Node *node, int index, int64_t depth, const int64_
 // Binds output `index`; an output that is not named is dropped.
 bool node_bind(const Node *node, int index, Value *value);
 bool node_bind_dense(const Node *node, int index, const Dense *dense);
+bool node_bind_stored(const Node *node, int index, const Dense *stored);
+bool node_bind_quantized(const Node *node, int index, Value *value, Elem elem); // nn's i8 for a tensor of `elem`
+// Is it the name of an output that is used?
+bool node_has_output(const Node *node, int index);
 // The last op of a node and what of it is the named tensor: `inner` is the op that computes,
 // `outer` the same data in ONNX's layout, bound to output 0.
 bool node_bind_layout(const Node *node, Value *inner, Value *outer);
@@ -270,6 +309,7 @@ Value *emit_reshape(const Node *node, Value *input, int rank,
                     const int64_t *dims); // none if it changes nothing
 Value *emit_transpose(const Node *node, Value *input, const int *perm);
 Value *emit_cast(const Node *node, Value *input, Elem elem); // none if it changes nothing
+Value *node_bias(const Node *node, int index); // of a product: in f32, of dequantized integers as nn.dequantize
 Value *emit_scalar(const Node *node, double value); // f32, rank 0
 Value *emit_ints(const Node *node, int count, const int64_t *values);
 // 0 .. count - 1 in i64 along dimension `dim` of `rank`, the others of 1 (indexing.c).

@@ -19,6 +19,10 @@ static const Dense *scaled(Importer *importer, const Dense *dense, double factor
 // A constant K N matrix (N K if `rows_are_outputs`) as weight N K.
 static Value *emit_weight(const Node *node, int index, bool rows_are_outputs, double factor) {
     Importer *importer = node->importer;
+    const Dense *stored = factor == 1 ? node_stored(node, index) : NULL;
+    if (stored)
+        return emit_stored(importer, stored_transpose(importer, stored, rows_are_outputs ? (int[]){0, 1} : (int[]){1, 0}),
+                           take_name(node, index));
     const Dense *dense = scaled(importer, node_dense(node, index), factor);
     if (elem_bits(dense->type->elem) < 8)
         return node_error(node, "its weight has packed elements"), NULL;
@@ -35,9 +39,11 @@ static Value *emit_scaled(const Node *node, Value *value, double factor) {
 // otherwise.
 static Value *emit_bias(const Node *node, int64_t count, double beta) {
     Importer *importer = node->importer;
-    const Dense *dense = node_dense(node, 2);
+    const Dense *dense = node_dense(node, 2), *stored = node_stored(node, 2);
     if (!dense || dense->type->elem != ELEM_F32 || dense->type->rank > 2)
         return NULL;
+    if (stored && stored->type->rank == 1 && stored->type->shape[0] == count && beta == 1)
+        return node_bias(node, 2);
     const Type *type = dense->type;
     int64_t rows = type->rank == 2 ? type->shape[0] : 1,
             columns = type->rank ? type->shape[type->rank - 1] : 1;
@@ -102,11 +108,11 @@ bool convert_gemm(Node *node) {
     double alpha = node_float(node, "alpha", 1), beta = node_float(node, "beta", 1);
     if (node_int(node, "transA", 0))
         a = emit_transpose(node, a, (int[]){1, 0});
-    const Dense *b = node_dense(node, 1);
+    const Type *b = node_constant_type(node, 1);
     bool has_c = node_has_input(node, 2) && beta != 0,
-         is_linear = b && b->type->rank == 2 && b->type->elem == ELEM_F32;
+         is_linear = b && b->rank == 2 && b->elem == ELEM_F32;
     Value *bias =
-        is_linear && has_c ? emit_bias(node, b->type->shape[transposed ? 0 : 1], beta) : NULL;
+        is_linear && has_c ? emit_bias(node, b->shape[transposed ? 0 : 1], beta) : NULL;
     Value *output;
     if (is_linear)
         output = emit(node, OP_linear, 3,
@@ -122,8 +128,8 @@ bool convert_gemm(Node *node) {
 // result drops
 
 static Value *emit_matmul_2d(const Node *node, Value *a) {
-    const Dense *dense = node_dense(node, 1);
-    if (dense && dense->type->rank == 2 && dense->type->elem == ELEM_F32 &&
+    const Type *type = node_constant_type(node, 1);
+    if (type && type->rank == 2 && type->elem == ELEM_F32 &&
         a->type->elem == ELEM_F32)
         return emit(node, OP_linear, 3, (Value *[]){a, emit_weight(node, 1, false, 1), NULL}, NULL);
     Value *b = node_input(node, 1);

@@ -5,9 +5,9 @@
 
 // The same tensor under another name.
 static bool bind_same(Node *node) {
-    const Dense *dense = node_dense(node, 0);
-    if (dense)
-        return node_bind_dense(node, 0, dense);
+    const Dense *stored = node_stored(node, 0), *dense = stored ? NULL : node_dense(node, 0);
+    if (stored || dense)
+        return stored ? node_bind_stored(node, 0, stored) : node_bind_dense(node, 0, dense);
     return node_bind(node, 0, node_input(node, 0));
 }
 
@@ -169,19 +169,22 @@ bool convert_unsqueeze(Node *node) {
 }
 
 bool convert_transpose(Node *node) {
-    Value *input = node_input(node, 0);
+    const Dense *stored = node_stored(node, 0);
+    Value *input = stored ? NULL : node_input(node, 0);
     Ints ints;
     int perm[MAX_RANK];
-    if (!input || !node_ints(node, "perm", &ints))
+    if ((!stored && !input) || !node_ints(node, "perm", &ints))
         return false;
-    int rank = input->type->rank;
+    int rank = stored ? stored->type->rank : input->type->rank;
     if (ints.present && ints.count != rank)
         return node_error(node, "perm has %d numbers, expected %d", ints.count, rank);
     if (!node_axes(node, ints, rank, perm))
         return false;
     for (int i = 0; !ints.present && i < rank; i++)
         perm[i] = rank - 1 - i;
-    return node_bind(node, 0, emit_transpose(node, input, perm));
+    if (stored && rank <= 4)
+        return node_bind_stored(node, 0, stored_transpose(node->importer, stored, perm));
+    return node_bind(node, 0, emit_transpose(node, stored ? node_input(node, 0) : input, perm));
 }
 
 bool convert_depth_to_space(Node *node) {

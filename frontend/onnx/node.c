@@ -32,6 +32,10 @@ bool node_has_input(const Node *node, int index) {
 
 static Symbol *input_symbol(const Node *node, int index) {
     Symbol *symbol = node_has_input(node, index) ? symbol_find(node->importer, node->proto->input[index]) : NULL;
+    if (symbol && node->moves_quantized && symbol->quantized)
+        return symbol->quantized;
+    if (symbol && node->takes_stored && symbol->stored)
+        return symbol_dequantized(node->importer, symbol);
     return symbol && node->computes_f32 ? symbol_as_f32(node, symbol) : symbol;
 }
 
@@ -57,8 +61,24 @@ const Type *node_input_type(const Node *node, int index) {
     Symbol *symbol = input_symbol(node, index);
     if (!symbol)
         return NULL;
-    const Dense *dense = symbol_dense(node->importer, symbol);
-    return dense ? dense->type : symbol->value ? symbol->value->type : NULL;
+    return symbol_type(node->importer, symbol);
+}
+
+const Type *node_constant_type(const Node *node, int index) {
+    const Dense *stored = node_stored(node, index), *dense = stored ? NULL : node_dense(node, index);
+    return stored || dense ? node_input_type(node, index) : NULL;
+}
+
+const Dense *node_stored(const Node *node, int index) {
+    const Symbol *symbol = node_has_input(node, index) ? symbol_find(node->importer, node->proto->input[index]) : NULL;
+    return symbol ? symbol->stored : NULL;
+}
+
+Value *node_bias(const Node *node, int index) {
+    const Dense *stored = node_stored(node, index);
+    if (stored && stored->type->elem == ELEM_I32 && stored->type->rank == 1)
+        return emit_stored(node->importer, stored, take_name(node, index));
+    return node_input(node, index);
 }
 
 bool node_not_constant(const Node *node, int index, const char *what) {
@@ -200,14 +220,32 @@ static void bind_second_name(const Node *node, Value *value, Symbol *symbol) {
     value_add_alias(value, old);
 }
 
+static void set_value(const Node *node, Symbol *symbol, Value *value) {
+    symbol->defined = true;
+    if (node->moves_quantized && value->type->quant)
+        symbol_set_quantized(node->importer, symbol, value, node->integer);
+    else
+        symbol->value = value;
+}
+
+bool node_has_output(const Node *node, int index) {
+    return output_symbol(node, index) != NULL;
+}
+
+bool node_bind_quantized(const Node *node, int index, Value *value, Elem elem) {
+    Node mover = *node;
+    mover.moves_quantized = true;
+    mover.integer = elem;
+    return node_bind(&mover, index, value);
+}
+
 bool node_bind(const Node *node, int index, Value *value) {
     Symbol *symbol = output_symbol(node, index);
     if (!value)
         return false;
     if (!symbol)
         return true;
-    symbol->value = value;
-    symbol->defined = true;
+    set_value(node, symbol, value);
     if (value->def && !value->name)
         name_value(node->importer, value, symbol->name);
     else
@@ -226,6 +264,15 @@ bool node_bind_dense(const Node *node, int index, const Dense *dense) {
     return true;
 }
 
+bool node_bind_stored(const Node *node, int index, const Dense *stored) {
+    Symbol *symbol = output_symbol(node, index);
+    if (!stored || !symbol)
+        return stored != NULL;
+    symbol->stored = stored;
+    symbol->defined = true;
+    return true;
+}
+
 bool node_bind_layout(const Node *node, Value *inner, Value *outer) {
     Symbol *symbol = output_symbol(node, 0);
     if (!inner || !outer)
@@ -240,8 +287,7 @@ bool node_bind_layout(const Node *node, Value *inner, Value *outer) {
     if (!derived->name)
         name_value(importer, derived,
                    arena_printf(importer->scratch, "%s_%s", symbol->name, suffix));
-    symbol->value = outer;
-    symbol->defined = true;
+    set_value(node, symbol, outer);
     return true;
 }
 
@@ -259,7 +305,7 @@ static Value *fold(const Node *node, Op *op) {
 
 // Networks compute in f32; integers are for indices, masks and shapes.
 static bool elem_is_supported(const Op *op, const char *class, const Type *type) {
-    if (type->elem == ELEM_F32)
+    if (type->elem == ELEM_F32 || type->quant)
         return true;
     if (!strcmp(class, "FLOAT") || !strcmp(class, "F32"))
         return false;

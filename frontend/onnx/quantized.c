@@ -1,6 +1,8 @@
 // Quantized operators on plain integer tensors, with ONNX's own rounding: to nearest even after the division by the scale,
 // before the zero point is added. Products are those of whole numbers in f32: operands that could sum beyond 2^24 are taken
 // apart into halves of 4 bits, whose sums stay below it, so that the i32 results are exact.
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "frontend/onnx/window.h"
@@ -82,22 +84,95 @@ static bool is_stored(const Node *node, Elem elem) {
     return node_error(node, "quantized elements of type %s are not supported; i8, u8, i16 and u16 are", elem_name(elem));
 }
 
-bool convert_quantize_linear(Node *node) {
-    Value *input = emit_cast(node, node_input(node, 0), ELEM_F32);
-    const Type *scale = node_input_type(node, 1), *zero = node_input_type(node, 2);
-    int64_t stated = node_int(node, "output_dtype", 0);
-    Elem elem = zero ? zero->elem : ELEM_U8;
+// Of constants, a message where the scale is none.
+static bool check_scale(const Node *node, int index, bool divides) {
+    const Dense *scale = node_dense(node, index);
+    for (int64_t i = 0, count = scale ? dense_count(scale) : 0; i < count; i++) {
+        double value = dense_f64(scale, i);
+        if (!(value >= 0 && value < (double)INFINITY) || (divides && value < (double)FLT_MIN))
+            return node_error(node, "element %lld of its scale is %g, expected a positive%s number", (long long)i, value,
+                              divides ? " normal" : "");
+    }
+    return true;
+}
+
+// The index of its scale for element `at` of a constant.
+typedef struct {
     Grain grain;
-    if (!input || !scale)
-        return input && node_input(node, 1) && false;
-    if (stated && !zero && !elem_from_onnx((int)(stated & 1023), &elem))
+    int64_t size, inner, blocks;
+    bool one, blocked;
+} Walk;
+
+static Walk walk_of(const Type *type, const Dense *scale, Grain grain) {
+    Walk walk = {grain, type->rank ? type->shape[grain.axis] : 1, 1, 1, dense_count(scale) == 1, false};
+    walk.blocked = !walk.one && scale->type->rank > 1;
+    walk.blocks = walk.blocked ? scale->type->shape[grain.axis] : 1;
+    for (int i = grain.axis + 1; i < type->rank; i++)
+        walk.inner *= type->shape[i];
+    return walk;
+}
+
+static int64_t parameter_at(const Walk *walk, int64_t at) {
+    int64_t along = at / walk->inner % walk->size;
+    if (walk->one || !walk->blocked)
+        return walk->one ? 0 : along;
+    return (at / walk->inner / walk->size * walk->blocks + along / walk->grain.block) * walk->inner + at % walk->inner;
+}
+
+// A constant of any size: DequantizeLinear makes weights of it.
+static const Dense *quantized(const Node *node, const Dense *input, const Dense *scale, const Dense *zero, Elem elem, Grain grain) {
+    Arena *arena = node->importer->scratch;
+    const Type *type = input->type;
+    Tensor result = tensor_new(arena, type_tensor(arena, elem, type->rank, type->shape));
+    const Walk walk = walk_of(type, scale, grain);
+    int64_t least, most;
+    elem_range(elem, &least, &most);
+    for (int64_t i = 0, count = dense_count(input); i < count; i++) {
+        int64_t at = parameter_at(&walk, i), point = zero ? dense_i64(zero, at) : 0;
+        float x = rintf((float)dense_f64(input, i) / (float)dense_f64(scale, at));
+        double y = isnan(x) ? (double)point : (double)x + (double)point;
+        tensor_set_f64(&result, i, fmin(fmax(y, (double)least), (double)most));
+    }
+    return dense_new(arena, result.type, result.data, false);
+}
+
+static bool bind_quantized(const Node *node, Value *input, const Quant *quant, Elem elem) {
+    const Type *type = type_quantized(node->importer->arena, quant, input->type->rank, input->type->shape);
+    Op *made = op_new(&node->importer->builder, OP_quantize, 1, &input, 1, &type, NULL);
+    return node_bind_quantized(node, 0, op_result(made, 0), elem);
+}
+
+static bool stored_type(const Node *node, const Type *zero, Elem *elem) {
+    int64_t stated = node_int(node, "output_dtype", 0);
+    *elem = zero ? zero->elem : ELEM_U8;
+    if (stated && !zero && !elem_from_onnx((int)(stated & 1023), elem))
         return node_error(node, "the type %s is not supported", onnx_type_name((int)(stated & 1023)));
-    if (!is_stored(node, elem) || !same_parameters(node, 1, 2) || !read_grain(node, input->type, scale, &grain))
+    return true;
+}
+
+bool convert_quantize_linear(Node *node) {
+    const Type *type = node_input_type(node, 0), *scale = node_input_type(node, 1), *zero = node_input_type(node, 2);
+    const Dense *scales = node_dense(node, 1), *zeros = node_dense(node, 2);
+    Elem elem;
+    Grain grain;
+    if (!type || !scale)
+        return node_input(node, type ? 1 : 0) && false;
+    if (!stored_type(node, zero, &elem) || !check_scale(node, 1, true) || !same_parameters(node, 1, 2) ||
+        !read_grain(node, type, scale, &grain))
         return false;
-    Value *divisor = emit_parameter(node, 1, input->type, grain), *offset = NULL;
-    if (!divisor || (zero && !(offset = emit_parameter(node, 2, input->type, grain))))
+    const Dense *input = scales && (!zero || zeros) && type->elem == ELEM_F32 ? node_dense(node, 0) : NULL;
+    if (input && !elem_is_float(elem))
+        return node_bind_dense(node, 0, quantized(node, input, scales, zeros, elem, grain));
+    if (!is_stored(node, elem))
         return false;
-    return node_bind(node, 0, emit_quantized(node, input, divisor, offset, elem));
+    Value *value = emit_cast(node, node_input(node, 0), ELEM_F32);
+    const Quant *quant = tensor_quant(node, 1, 2, elem);
+    if (value && quant)
+        return bind_quantized(node, value, quant, elem);
+    Value *divisor = value ? emit_parameter(node, 1, type, grain) : NULL, *offset = NULL;
+    if (!divisor || (zero && !(offset = emit_parameter(node, 2, type, grain))))
+        return false;
+    return node_bind(node, 0, emit_quantized(node, value, divisor, offset, elem));
 }
 
 // A constant of any size: what follows may want it as a weight.
@@ -105,40 +180,63 @@ static const Dense *dequantized(const Node *node, const Dense *input, const Dens
     Arena *arena = node->importer->scratch;
     const Type *type = input->type;
     Dense *result = dense_alloc(arena, type_tensor(arena, ELEM_F32, type->rank, type->shape));
-    int64_t count = dense_count(input), inner = 1, size = type->rank ? type->shape[grain.axis] : 1;
-    bool one = dense_count(scale) == 1, blocked = !one && scale->type->rank > 1;
-    for (int i = grain.axis + 1; i < type->rank; i++)
-        inner *= type->shape[i];
-    for (int64_t i = 0; i < count; i++) {
-        int64_t along = i / inner % size, at = one ? 0 : along;
-        if (blocked)
-            at = (i / inner / size * scale->type->shape[grain.axis] + along / grain.block) * inner + i % inner;
-        int64_t centered = dense_i64(input, i) - (zero ? dense_i64(zero, at) : 0);
+    const Walk walk = walk_of(type, scale, grain);
+    for (int64_t i = 0, count = dense_count(input); i < count; i++) {
+        int64_t at = parameter_at(&walk, i), centered = dense_i64(input, i) - (zero ? dense_i64(zero, at) : 0);
         ((float *)result->data)[i] = (float)centered * (float)dense_f64(scale, at);
     }
     return result;
 }
 
+static bool bind_constant(const Node *node, const Dense *input, Grain grain) {
+    const Dense *scales = node_dense(node, 1), *zeros = node_dense(node, 2);
+    const Dense *stored = stored_constant(node, input, scales, zeros, grain.axis);
+    return stored ? node_bind_stored(node, 0, stored) : node_bind_dense(node, 0, dequantized(node, input, scales, zeros, grain));
+}
+
+// In nn's i8, which nn.dequantize reads: what was made with this scale is there already.
+static Value *emit_real(const Node *node, Value *value, const Quant *quant) {
+    const Symbol *symbol = symbol_find(node->importer, node->proto->input[0]);
+    Value *made = symbol && symbol->quantized ? symbol->quantized->value : NULL;
+    if (made && quant_equal(made->type->quant, quant))
+        return emit_unary(node, OP_dequantize, made, NULL);
+    if (!value)
+        return NULL;
+    const Type *type = type_quantized(node->importer->arena, quant, value->type->rank, value->type->shape);
+    Op *again = op_new(&node->importer->builder, OP_quantize, 1, &value, 1, &type, NULL); // exactly what it was
+    return emit_unary(node, OP_dequantize, op_result(again, 0), NULL);
+}
+
+static bool is_made_with(const Node *node, const Quant *quant) {
+    const Symbol *symbol = symbol_find(node->importer, node->proto->input[0]);
+    return quant && symbol && symbol->quantized && quant_equal(symbol->quantized->value->type->quant, quant);
+}
+
+static Value *emit_scaled_difference(const Node *node, const Type *type, Grain grain) {
+    Value *value = emit_cast(node, node_input(node, 0), ELEM_F32), *offset = NULL;
+    if (node_has_input(node, 2) && !(offset = emit_parameter(node, 2, type, grain)))
+        return NULL;
+    if (offset)
+        value = emit_binary(node, OP_sub, value, offset);
+    return emit_binary(node, OP_mul, value, emit_parameter(node, 1, type, grain));
+}
+
 bool convert_dequantize_linear(Node *node) {
     const Type *type = node_input_type(node, 0), *scale = node_input_type(node, 1);
-    const Dense *input = node_dense(node, 0), *scales = node_dense(node, 1), *zeros = node_dense(node, 2);
-    bool has_zero = node_has_input(node, 2);
     Grain grain;
     if (!type || !scale)
         return node_input(node, type ? 1 : 0) && false;
     if (elem_is_float(type->elem))
         return node_error(node, "its input has elements of type %s, expected integers", elem_name(type->elem));
-    if (!has_type_of_zero(node, type->elem, node_input_type(node, 2)) || !same_parameters(node, 1, 2) ||
-        !read_grain(node, type, scale, &grain))
+    if (!has_type_of_zero(node, type->elem, node_input_type(node, 2)) || !check_scale(node, 1, false) ||
+        !same_parameters(node, 1, 2) || !read_grain(node, type, scale, &grain))
         return false;
-    if (input && scales && (zeros || !has_zero))
-        return node_bind_dense(node, 0, dequantized(node, input, scales, zeros, grain));
-    Value *value = emit_cast(node, node_input(node, 0), ELEM_F32), *offset = NULL;
-    if (has_zero && !(offset = emit_parameter(node, 2, type, grain)))
-        return false;
-    if (has_zero)
-        value = emit_binary(node, OP_sub, value, offset);
-    return node_bind(node, 0, emit_binary(node, OP_mul, value, emit_parameter(node, 1, type, grain)));
+    const Dense *input = node_dense(node, 0);
+    if (input && node_dense(node, 1) && (node_dense(node, 2) || !node_has_input(node, 2)))
+        return bind_constant(node, input, grain);
+    const Quant *quant = tensor_quant(node, 1, 2, type->elem);
+    Value *value = is_made_with(node, quant) ? NULL : emit_scaled_difference(node, type, grain);
+    return node_bind(node, 0, quant ? emit_real(node, value, quant) : value);
 }
 
 // The scale of all elements' range, widened to hold 0; of a tensor of zeros 1.
@@ -303,10 +401,14 @@ static Value *emit_requantized(const Node *node, Value *sum, bool rows) {
 }
 
 bool convert_qlinear_matmul(Node *node) {
+    if (has_constant_scales(node))
+        return convert_qoperator(node);
     return node_bind(node, 0, emit_requantized(node, emit_integer_matmul(node, 0, 2, 3, 5), true));
 }
 
 bool convert_qlinear_conv(Node *node) {
+    if (has_constant_scales(node))
+        return convert_qoperator(node);
     Value *sum = emit_integer_conv(node, 2, 3, 5);
     if (sum && node_has_input(node, 8))
         sum = emit_binary(node, OP_add, sum, node_input(node, 8));

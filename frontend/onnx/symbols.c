@@ -52,6 +52,8 @@ const Dense *symbol_dense(Importer *importer, Symbol *symbol) {
         return NULL;
     if (symbol->value)
         return value_constant(symbol->value);
+    if (!symbol->dense && symbol->stored)
+        symbol->dense = stored_to_f32(importer->scratch, symbol->stored);
     if (!symbol->dense && (symbol->initializer || symbol->sparse)) {
         const char *what = arena_printf(importer->scratch, "initializer '%s'", symbol->name);
         symbol->dense = symbol->sparse ? dense_from_sparse(importer, symbol->sparse, what)
@@ -59,6 +61,16 @@ const Dense *symbol_dense(Importer *importer, Symbol *symbol) {
         symbol->broken = !symbol->dense;
     }
     return symbol->dense;
+}
+
+const Type *symbol_type(Importer *importer, Symbol *symbol) {
+    if (symbol->value)
+        return symbol->value->type;
+    const Type *known = symbol->stored ? symbol->stored->type : symbol->quantized ? symbol->quantized->value->type : NULL;
+    if (known)
+        return type_with_elem(importer->arena, known, symbol->stored ? ELEM_F32 : symbol->integer);
+    const Dense *dense = symbol_dense(importer, symbol);
+    return dense ? dense->type : NULL;
 }
 
 void name_value(Importer *importer, Value *value, const char *name) {
@@ -91,6 +103,8 @@ Value *emit_constant(Importer *importer, const Dense *dense, bool owned, const c
 Value *symbol_value(Importer *importer, Symbol *symbol) {
     if (symbol->broken || symbol->value)
         return symbol->value;
+    if (symbol->quantized)
+        return symbol->value = symbol_plain(importer, symbol);
     const Dense *dense = symbol_dense(importer, symbol);
     if (dense)
         symbol->value = emit_constant(importer, dense, false, symbol->name);

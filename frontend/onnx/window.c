@@ -107,10 +107,24 @@ static Attr *window_attrs(Arena *arena, const Window *window) {
 
 // ---- convolution
 
+// The same of dequantized integers, whose scales are those of output channels, or one.
+static Value *emit_stored_filter(const Node *node, const Dense *stored) {
+    Importer *importer = node->importer;
+    const int64_t *shape = stored->type->shape;
+    Dense *wide = ARENA_NEW(importer->scratch, Dense);
+    *wide = *stored;
+    if (stored->type->rank == 3)
+        wide->type = type_with_shape(importer->arena, stored->type, 4, (int64_t[]){shape[0], shape[1], 1, shape[2]});
+    return emit_stored(importer, stored_transpose(importer, wide, (int[]){0, 2, 3, 1}), take_name(node, 1));
+}
+
 // The weight O I KH KW as a filter O KH KW I: a constant of its own, or a transposition of what is
 // computed.
 static Value *emit_filter(const Node *node) {
     Importer *importer = node->importer;
+    const Dense *stored = node_stored(node, 1);
+    if (stored && stored->type->rank < 5)
+        return emit_stored_filter(node, stored);
     const Dense *dense = node_dense(node, 1);
     if (!dense || dense->type->rank == 5)
         return emit_to_nhwc(node, node_input(node, 1));
@@ -168,7 +182,7 @@ bool convert_conv(Node *node) {
         return false;
     int rank = input->type->rank;
     Value *last = emit_to_nhwc(node, input), *filter = emit_filter(node);
-    if (node_has_input(node, 2) && !(bias = node_input(node, 2)))
+    if (node_has_input(node, 2) && !(bias = node_bias(node, 2)))
         return false;
     Value *output = emit_conv(node, last, filter, bias, &window, node_int(node, "group", 1));
     return output && node_bind_layout(node, output, emit_from_nhwc(node, output, rank));
@@ -193,7 +207,7 @@ static bool convert_pool(Node *node, OpKind kind) {
         return false;
     int rank = input->type->rank;
     Elem elem = input->type->elem;
-    if (!elem_is_float(elem) && elem_bits(elem) <= 16)
+    if (!elem_is_float(elem) && elem_bits(elem) <= 16 && !input->type->quant)
         input = emit_cast(node, input, ELEM_F32); // exactly
     Value *last = emit_to_nhwc(node, input);
     Value *output = rank == 5 ? emit_pool3d(node, kind, last, &window)

@@ -51,6 +51,7 @@ typedef struct {
     int constant_count;
     const ConstantOption *constants;
     bool unfolded;         // constants that may follow the inputs' sizes stay ops
+    struct Map *node_outputs, *output_nodes; // filled in: a node's first output by its name, and the other way; NULL: not wanted
     InputSymbols *symbols; // filled in for the first MAX_NAMED_INPUTS; NULL: not wanted
     int custom_count;
     const CustomOption *customs;

@@ -18,12 +18,35 @@ typedef struct {
     Loc loc;
 } ChannelFactors;
 
+// What a person wrote beside the lines: before line `index`, or at its end.
+typedef struct {
+    const char *text; // behind the `#`
+    int index;        // of an entry, or of a line of factors
+    bool of_factors, trails;
+} TableComment;
+
+// ncnn's: what a layer's input is multiplied by to be i8.
+typedef struct {
+    const char *layer;
+    double scale;
+    Loc loc;
+} LayerScale;
+
+// By whose conventions a table is written. What was read in another form than ours is resolved by tools/tables.c, which knows
+// the model: ncnn's layers become entries, TPU-MLIR's names lose their `_Conv`.
+typedef enum { TABLE_QANAT, TABLE_TPU_MLIR, TABLE_NCNN } TableFormat;
+
 typedef struct {
     int count;
     CalibrationEntry *entries;
     int equalized_count;
     ChannelFactors *equalized;
     const char *method, *data, *model_hash; // header; NULL when absent
+    TableFormat format;
+    int layer_count;
+    LayerScale *layers;
+    int comment_count;
+    TableComment *comments;
 } CalibrationTable;
 
 typedef struct {
@@ -35,6 +58,7 @@ typedef struct {
 typedef struct {
     int count;
     QtableEntry *entries;
+    TableFormat format;
 } Qtable;
 
 typedef struct {

@@ -34,12 +34,9 @@ static bool check_factors(const State *state, const ChannelFactors *entry, const
     Diag *diag = state->context->diag;
     if (entry->count != group->channels)
         return diag_error(diag, entry->loc, "'%s' has %lld channels, and the line %d factors", entry->name, (long long)group->channels, entry->count);
-    for (int c = 0; c < entry->count; c++) {
-        if (!(entry->factors[c] > 0))
-            return diag_error(diag, entry->loc, "factor %d of '%s' is %g; factors are positive", c + 1, entry->name, (double)entry->factors[c]);
+    for (int c = 0; c < entry->count; c++)
         if (group->is_capped && entry->factors[c] < 1)
             return diag_error(diag, entry->loc, "factor %d of '%s' is %g: below 1 its relu6 would not clip", c + 1, entry->name, (double)entry->factors[c]);
-    }
     return true;
 }
 

@@ -54,6 +54,7 @@ static List list_values(Arena *arena, const Observations *all, const Func *main)
 
 static void fill_table(Arena *arena, const List *list, const Clip *clips, CalibrationTable *table) {
     table->entries = ARENA_ARRAY(arena, CalibrationEntry, list->count + 1);
+    table->count = 0;
     for (int i = 0; i < list->count; i++) {
         const Listed *own = &list->listed[i];
         const CalibrationEntry *moved = own->seen ? NULL : moved_entry(table, own->value);
@@ -118,6 +119,41 @@ bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *co
     return fill_tables(arena, network, context, source, options, 1, &options->method, threads, table);
 }
 
+// A comment stays with its line.
+static void keep_comments(Arena *arena, const CalibrationTable *given, CalibrationTable *table) {
+    table->comments = ARENA_ARRAY(arena, TableComment, given->comment_count + 1);
+    table->comment_count = given->comment_count;
+    for (int i = 0; i < given->comment_count; i++) {
+        TableComment *own = &table->comments[i];
+        *own = given->comments[i];
+        if (own->of_factors)
+            continue;
+        const char *name = own->index < given->count ? given->entries[own->index].name : NULL;
+        for (own->index = 0; own->index < table->count && (!name || strcmp(table->entries[own->index].name, name) != 0);)
+            own->index++;
+    }
+}
+
+bool calibrate_missing(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+                       const CalibrateOptions *options, int threads, const CalibrationTable *old, CalibrationTable *table) {
+    const CalibrationTable copy = *old, *given = &copy; // `table` may be the old one
+    const Module *network = equalized(arena, imported, context, given);
+    *table = copy;
+    if (!network || !calibrate_ranges(arena, network, context, source, options, threads, table))
+        return false;
+    for (int i = 0; i < table->count; i++) {
+        const Value *value = func_find_value(module_main(imported), table->entries[i].name);
+        const CalibrationEntry *own = value ? calibration_find(given, value) : NULL;
+        if (!own)
+            continue;
+        const char *name = table->entries[i].name;
+        table->entries[i] = *own;
+        table->entries[i].name = name;
+    }
+    keep_comments(arena, given, table);
+    return true;
+}
+
 bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                        const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     CalibrationTable factors = {0};
@@ -150,6 +186,17 @@ const char *table_word(Arena *arena, const char *name) {
     return word;
 }
 
+void calibration_write_comments(FILE *out, const CalibrationTable *table, int index, bool of_factors, bool trailing) {
+    for (int i = 0; i < table->comment_count; i++) {
+        const TableComment *comment = &table->comments[i];
+        if (comment->index != index || comment->of_factors != of_factors || comment->trails != trailing)
+            continue;
+        fprintf(out, trailing ? " #%s" : "#%s\n", comment->text);
+    }
+    if (trailing)
+        fputc('\n', out);
+}
+
 void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
     fprintf(out, "# qanat calibration table\n");
     if (table->method)
@@ -161,14 +208,19 @@ void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
     fprintf(out, "# name threshold min max\n");
     for (int i = 0; i < table->count; i++) {
         const CalibrationEntry *entry = &table->entries[i];
-        fprintf(out, "%s %s %s %s\n", table_word(arena, entry->name), float_text(arena, (float)entry->threshold),
+        calibration_write_comments(out, table, i, false, false);
+        fprintf(out, "%s %s %s %s", table_word(arena, entry->name), float_text(arena, (float)entry->threshold),
                 float_text(arena, (float)entry->min), float_text(arena, (float)entry->max));
+        calibration_write_comments(out, table, i, false, true);
     }
+    calibration_write_comments(out, table, table->count, false, false);
     for (int i = 0; i < table->equalized_count; i++) {
         const ChannelFactors *entry = &table->equalized[i];
+        calibration_write_comments(out, table, i, true, false);
         fprintf(out, "equalize: %s", table_word(arena, entry->name));
         for (int c = 0; c < entry->count; c++)
             fprintf(out, " %s", float_text(arena, entry->factors[c]));
-        fputc('\n', out);
+        calibration_write_comments(out, table, i, true, true);
     }
+    calibration_write_comments(out, table, table->equalized_count, true, false);
 }

@@ -24,6 +24,12 @@ bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                       const CalibrateOptions *options, int threads, CalibrationTable *table);
 
+// Comments of a table: those before a line, a line each; or the one at its end, and the end of the line.
+void calibration_write_comments(FILE *out, const CalibrationTable *table, int index, bool of_factors, bool trailing);
+// The entries that `given` lacks, measured on the network with its factors; its own stay, and so do its comments.
+bool calibrate_missing(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+                       const CalibrateOptions *options, int threads, const CalibrationTable *given, CalibrationTable *table);
+
 // Whether it could be written, closing the file tells.
 void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table);
 // A name as one word of a table: in quotes where the scanner of tables would see something else in it.

@@ -7,6 +7,7 @@
 #include "ir/eval.h"
 #include "ir/print.h"
 #include "ir/verify.h"
+#include "tools/tables.h"
 #include "tools/checks.h"
 #include "tools/expect.h"
 #include "tools/prepare.h"
@@ -54,6 +55,8 @@ static bool run_all_passes(const OptOptions *options, Module *module, Arena *are
         if (!parse_qtable(arena, diag, cli->qtable, &qtable)) return false;
         context.qtable = &qtable;
     }
+    if (cli->qtable) resolve_qtable(module, &qtable);
+    if (cli->calibration && !resolve_calibration(arena, diag, module, NULL, &calibration, NULL)) return false;
     AfterEach after = {cli, diag};
     return run_passes(module, &context, cli->passes, after_each, &after) && module_verify(module, diag);
 }

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/map.h"
 #include "tools/constants.h"
 #include "tools/customs.h"
 #include "tools/files.h"
 #include "tools/methods.h"
+#include "tools/tables.h"
 #include "tools/tune.h"
 
 // ---- options
@@ -294,7 +296,20 @@ static bool read_tables(Model *model) {
     return true;
 }
 
+static bool resolve_tables(Model *model) {
+    resolve_qtable(model->imported, &model->qtable);
+    if (!model->context.calibration)
+        return true;
+    if (!resolve_calibration(model->arena, model->diag, model->imported, model->import.node_outputs, &model->calibration, model->rewrites_tables ? NULL : &model->qtable))
+        return false;
+    if (model->qtable.count)
+        model->context.qtable = &model->qtable;
+    return true;
+}
+
 bool model_import(Model *model) {
+    model->import.node_outputs = map_new_texts(model->arena);
+    model->import.output_nodes = map_new_texts(model->arena);
     model->imported = import_model(model->arena, model->diag, model->path, &model->import);
     if (!model->imported || !model_find_sizes(model))
         return false;
@@ -303,7 +318,7 @@ bool model_import(Model *model) {
     const Attr *carried = attr_find(model->imported->attrs, "qanat.preprocess");
     if (carried && carried->kind == ATTR_STRING && !model->preprocess)
         model->preprocess = carried->s;
-    if (!read_tables(model) || !run_pipeline(model->imported, &model->context, "import"))
+    if (!read_tables(model) || !run_pipeline(model->imported, &model->context, "import") || !resolve_tables(model))
         return false;
     if (model->sizes.count) {
         model->constants = constant_ranges(model->arena, model->imported);
@@ -342,7 +357,8 @@ SampleSource dataset_source(DatasetSource *source) {
                           source_step, source};
 }
 
-bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *methods, CalibrationTable *tables) {
+// `given`: what it lacks is measured, by one method; NULL: everything.
+static bool measure(Model *model, const CalibrationTable *given, int count, const CalibrationMethod *methods, CalibrationTable *tables) {
     const Options *options = model->options;
     const char *path = options->calibrate_on ? options->calibrate_on : options->data;
     const char *spec = options->calibrate_preprocess ? options->calibrate_preprocess : model->preprocess;
@@ -360,13 +376,22 @@ bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *m
     Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));
     DatasetSource source = {dataset, progress};
     SampleSource samples = dataset_source(&source);
-    bool done = calibrate_methods(model->arena, own.imported, &model->context, &samples, &model->calibrate, count, methods,
-                                  model->threads, tables);
+    bool done = given ? calibrate_missing(model->arena, own.imported, &model->context, &samples, &model->calibrate, model->threads, given, tables)
+                      : calibrate_methods(model->arena, own.imported, &model->context, &samples, &model->calibrate, count, methods,
+                                          model->threads, tables);
     progress_end(progress);
     dataset_close(dataset);
     for (int i = 0; i < count; i++)
         tables[i].model_hash = *model_hash(model) ? model->hash : NULL;
     return done;
+}
+
+bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *methods, CalibrationTable *tables) {
+    return measure(model, NULL, count, methods, tables);
+}
+
+bool model_calibrate_missing(Model *model, CalibrationTable *table) {
+    return measure(model, &model->calibration, 1, &model->calibrate.method, table);
 }
 
 bool model_calibrate(Model *model) {

@@ -26,6 +26,7 @@ typedef struct {
     CalibrateOptions calibrate; // --method, --percentile, --equalize
     CalibrationTable calibration;
     Qtable qtable;
+    bool rewrites_tables;     // they are what is asked for, not the network in their precisions
     TuningTable tuning;       // --tune, --tuned
     const char *preprocess;   // --preprocess, or what the model carries; NULL
     int threads;
@@ -58,6 +59,8 @@ PassContext model_context(const Model *model, Elem precision, bool keep_all);
 bool model_calibrate(Model *model);
 // A table for each of several methods, measured on --calibrate-on or else --data.
 bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *methods, CalibrationTable *tables);
+// What the table of --calibration lacks, measured on --data; the rest as it is there.
+bool model_calibrate_missing(Model *model, CalibrationTable *table);
 
 // A copy of the imported module in a precision: ELEM_F32 or ELEM_I8 as the default, the qtable for i8 only.
 Module *model_quantized(Model *model, Elem precision);              // dialect nn

@@ -407,6 +407,17 @@ static bool emit_return(Importer *importer, const Onnx__GraphProto *graph) {
     return true;
 }
 
+static void note_nodes(const Importer *importer, const Onnx__GraphProto *graph, const ImportOptions *options) {
+    for (size_t i = 0; options && options->node_outputs && i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i];
+        if (!node->name || !*node->name || !node->n_output)
+            continue;
+        char *name = arena_strdup(importer->arena, node->name), *output = arena_strdup(importer->arena, node->output[0]);
+        *map_get(options->node_outputs, name) = output;
+        *map_get(options->output_nodes, output) = name;
+    }
+}
+
 static bool import_graph(Importer *importer, const Onnx__GraphProto *graph,
                          const ImportOptions *options) {
     importer->names = map_new_texts(importer->scratch);
@@ -414,6 +425,7 @@ static bool import_graph(Importer *importer, const Onnx__GraphProto *graph,
     if (!declare_initializers(importer, graph) || !take_constants(importer, graph, options) ||
         !declare_inputs(importer, graph, options) || !declare_outputs(importer, graph))
         return false;
+    note_nodes(importer, graph, options);
     convert_nodes(importer, graph->n_node, graph->node);
     if (diag_error_count(importer->diag) > importer->errors || !emit_return(importer, graph))
         return false;

@@ -1,5 +1,5 @@
-// Reads calibration tables (name threshold min max, and `equalize: name factor …`) and quantization tables (name type). Every bad line is reported,
-// with its column; a name that stands twice is an error.
+// Reads calibration tables (name threshold min max, and `equalize: name factor …`) and quantization tables (name type), ours and
+// others' (foreign.c). Every bad line is reported, with its column; a name that stands twice is an error.
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,14 +9,14 @@
 #include "ir/map.h"
 #include "tables_parser.h"
 
-static Loc place_loc(const TableState *state, TablePlace place) {
+Loc table_loc(const TableState *state, TablePlace place) {
     return (Loc){.file = state->path, .line = place.line, .column = place.column};
 }
 
 bool table_fault(TableState *state, TablePlace place, const char *text) {
     state->good = false;
     state->faults++;
-    return diag_error(state->diag, place_loc(state, place), "%s", text);
+    return diag_error(state->diag, table_loc(state, place), "%s", text);
 }
 
 static bool fault(TableState *state, const TableWord *word, const char *text) {
@@ -43,34 +43,40 @@ static bool take_words(TableState *state, const TableWord *words, int count, con
     return fault(state, last, arena_printf(state->scratch, "found %d words, expected `%s`", found, form));
 }
 
-static bool take_number(TableState *state, const TableWord *word, double *value) {
+bool table_number(TableState *state, const TableWord *word, double *value) {
     char *end;
     *value = strtof(word->text, &end); // as they are printed: what is written reads back as the same number
     if (end != word->text && !*end && isfinite(*value)) return true;
     return fault(state, word, arena_printf(state->scratch, "'%.60s' is not a finite number", word->text));
 }
 
-// Of a list whose capacity nobody keeps: it doubles when its count is a power of two.
-static void *grown(TableState *state, void *entries, int count, size_t size) {
+void *table_grown(TableState *state, void *entries, int count, size_t size) {
     if (count & (count - 1)) return entries;
     char *more = arena_alloc(state->arena, size * (size_t)(count ? 2 * count : 1));
     if (count) memcpy(more, entries, size * (size_t)count);
     return more;
 }
 
-typedef struct { void *table; Map *names; } Reading;
+typedef struct {
+    void *table;
+    Map *names;
+    bool skipping; // a section that says nothing to us
+    int lines;
+} Reading;
 
 static bool take_name(TableState *state, const TableWord *word) {
     void **slot = map_get(((Reading *)state->out)->names, word->text);
     if (*slot) {
         fault(state, word, arena_printf(state->scratch, "'%s' stands twice", word->text));
-        return diag_note(state->diag, place_loc(state, ((const TableWord *)*slot)->place), "the first time");
+        return diag_note(state->diag, table_loc(state, ((const TableWord *)*slot)->place), "the first time");
     }
     *slot = (void *)word;
     return true;
 }
 
 // ---- calibration
+
+static const double LEAST_FACTOR = 1.0 / (1LL << 40), MOST_FACTOR = 1LL << 40; // what keeps weights in the range of f32
 
 // `equalize: name factor factor …`, a factor a channel.
 static void equalize_line(TableState *state, const TableWord *words) {
@@ -83,18 +89,29 @@ static void equalize_line(TableState *state, const TableWord *words) {
         return;
     }
     float *factors = ARENA_ARRAY(state->arena, float, count);
-    ChannelFactors entry = {name->text, 0, factors, place_loc(state, name->place)};
+    ChannelFactors entry = {name->text, 0, factors, table_loc(state, name->place)};
     for (const TableWord *word = name->next; word; word = word->next) {
         double factor;
-        if (!take_number(state, word, &factor)) return;
+        if (!table_number(state, word, &factor)) return;
+        if (!(factor >= LEAST_FACTOR && factor <= MOST_FACTOR)) {
+            fault(state, word, "a factor is a positive number from 2^-40 to 2^40");
+            return;
+        }
         factors[entry.count++] = (float)factor;
     }
-    table->equalized = grown(state, table->equalized, table->equalized_count, sizeof entry);
+    table->equalized = table_grown(state, table->equalized, table->equalized_count, sizeof entry);
     table->equalized[table->equalized_count++] = entry;
 }
 
 static void calibration_line(TableState *state, const TableWord *words) {
-    CalibrationTable *table = ((Reading *)state->out)->table;
+    Reading *reading = state->out;
+    CalibrationTable *table = reading->table;
+    if (reading->skipping) return;
+    if (!reading->lines++ && table->format == TABLE_QANAT && is_ncnn_weight_line(words)) table->format = TABLE_NCNN;
+    if (table->format == TABLE_NCNN) {
+        if (take_name(state, words)) ncnn_line(state, words, table);
+        return;
+    }
     if (!words->quoted && !strcmp(words->text, "equalize:")) {
         equalize_line(state, words);
         return;
@@ -104,7 +121,7 @@ static void calibration_line(TableState *state, const TableWord *words) {
     if (!take_words(state, words, 4, word, "name threshold min max") || !take_name(state, word[0])) return;
     double *const numbers[] = {&entry.threshold, &entry.min, &entry.max};
     for (int i = 0; i < 3; i++)
-        if (!take_number(state, word[i + 1], numbers[i])) return;
+        if (!table_number(state, word[i + 1], numbers[i])) return;
     if (entry.threshold < 0) {
         fault(state, word[1], "the threshold is negative");
         return;
@@ -114,14 +131,19 @@ static void calibration_line(TableState *state, const TableWord *words) {
         return;
     }
     entry.name = word[0]->text;
-    entry.loc = place_loc(state, word[0]->place);
-    table->entries = grown(state, table->entries, table->count, sizeof entry);
+    entry.loc = table_loc(state, word[0]->place);
+    table->entries = table_grown(state, table->entries, table->count, sizeof entry);
     table->entries[table->count++] = entry;
 }
 
-// `# method: kl` and the like; other comments say nothing to us.
-static void calibration_comment(TableState *state, const char *text) {
-    CalibrationTable *table = ((Reading *)state->out)->table;
+static char *trimmed(TableState *state, const char *text) {
+    char *value = arena_strdup(state->arena, text), *end = value + strlen(value);
+    while (end > value && strchr(" \t\r", end[-1])) *--end = 0;
+    return value;
+}
+
+// `# method: kl` and the like: what we write ourselves.
+static bool header_comment(TableState *state, CalibrationTable *table, const char *text) {
     static const char *const keys[] = {"method:", "data:", "model:"};
     const char **const fields[] = {&table->method, &table->data, &table->model_hash};
     while (*text == ' ' || *text == '\t') text++;
@@ -130,11 +152,24 @@ static void calibration_comment(TableState *state, const char *text) {
         if (strncmp(text, keys[i], length)) continue;
         text += length;
         while (*text == ' ' || *text == '\t') text++;
-        char *value = arena_strdup(state->arena, text), *end = value + strlen(value);
-        while (end > value && strchr(" \t\r", end[-1])) *--end = 0;
-        *fields[i] = value;
-        return;
+        *fields[i] = trimmed(state, text);
+        return true;
     }
+    const char *rest = trimmed(state, text);
+    return !strcmp(rest, "qanat calibration table") || !strcmp(rest, "name threshold min max");
+}
+
+static void calibration_comment(TableState *state, const char *text) {
+    Reading *reading = state->out;
+    CalibrationTable *table = reading->table;
+    if (is_tpu_mlir_comment(text)) table->format = TABLE_TPU_MLIR;
+    if (is_tpu_mlir_section(text)) reading->skipping = true;
+    if (reading->skipping || header_comment(state, table, text)) return;
+    TableComment comment = {.text = trimmed(state, text), .index = table->count, .trails = state->first != NULL};
+    comment.of_factors = state->first ? !strcmp(state->first->text, "equalize:") : table->equalized_count > 0;
+    if (comment.of_factors) comment.index = table->equalized_count;
+    table->comments = table_grown(state, table->comments, table->comment_count, sizeof comment);
+    table->comments[table->comment_count++] = comment;
 }
 
 // ---- quantization table
@@ -144,13 +179,15 @@ static void qtable_line(TableState *state, const TableWord *words) {
     const TableWord *word[2];
     QtableEntry entry = {0};
     if (!take_words(state, words, 2, word, "name type") || !take_name(state, word[0])) return;
-    if (!elem_find(word[1]->text, &entry.type)) {
+    if (tpu_mlir_precision(word[1]->text, &entry.type)) {
+        table->format = TABLE_TPU_MLIR;
+    } else if (!elem_find(word[1]->text, &entry.type)) {
         fault(state, word[1], arena_printf(state->scratch, "unknown type '%.60s', expected f32 or i8", word[1]->text));
         return;
     }
     entry.name = word[0]->text;
-    entry.loc = place_loc(state, word[0]->place);
-    table->entries = grown(state, table->entries, table->count, sizeof entry);
+    entry.loc = table_loc(state, word[0]->place);
+    table->entries = table_grown(state, table->entries, table->count, sizeof entry);
     table->entries[table->count++] = entry;
 }
 
@@ -179,7 +216,7 @@ bool table_read(TableState *state) {
 
 static bool read_named(TableState *state, void *table) {
     Arena *arena = arena_new();
-    Reading reading = {table, map_new_texts(arena)};
+    Reading reading = {.table = table, .names = map_new_texts(arena)};
     state->out = &reading;
     bool read = table_read(state);
     arena_free(arena);

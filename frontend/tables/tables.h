@@ -28,9 +28,23 @@ typedef struct TableState {
     void *out;
 } TableState;
 
+// Of a list whose capacity nobody keeps: it doubles when its count is a power of two.
+void *table_grown(TableState *state, void *entries, int count, size_t size);
+bool table_number(TableState *state, const TableWord *word, double *value);
 bool table_fault(TableState *state, TablePlace place, const char *text);
 // `<complaint> '<word>'`, and the nearest of the names that are known where one is near.
 bool table_unknown(TableState *state, const TableWord *word, const char *complaint, const char *text, int count,
                    const char *const *names);
+Loc table_loc(const TableState *state, TablePlace place);
+
+// TPU-MLIR's and ncnn's, frontend/tables/foreign.c.
+bool is_tpu_mlir_comment(const char *text);
+// From here on entries are of other precisions (int4), or names alone.
+bool is_tpu_mlir_section(const char *text);
+bool is_ncnn_weight_line(const TableWord *words);
+void ncnn_line(TableState *state, const TableWord *words, CalibrationTable *table);
+// "INT8", "F32" ... ; F16 and BF16 are f32 here. False: none of these.
+bool tpu_mlir_precision(const char *text, Elem *type);
+
 // Reads the file; take_line sees each line, state->out as it was given.
 bool table_read(TableState *state);

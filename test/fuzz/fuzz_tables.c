@@ -1,4 +1,5 @@
-// Fuzzer of calibration and quantization tables: any bytes give a table or messages.
+// Fuzzer of calibration and quantization tables, ours, TPU-MLIR's and ncnn's (told by what is in them): any bytes give a table or
+// messages.
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -170,7 +170,8 @@ def chart(results):
 # ---- page
 
 HOW = """Milliseconds, medians of interleaved rounds, batch 1, a process for each engine on the same processors. Bold: the fastest. In parentheses:
-outputs farther than {snr} dB from the float network's, which does not count. –: it did not run here, see below. Empty: not measured in this run.
+outputs farther than {snr} dB from the float network's, over 8 samples, which does not count. –: it did not run here, see below. Empty: not measured in
+this run.
 
 Each engine has the network in the 8-bit form that it likes best, calibrated on the same 32 inputs, and of its configurations the
 fastest with right outputs is timed:

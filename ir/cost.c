@@ -191,6 +191,7 @@ static double rough_row_ns(const KernelInfo *row, const KernelArgs *args) {
     if (is_family(args, "reduce_mean")) return arg(args, "size_r") * arg(args, "size_s") * arg(args, "inner") / (generic ? 16 : 32);
     if (is_family(args, "reduce")) return arg(args, "size_r") * arg(args, "size_s") * arg(args, "inner") / 4;
     if (is_family(args, "softmax")) return arg(args, "size") * 5;
+    if (is_family(args, "softmax_table")) return generic ? arg(args, "size") * 4 : 30 + arg(args, "size") / 6;
     if (is_family(args, "gather")) return arg(args, "inner_bytes") / 8;
     double elems = arg_at(args, "shape", 2) * arg_at(args, "shape", 3) * arg_at(args, "shape", 4);
     if (is_family(args, "gather_nd")) return elems * (2 + arg(args, "inner") * arg(args, "elem_bytes") / 8);

@@ -105,8 +105,51 @@ static bool eval_rows(const Op *op, const Tensor *input, Tensor *result, RowFn *
     return true;
 }
 
+// ---- quantized softmax
+
+void softmax_table(float scale, uint8_t out[SOFTMAX_TABLE_BYTES]) {
+    for (int d = 0; d < 256; d++) {
+        uint32_t units = (uint32_t)nearbyint(qn_exp_f64(-(double)d * scale) * (1 << SOFTMAX_BITS));
+        for (int plane = 0; plane < 4; plane++) out[plane * 256 + d] = (uint8_t)(units >> (8 * plane));
+    }
+}
+
+static int32_t table_units(const uint8_t *table, int64_t d) {
+    return table[d] | table[256 + d] << 8 | table[512 + d] << 16 | table[768 + d] << 24;
+}
+
+// Sums are exact. One division a row.
+static void quantized_softmax_row(const uint8_t *table, const Tensor *input, Tensor *result, int64_t first, int64_t size, int64_t stride) {
+    const Quant *out = result->type->quant;
+    int64_t max = INT8_MIN, sum = 0;
+    for (int64_t i = 0; i < size; i++) {
+        int64_t q = tensor_i64(input, first + i * stride);
+        max = max > q ? max : q;
+    }
+    for (int64_t i = 0; i < size; i++) sum += table_units(table, max - tensor_i64(input, first + i * stride));
+    const float multiplier = rescale_multiplier(1.0f, out->scale[0]) / (float)sum;
+    for (int64_t i = 0; i < size; i++) {
+        int64_t at = first + i * stride;
+        int32_t units = table_units(table, max - tensor_i64(input, at));
+        tensor_set_i64(result, at, qn_requantize(units, multiplier, out->zero_point[0], out->storage_min, out->storage_max));
+    }
+}
+
+static bool eval_quantized_softmax(Diag *diag, const Op *op, const Tensor *input, Tensor *result) {
+    if (input->type->elem != ELEM_I8 || result->type->elem != ELEM_I8)
+        return eval_fail(diag, op, "operand and result are stored as %s and %s, expected i8",
+                         elem_name(input->type->elem), elem_name(result->type->elem));
+    AxisView view = axis_view(input->type, op_int(op, "axis"));
+    uint8_t table[SOFTMAX_TABLE_BYTES];
+    softmax_table(input->type->quant->scale[0], table);
+    for (int64_t o = 0; o < view.outer; o++)
+        for (int64_t i = 0; i < view.inner; i++)
+            quantized_softmax_row(table, input, result, o * view.size * view.inner + i, view.size, view.inner);
+    return true;
+}
+
 bool eval_softmax(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    (void)diag;
+    if (results[0]->type->quant) return eval_quantized_softmax(diag, op, operands[0], results[0]);
     return eval_rows(op, operands[0], results[0], softmax_row);
 }
 

@@ -116,15 +116,21 @@ static bool check_along(Diag *diag, const Op *op, Arena *arena, const Type *inpu
     return infer_axis(diag, op, arena, "axis", axis == -1 ? input->rank - 1 : axis, input->rank);
 }
 
-// batch_norm, softmax and its like, fake_quant: the result is as the first operand.
+bool infer_softmax(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    const Type *input = op_operand(op, 0)->type;
+    if (!check_per_tensor(diag, op, arena, input) || !check_along(diag, op, arena, input)) return false;
+    return infer_computed(diag, op, arena, input, input->rank, input->shape, results);
+}
+
+// batch_norm, log_softmax, hardmax, fake_quant: the result is as the first operand.
 bool infer_first(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_tensors(diag, op, arena)) return false;
     const Type *input = op_operand(op, 0)->type;
     if (input->quant || !elem_is_float(input->elem))
         return infer_fail(diag, op, arena, "input is %s, expected floats", type_text(arena, input));
     if (op->kind == OP_batch_norm && !check_batch_norm(diag, op, arena)) return false;
-    bool along = op->kind == OP_softmax || op->kind == OP_log_softmax || op->kind == OP_hardmax;
-    if (along && !check_along(diag, op, arena, input)) return false;
+    if ((op->kind == OP_log_softmax || op->kind == OP_hardmax) && !check_along(diag, op, arena, input)) return false;
     if (op->kind == OP_fake_quant) {
         const Type *as = as_fake_quant(op).as;
         if (!as || !as->quant)

@@ -6,7 +6,7 @@
 #include "ir/ir.h"
 
 // Inference functions are shared between rows, so they are listed once here.
-InferFn infer_conv2d, infer_linear, infer_matmul, infer_pool2d, infer_reduce, infer_broadcast, infer_same, infer_first,
+InferFn infer_conv2d, infer_linear, infer_matmul, infer_pool2d, infer_reduce, infer_broadcast, infer_same, infer_first, infer_softmax,
     infer_reshape, infer_transpose, infer_slice, infer_pad, infer_concat, infer_broadcast_to, infer_gather, infer_cast,
     infer_dequantize, infer_compare, infer_shift, infer_test, infer_where, infer_along, infer_arg;
 InferFn infer_resample, infer_normalize;

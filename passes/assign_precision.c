@@ -69,12 +69,31 @@ static bool check_names(State *state) {
     return check_entries(state, count, names);
 }
 
+enum { MAX_MOVES = 8 };
+static bool serves_integers(const State *state, const Value *value, int moves);
+
 static bool wants_i8(const State *state, const Op *op) {
     if (!op_has(op, INT8) || op->result_count != 1) return false;
     const Type *type = op->results[0].type;
     if (type->elem != ELEM_F32 || type->quant) return false;
     const QtableEntry *entry = state->context->qtable ? qtable_find(state->context->qtable, &op->results[0]) : NULL;
-    return (entry ? entry->type : state->context->precision) == ELEM_I8;
+    if (entry) return entry->type == ELEM_I8;
+    if (state->context->precision != ELEM_I8) return false;
+    // Probabilities lose much in 8 bits, so what is read in f32 is computed so.
+    return op->kind != OP_softmax || serves_integers(state, &op->results[0], MAX_MOVES);
+}
+
+// Whether something in i8 reads the value, where it is or moved.
+static bool serves_integers(const State *state, const Value *value, int moves) {
+    FOR_EACH_USE((Value *)value, use) {
+        const Op *user = use->owner;
+        bool is_moved = op_has(user, MOVES_DATA) && user->result_count == 1;
+        if (user == state->func->last ? state->context->output_type != ELEM_F32
+            : is_moved                ? moves && serves_integers(state, &user->results[0], moves - 1)
+                                      : wants_i8(state, user))
+            return true;
+    }
+    return false;
 }
 
 static bool check_qtable_types(const State *state) {
@@ -331,6 +350,7 @@ static const char *why_float(State *state, const Op *op) {
     const QtableEntry *entry = context->qtable ? qtable_find(context->qtable, &op->results[0]) : NULL;
     if (entry && entry->type == ELEM_F32) return "the quantization table says so";
     if (op->results[0].type->elem != ELEM_F32) return "it does not compute real numbers";
+    if (op->kind == OP_softmax && context->precision == ELEM_I8 && !entry) return "what reads it is f32";
     if (!wants_i8(state, op)) return "f32 is the precision of what the quantization table does not name";
     if (op->kind == OP_conv2d || op->kind == OP_linear) return "its weights are no constants, or too many";
     const Value *first = op_operand(op, 0);

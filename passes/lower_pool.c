@@ -222,8 +222,28 @@ static void emit_along(Lower *lower, Op *op, const KernelArgs *args) {
     emit_kernel(lower, elem, result, args, 2, buffers);
 }
 
+static void lower_softmax_table(Lower *lower, Op *op) {
+    KernelArgs args;
+    const Quant *in = op_operand(op, 0)->type->quant, *out = op->results[0].type->quant;
+    along_args(&args, "softmax_table", op_operand(op, 0)->type, op_int(op, "axis"));
+    args_float(&args, "multiplier", rescale_multiplier(1.0f, out->scale[0]));
+    args_int(&args, "out_zp", out->zero_point[0]);
+    args_int(&args, "lo", out->storage_min);
+    args_int(&args, "hi", out->storage_max);
+    args_int(&args, "flip", lower->flip);
+    uint8_t *table = arena_alloc(lower->arena, SOFTMAX_TABLE_BYTES);
+    softmax_table(in->scale[0], table);
+    Value *buffers[] = {operand_dense(lower, op_operand(op, 0)), buffer_weights(lower, ELEM_U8, table, SOFTMAX_TABLE_BYTES, NULL),
+                        result_buffer(lower, &op->results[0])};
+    emit_kernel(lower, "s8", "s8", &args, 3, buffers);
+}
+
 void lower_softmax(Lower *lower, Op *op) {
     KernelArgs args;
+    if (op->results[0].type->quant) {
+        lower_softmax_table(lower, op);
+        return;
+    }
     along_args(&args, "softmax", op_operand(op, 0)->type, op_int(op, "axis"));
     args_int(&args, "op", op->kind == OP_softmax ? QN_SOFTMAX : op->kind == OP_hardmax ? QN_HARDMAX : QN_LOG_SOFTMAX);
     emit_along(lower, op, &args);

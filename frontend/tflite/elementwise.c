@@ -60,9 +60,10 @@ bool tflite_square(const LiteOp *op) {
 }
 
 bool tflite_softmax(const LiteOp *op) {
-    Value *input = lite_real(op, 0);
     bool log = op->code == CODE_LOG_SOFTMAX;
     float beta = log ? 1 : flat_float(op->options, FLAT_SoftmaxOptions_beta);
+    if (!log && beta == 1) return lite_bind(op, 0, lite_compute(op, OP_softmax, 1, NULL));
+    Value *input = lite_real(op, 0);
     if (input && beta != 1) input = lite_binary(op, OP_mul, input, lite_scalar(op, (double)beta));
     return input && lite_bind(op, 0, lite_unary(op, log ? OP_log_softmax : OP_softmax, input, attr_int(op->lite->arena, NULL, "axis", -1)));
 }

@@ -235,6 +235,20 @@ static int bench_softmax(Arena *arena, BenchCall *calls) {
     return count;
 }
 
+static int bench_softmax_table(Arena *arena, BenchCall *calls) {
+    int count = 0;
+    static const struct { const char *name; int rows, size, inner; } shapes[] = {
+        {"64 x 1000", 64, 1000, 1}, {"1000 x 64, along columns", 64, 1000, 64}, {"768 x 64", 768, 64, 1}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct qn_softmax_table_args *a = ARENA_NEW(arena, struct qn_softmax_table_args);
+        *a = (struct qn_softmax_table_args){.rows = shapes[i].rows, .size = shapes[i].size, .inner = shapes[i].inner, .multiplier = 256,
+                                            .out_zp = -128, .lo = -128, .hi = 127, .flip = 0x80};
+        const size_t elems = (size_t)a->rows * (size_t)a->size;
+        call_add(calls, &count, shapes[i].name, a, 2.0 * (double)elems, elems, elems, 3);
+    }
+    return count;
+}
+
 static int bench_resample(const KernelInfo *row, Arena *arena, BenchCall *calls) {
     static const struct { const char *name; int rows, size, inner; } shapes[] = {{"rows 17 to 257, 257x21 each", 257, 17, 5397},
                                                                                  {"columns 17 to 257, 21 channels, 64 rows", 16448, 17, 21}};
@@ -271,6 +285,7 @@ int bench_elements(const KernelInfo *row, Arena *arena, BenchCall *calls, int ma
     if (!strcmp(row->family, "pool2d")) return bench_pool(row, arena, calls);
     if (!strcmp(row->family, "reduce_mean")) return bench_reduce(row, arena, calls);
     if (!strcmp(row->family, "softmax")) return bench_softmax(arena, calls);
+    if (!strcmp(row->family, "softmax_table")) return bench_softmax_table(arena, calls);
     if (!strcmp(row->family, "resample")) return bench_resample(row, arena, calls);
     if (!strcmp(row->family, "matmul")) return bench_matmul(arena, calls);
     return 0;

@@ -1,4 +1,4 @@
-// Cases of the families that sum or compare many elements: matmul, pool2d, reduce_mean, softmax.
+// Cases of the families that sum or compare many elements: matmul, pool2d, reduce_mean, softmax, softmax_table.
 #include <math.h>
 #include <string.h>
 
@@ -249,4 +249,48 @@ void case_softmax(Test *test) {
     }
     check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .bound = bound, .in_place = true,
                         .inputs = {memory_of(x, 4, elems, 0)}, .output = memory_of(x, 4, elems, 0)});
+}
+
+// ---- softmax of 8-bit activations
+
+// Exponentials may be any integers up to 2^30, the largest for the maximum itself: in steps of a random length.
+static uint8_t *random_exponentials(Test *test, uint32_t units[256]) {
+    uint8_t *table = ARENA_ARRAY(test->arena, uint8_t, 1024);
+    const double step = random_chance(test, 50) ? 0.02 : random_float(test, 0.001f, 3);
+    for (int d = 0; d < 256; d++) {
+        units[d] = (uint32_t)(exp(-step * d) * 1073741824.0);
+        for (int plane = 0; plane < 4; plane++) table[plane * 256 + d] = (uint8_t)(units[d] >> (8 * plane));
+    }
+    return table;
+}
+
+void case_softmax_table(Test *test) {
+    struct qn_softmax_table_args a = {.size = random_chance(test, 20) ? random_int(test, 300, 1100) : random_channels(test, 260),
+                                      .inner = random_chance(test, 60) ? 1 : random_int(test, 2, 40),
+                                      .multiplier = random_chance(test, 70) ? 256 : random_float(test, 0.5f, 3000),
+                                      .out_zp = random_zero_point(test), .flip = random_chance(test, 50) ? 0x80 : 0};
+    const int outer = random_int(test, 1, 4);
+    const size_t elems = (size_t)outer * a.size * a.inner;
+    uint32_t units[256];
+    a.rows = outer * a.inner;
+    random_clamp(test, &a.lo, &a.hi);
+    const uint8_t *x = random_bytes(test, elems), *table = random_exponentials(test, units);
+    uint8_t *expected = copy_bytes(test, x, elems);
+    for (int r = 0; r < a.rows; r++) {
+        const size_t at = (size_t)(r / a.inner) * a.size * a.inner + (size_t)(r % a.inner);
+        int top = -128;
+        double sum = 0;
+        for (int i = 0; i < a.size; i++) {
+            const int q = (int8_t)(x[at + (size_t)i * a.inner] ^ a.flip);
+            top = top > q ? top : q;
+        }
+        for (int i = 0; i < a.size; i++) sum += units[top - (int8_t)(x[at + (size_t)i * a.inner] ^ a.flip)];
+        for (int i = 0; i < a.size; i++) {
+            const size_t k = at + (size_t)i * a.inner;
+            const float share = (float)units[top - (int8_t)(x[k] ^ a.flip)] * (a.multiplier / (float)sum);
+            expected[k] = (uint8_t)(naive_round(share, a.out_zp, a.lo, a.hi) ^ a.flip);
+        }
+    }
+    check(test, &(Call){.args = &a, .input_count = 2, .expected = expected, .in_place = true,
+                        .inputs = {memory_of(x, 1, elems, 0), memory_of(table, 1, 1024, 0)}, .output = memory_of(x, 1, elems, 0)});
 }

@@ -1,31 +1,20 @@
-// A function of 8 bits for AVX512-VBMI: 64 bytes at a time, the table in four registers.
-#include <immintrin.h>
-
+// A function of 8 bits for AVX512-VBMI.
+#include "runtime/kernels/table_vnni.h"
 #include "runtime/strided.h"
 
-struct table_avx512vnni { __m512i part[4]; };
-
-// Each permutation takes seven bits of a byte; the eighth chooses between the two.
-QN_INLINE __m512i table_avx512vnni_vector(const struct table_avx512vnni *t, __m512i x) {
-    const __m512i low = _mm512_permutex2var_epi8(t->part[0], x, t->part[1]);
-    const __m512i high = _mm512_permutex2var_epi8(t->part[2], x, t->part[3]);
-    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
-}
-
-QN_INLINE void table_avx512vnni_run(const struct table_avx512vnni *t, const uint8_t *in, uint8_t *out, int32_t size) {
+QN_INLINE void table_avx512vnni_run(const struct table_vnni *t, const uint8_t *in, uint8_t *out, int32_t size) {
     int32_t i = 0;
     QN_NO_UNROLL for (; i + 64 <= size; i += 64)
-        _mm512_storeu_si512(out + i, table_avx512vnni_vector(t, _mm512_loadu_si512(in + i)));
+        _mm512_storeu_si512(out + i, table_vnni_find(t, _mm512_loadu_si512(in + i)));
     if (i == size) return;
     const __mmask64 mask = ((uint64_t)1 << (size - i)) - 1;
-    _mm512_mask_storeu_epi8(out + i, mask, table_avx512vnni_vector(t, _mm512_maskz_loadu_epi8(mask, in + i)));
+    _mm512_mask_storeu_epi8(out + i, mask, table_vnni_find(t, _mm512_maskz_loadu_epi8(mask, in + i)));
 }
 
 QN_KERNEL qn_table_s8_s8__64__avx512vnni(const struct qn_table_args *a, const void *input, const void *table,
                                          void *output, int32_t begin, int32_t end) {
     const struct qn_walk walk = qn_walk_new(a->shape, 2, a->in, a->out, a->out);
-    struct table_avx512vnni t;
-    QN_UNROLL for (int i = 0; i < 4; i++) t.part[i] = _mm512_loadu_si512((const uint8_t *)table + i * 64);
+    const struct table_vnni t = table_vnni_load(table);
     QN_NO_UNROLL for (int32_t r = begin; r < end; r++) {
         const uint8_t *in = (const uint8_t *)input + qn_row_offset(a->shape, a->in, r);
         uint8_t *out = (uint8_t *)output + qn_row_offset(a->shape, a->out, r);

@@ -1,0 +1,131 @@
+// Softmax of 8-bit integers for AVX512-VBMI, rows of contiguous elements. Exponentials are looked up a byte plane at a time, 64 of them, and
+// summed by dot products with ones. Long rows: what each of the 256 differences from the maximum gives is computed once, and looked up.
+#include "runtime/kernels/table_vnni.h"
+#include "runtime/rounding.h"
+
+QN_INLINE __mmask64 softmax_table_mask(int32_t left) {
+    return left >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
+}
+
+QN_INLINE uint8_t softmax_table_max(const uint8_t *in, int32_t size, __m512i order) {
+    __m512i most = _mm512_setzero_si512();
+    QN_NO_UNROLL for (int32_t i = 0; i < size; i += 64) {
+        const __mmask64 mask = softmax_table_mask(size - i);
+        most = _mm512_mask_max_epu8(most, mask, most, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), order));
+    }
+    const __m256i half = _mm256_max_epu8(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
+    __m128i part = _mm_max_epu8(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    // The least of 8 words of 16 bits is one instruction: of 255 - x, the lesser byte of each two.
+    part = _mm_xor_si128(part, _mm_set1_epi8(-1));
+    part = _mm_minpos_epu16(_mm_min_epu8(part, _mm_srli_epi16(part, 8)));
+    return (uint8_t)~_mm_cvtsi128_si32(part);
+}
+
+struct softmax_table_planes { struct table_vnni part[4]; };
+
+// Of 64 differences, the four bytes of each exponential; 0 outside the mask.
+QN_INLINE void softmax_table_bytes(const struct softmax_table_planes *planes, __mmask64 mask, __m512i x, __m512i bytes[4]) {
+    QN_UNROLL for (int i = 0; i < 4; i++) bytes[i] = _mm512_maskz_mov_epi8(mask, table_vnni_find(&planes->part[i], x));
+}
+
+// Of at most 2^22 elements: sums of bytes stay below 2^31.
+QN_INLINE int64_t softmax_table_total(const __m512i sums[4]) {
+    int64_t total = 0;
+    QN_UNROLL for (int i = 0; i < 4; i++) total += (int64_t)_mm512_reduce_add_epi32(sums[i]) << (8 * i);
+    return total;
+}
+
+QN_INLINE int64_t softmax_table_sum(const uint8_t *in, int32_t size, __m512i order, __m512i max, const struct softmax_table_planes *planes) {
+    __m512i sums[4], bytes[4];
+    QN_UNROLL for (int k = 0; k < 4; k++) sums[k] = _mm512_setzero_si512();
+    QN_NO_UNROLL for (int32_t i = 0; i < size; i += 64) {
+        const __mmask64 mask = softmax_table_mask(size - i);
+        const __m512i x = _mm512_sub_epi8(max, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), order));
+        softmax_table_bytes(planes, mask, x, bytes);
+        QN_UNROLL for (int k = 0; k < 4; k++) sums[k] = _mm512_dpbusd_epi32(sums[k], bytes[k], _mm512_set1_epi8(1));
+    }
+    return softmax_table_total(sums);
+}
+
+// ---- short rows: each exponential is multiplied itself
+
+enum { SOFTMAX_TABLE_SHORT = 256 };
+
+// Exponentials of 64 elements as floats, in the order that packing takes back.
+QN_INLINE void softmax_table_floats(const __m512i bytes[4], float *out) {
+    const __m512i low[2] = {_mm512_unpacklo_epi8(bytes[0], bytes[1]), _mm512_unpackhi_epi8(bytes[0], bytes[1])};
+    const __m512i high[2] = {_mm512_unpacklo_epi8(bytes[2], bytes[3]), _mm512_unpackhi_epi8(bytes[2], bytes[3])};
+    QN_UNROLL for (int i = 0; i < 2; i++) {
+        _mm512_storeu_ps(out + 32 * i, _mm512_cvtepi32_ps(_mm512_unpacklo_epi16(low[i], high[i])));
+        _mm512_storeu_ps(out + 32 * i + 16, _mm512_cvtepi32_ps(_mm512_unpackhi_epi16(low[i], high[i])));
+    }
+}
+
+// 64 results, stored bytes.
+QN_INLINE __m512i softmax_table_scaled(const struct qn_softmax_table_args *a, const float *units, __m512 multiplier) {
+    const __m512 low = _mm512_set1_ps((float)(a->lo - a->out_zp)), high = _mm512_set1_ps((float)(a->hi - a->out_zp));
+    __m512i q[4];
+    QN_UNROLL for (int i = 0; i < 4; i++) {
+        const __m512 y = _mm512_mul_ps(_mm512_loadu_ps(units + 16 * i), multiplier);
+        q[i] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(y, low), high));
+    }
+    const __m512i zero = _mm512_set1_epi16((int16_t)a->out_zp);
+    const __m512i left = _mm512_add_epi16(_mm512_packs_epi32(q[0], q[1]), zero), right = _mm512_add_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
+    return _mm512_xor_si512(_mm512_packs_epi16(left, right), _mm512_set1_epi8((char)a->flip));
+}
+
+QN_INLINE void softmax_table_short(const struct qn_softmax_table_args *a, const uint8_t *in, uint8_t *out, __m512i order, __m512i max,
+                                   const struct softmax_table_planes *planes) {
+    float units[SOFTMAX_TABLE_SHORT];
+    __m512i sums[4], bytes[4];
+    QN_UNROLL for (int k = 0; k < 4; k++) sums[k] = _mm512_setzero_si512();
+    QN_NO_UNROLL for (int32_t i = 0; i < a->size; i += 64) {
+        const __mmask64 mask = softmax_table_mask(a->size - i);
+        const __m512i x = _mm512_sub_epi8(max, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), order));
+        softmax_table_bytes(planes, mask, x, bytes);
+        QN_UNROLL for (int k = 0; k < 4; k++) sums[k] = _mm512_dpbusd_epi32(sums[k], bytes[k], _mm512_set1_epi8(1));
+        softmax_table_floats(bytes, units + i);
+    }
+    const __m512 multiplier = _mm512_set1_ps(a->multiplier / (float)softmax_table_total(sums));
+    QN_NO_UNROLL for (int32_t i = 0; i < a->size; i += 64)
+        _mm512_mask_storeu_epi8(out + i, softmax_table_mask(a->size - i), softmax_table_scaled(a, units + i, multiplier));
+}
+
+// ---- long rows
+
+// What each difference gives, stored bytes.
+QN_INLINE struct table_vnni softmax_table_results(const struct qn_softmax_table_args *a, const struct softmax_table_planes *planes, int64_t sum) {
+    struct table_vnni t;
+    float units[64];
+    const __m512 multiplier = _mm512_set1_ps(a->multiplier / (float)sum);
+    QN_UNROLL for (int i = 0; i < 4; i++) {
+        const __m512i bytes[4] = {planes->part[0].part[i], planes->part[1].part[i], planes->part[2].part[i], planes->part[3].part[i]};
+        softmax_table_floats(bytes, units);
+        t.part[i] = softmax_table_scaled(a, units, multiplier);
+    }
+    return t;
+}
+
+QN_INLINE void softmax_table_long(const struct qn_softmax_table_args *a, const uint8_t *in, uint8_t *out, __m512i order, __m512i max,
+                                  const struct softmax_table_planes *planes) {
+    const struct table_vnni t = softmax_table_results(a, planes, softmax_table_sum(in, a->size, order, max, planes));
+    QN_NO_UNROLL for (int32_t i = 0; i < a->size; i += 64) {
+        const __mmask64 mask = softmax_table_mask(a->size - i);
+        const __m512i x = _mm512_sub_epi8(max, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), order));
+        _mm512_mask_storeu_epi8(out + i, mask, table_vnni_find(&t, x));
+    }
+}
+
+QN_KERNEL qn_softmax_table_s8_s8__64__avx512vnni(const struct qn_softmax_table_args *a, const void *input, const void *table,
+                                                 void *output, int32_t begin, int32_t end) {
+    const __m512i order = _mm512_set1_epi8((char)(a->flip ^ 0x80)); // stored bytes XOR this: unsigned, in the order of their values
+    struct softmax_table_planes planes;
+    QN_UNROLL for (int i = 0; i < 4; i++) planes.part[i] = table_vnni_load((const uint8_t *)table + i * 256);
+    QN_NO_UNROLL for (int32_t r = begin; r < end; r++) {
+        const uint8_t *in = (const uint8_t *)input + (ptrdiff_t)r * a->size;
+        uint8_t *out = (uint8_t *)output + (ptrdiff_t)r * a->size;
+        const __m512i max = _mm512_set1_epi8((char)softmax_table_max(in, a->size, order));
+        if (a->size <= SOFTMAX_TABLE_SHORT) softmax_table_short(a, in, out, order, max, &planes);
+        else softmax_table_long(a, in, out, order, max, &planes);
+    }
+}

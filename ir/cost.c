@@ -143,7 +143,6 @@ static const CostRow rows[] = {
     {"qn_" #family "_" #operands "_" #result "__" #tile "__" #isa, MODEL_##model,                                       \
      {step, lanes, pixels, product, tile_cycles, group, store, call}},
 #include "ir/cost.def"
-#undef COST
 };
 
 static const CostRow *cost_find(const KernelInfo *row) {
@@ -217,4 +216,19 @@ Estimate kernel_estimate(const Target *target, const KernelInfo *kernel, const K
     if (!row) return (Estimate){rough_row_ns(kernel, args) * arg(args, "rows"), false};
     double cycles = with_memory(target, model_cycles(target, row, args), kernel_weight_bytes(kernel, args), cold);
     return (Estimate){cycles * 1000 / target->clock_mhz, true};
+}
+
+// ---- sharing among threads
+
+bool cost_prefers_channels(const Op *op, int64_t rows) {
+    static const struct { double weight_bytes, input_bytes, macs, float_macs; } share =
+#define SHARE(weight_bytes, input_bytes, macs, float_macs) {weight_bytes, input_bytes, macs, float_macs};
+#include "ir/cost.def"
+    const Type *input = op_operand(op, 0)->type, *weight = op_operand(op, 1)->type, *out = op->results[0].type;
+    const double bytes = elem_bits(input->elem) / 8, weights = (double)type_elem_count(weight);
+    const double depth = weights / (double)weight->shape[0], outputs = (double)type_elem_count(out);
+    const double windows = outputs / (double)weight->shape[0] * depth, elems = (double)type_elem_count(input);
+    const double ns = outputs * depth / (out->quant ? share.macs : share.float_macs);
+    const double idle = rows % 2 ? 0.5 / (double)rows : 0;
+    return weights * bytes / share.weight_bytes + ns * idle > fmin(windows, elems) * bytes / share.input_bytes;
 }

@@ -1,8 +1,8 @@
 // conv2d, linear and matmul: arguments, kernel, packed constants, halos.
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/cost.h"
 #include "ir/eval.h"
 #include "passes/explain.h"
 #include "passes/lower.h"
@@ -124,25 +124,11 @@ static void conv_args(const Lower *lower, const Op *op, const char *family, cons
     if (is_depthwise(op)) prefer_groups(lower, op, args);
 }
 
-// Is it worth sharing a layer among threads by its output channels rather than by its rows alone? Each thread then reads
-// a part of the weights, not all of them, and odd rows leave none idle. But it needs the input that other threads have in
-// their caches, which costs more than weights from a cache that all share. For two threads, measured.
-static bool channels_split_better(const Op *op, int64_t rows) {
-    enum { WEIGHT_BYTES_PER_NS = 100, INPUT_BYTES_PER_NS = 7, MACS_PER_NS = 400, FLOAT_MACS_PER_NS = 60 };
-    const Type *input = op_operand(op, 0)->type, *weight = op_operand(op, 1)->type, *out = op->results[0].type;
-    const double bytes = elem_bits(input->elem) / 8, weights = (double)type_elem_count(weight);
-    const double depth = weights / (double)weight->shape[0], outputs = (double)type_elem_count(out);
-    const double windows = outputs / (double)weight->shape[0] * depth, elems = (double)type_elem_count(input);
-    const double ns = outputs * depth / (out->quant ? MACS_PER_NS : FLOAT_MACS_PER_NS);
-    const double idle = rows % 2 ? 0.5 / (double)rows : 0;
-    return weights * bytes / WEIGHT_BYTES_PER_NS + ns * idle > fmin(windows, elems) * bytes / INPUT_BYTES_PER_NS;
-}
-
 // Only panels that the kernel computes at once, so that one thread loses nothing; 64 bytes rather, that no two threads write to one
 // cache line. Where sizes vary, the choice would, too.
 static void split_by_channels(const Lower *lower, const Op *op, KernelArgs *args) {
     const int64_t rows = args_get(args, "rows"), channels = op_operand(op, 1)->type->shape[0];
-    if (lower->context->bounded || !channels_split_better(op, rows)) return;
+    if (lower->context->bounded || !cost_prefers_channels(op, rows)) return;
     const KernelInfo *kernel = choose_for(lower, op, args);
     for (int panel = op->results[0].type->quant ? 64 : 32; panel >= 16; panel /= 2) {
         KernelArgs split = *args;

@@ -4,8 +4,8 @@
 usage: peers.py [--install] [--assets DIR] [--models NAME,...] [--peers NAME,...] [--threads 1,2] [--rounds N] [--realtime]
                 [--precisions i8,none] [--json FILE] [--report FILE.md] [--from FILE.json,...]
 
---install makes build/peers/run and build/peers/convert with the engines and converters of PyPI; Debian's libdnnl-dev gives the
-older oneDNN. Each engine gets the network in the 8-bit form that it likes best (peer_engines.py), calibrated on the same inputs
+--install makes build/peers/run and build/peers/convert with the engines and converters of PyPI, and installs Debian's libdnnl-dev, which
+has an older oneDNN. Each engine gets the network in the 8-bit form that it likes best (peer_engines.py), calibrated on the same inputs
 (peer_networks.py). Every round runs each engine a few times; reported are medians over all rounds. --report writes a page and
 a chart, of these results or of files that earlier runs wrote (--from)."""
 import argparse
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,7 @@ BUILD = os.environ.get("QANAT_BUILD", os.path.join(ROOT, "build"))
 VENVS = {"run": ["numpy", "onnx", "onnxruntime", "openvino", "nncf", "MNN", "ncnn", "pnnx", "ai-edge-litert", "pillow", "onednn-cpu-gomp",
                  "onednn-devel-cpu-gomp", "torch", "torchao", "onnx2torch"],
          "convert": ["onnx2tf", "tensorflow-cpu", "tf_keras", "ai-edge-quantizer", "onnx-graphsurgeon", "sng4onnx", "psutil"]}
+DEBIAN_PACKAGE = "libdnnl-dev"
 SHOWN_VERSIONS = ["onnxruntime", "openvino", "nncf", "mnn", "ncnn", "ai-edge-litert", "onednn-cpu-gomp", "torch",
                   "torchao"]
 RUNS_A_ROUND_MS = 40 # how long an engine runs in a round, at least once, after a run that is not timed: the engine before it had the caches
@@ -34,7 +36,19 @@ def venv(name):
     return os.path.join(BUILD, "peers", name, "bin", "python")
 
 
+def debian_version(package):
+    """Of an installed package; None."""
+    if not shutil.which("dpkg-query"):
+        return None
+    answer = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", package], capture_output=True, text=True, check=False)
+    status, _, version = answer.stdout.partition(" ")
+    return version if status == "installed" else None
+
+
 def install():
+    if not debian_version(DEBIAN_PACKAGE) and shutil.which("apt-get"):
+        as_root = [] if os.geteuid() == 0 else ["sudo"]
+        subprocess.run([*as_root, "apt-get", "install", "-y", "--no-install-recommends", DEBIAN_PACKAGE], check=True)
     for name, packages in VENVS.items():
         if not os.path.exists(venv(name)):
             subprocess.run([sys.executable, "-m", "venv", os.path.dirname(os.path.dirname(venv(name)))], check=True)
@@ -152,8 +166,8 @@ def cache(spec):
 def versions():
     import importlib.metadata
     found = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS}
-    answer = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libdnnl-dev"], capture_output=True, text=True, check=False)
-    return {**found, "libdnnl-dev": answer.stdout} if answer.returncode == 0 else found
+    version = debian_version(DEBIAN_PACKAGE)
+    return {**found, DEBIAN_PACKAGE: version} if version else found
 
 
 def print_row(row, titles):

@@ -1,4 +1,5 @@
 // conv2d, linear and matmul: arguments, kernel, packed constants, halos.
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -14,7 +14,7 @@ static const PassInfo passes[] = {
 // calibrated; lowering last.
 static const struct { const char *name, *passes; } pipelines[] = {
     {"import", "fold_qdq,fold_constants,canonicalize_ops,sink_transposes,canonicalize_ops,fold_batch_norm,fuse_activation,"
-               "fold_constants,canonicalize_ops,dead_code,name_values"},
+               "center_weights,fold_constants,canonicalize_ops,dead_code,name_values"},
     {"quantize", "equalize,assign_precision,dead_code"},
     {"lower", "lower_kn,dead_code,fuse_rows,plan_memory"},
 };

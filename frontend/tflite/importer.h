@@ -139,11 +139,6 @@ Value *lite_floats(const LiteOp *op, int rank, const int64_t *shape, const float
 Value *lite_quantize(const LiteOp *op, Value *value, const Quant *quant); // by requantize, where it is quantized
 Value *lite_dequantize(const LiteOp *op, Value *value);
 
-// Weights of a zero point made such without (weights.c): of a product or convolution of one group in place, false after a
-// message; of a depthwise one the whole op, NULL where it is left as it is.
-bool lite_center_product(const LiteOp *op, Value **input, Value **weight);
-Value *lite_center_depthwise(const LiteOp *op, Value *const *operands, Attr *attrs, int64_t group, const Quant *quant);
-
 // Fused activations: what ops take as their attribute, or "none"; and the others (`fused`), or all, as an op behind it.
 const char *lite_activation(int64_t code);
 Value *lite_activate(const LiteOp *op, Value *value, int64_t code, bool fused);

@@ -76,12 +76,6 @@ static bool has_bias(const LiteOp *op, int index, const Value *bias) { return bi
 static bool emit_conv(const LiteOp *op, Value **operands, const Window *window, int64_t group, int64_t code) {
     Arena *arena = op->lite->arena;
     if (!operands[0] || !operands[1] || !has_bias(op, 2, operands[2])) return false;
-    if (group == 1 && !lite_center_product(op, &operands[0], &operands[1])) return false;
-    if (group > 1 && operands[1]->type->quant) {
-        Attr *attrs = attr_string(arena, window_attrs(arena, window), "activation", lite_activation(code));
-        Value *value = lite_center_depthwise(op, operands, attrs, group, result_quant(op));
-        if (value) return lite_bind(op, 0, lite_activate(op, value, code, true));
-    }
     return lite_bind(op, 0, emit_product(op, OP_conv2d, operands, attr_int(arena, window_attrs(arena, window), "group", group), code));
 }
 
@@ -250,7 +244,7 @@ bool tflite_fully_connected(const LiteOp *op) {
     bool keep = lite_option(op, FLAT_FullyConnectedOptions_keep_num_dims) && rank && shape[rank - 1] == depth;
     Value *rows = keep ? input : lite_reshape(op, input, 2, (int64_t[]){count / depth, depth});
     Value *operands[] = {rows, weight, product_bias(op, 2, whole)};
-    if (!rows || !has_bias(op, 2, operands[2]) || !lite_center_product(op, &operands[0], &operands[1])) return false;
+    if (!rows || !has_bias(op, 2, operands[2])) return false;
     return lite_bind(op, 0, emit_product(op, OP_linear, operands, NULL, lite_option(op, FLAT_FullyConnectedOptions_fused_activation_function)));
 }
 

@@ -6,112 +6,56 @@
 
 #include "quant/equalize.h"
 
-static void add_entry(Arena *arena, CalibrationTable *table, const Value *value, const Clip *clip) {
-    // In f32, as the table is written: reading it back gives the same numbers.
-    table->entries[table->count++] = (CalibrationEntry){.name = arena_strdup(arena, value->name),
-        .threshold = (float)clip->threshold, .min = (float)clip->min, .max = (float)clip->max};
-}
-
-// What holds the operand's elements and no others may be no buffer of its own.
-static const CalibrationEntry *moved_entry(const CalibrationTable *table, const Value *value) {
-    const Op *op = value->def;
-    bool moves = op && (op->kind == OP_reshape || op->kind == OP_transpose || op->kind == OP_broadcast_to);
-    return moves ? calibration_find(table, op_operand(op, 0)) : NULL;
-}
-
 // ---- what is in a table, in the order of the network
 
-typedef struct {
-    const Value *value;
-    const Observer *seen; // NULL: of what moves another tensor's elements, or has none
-    int index;            // among those that were seen
-} Listed;
+// What holds the operand's elements and no others may be no buffer of its own.
+static int moved_index(const Histograms *list, const Value *const *values, const Value *value) {
+    const Op *op = value->def;
+    bool moves = op && (op->kind == OP_reshape || op->kind == OP_transpose || op->kind == OP_broadcast_to);
+    for (int i = 0; moves && i < list->count; i++)
+        if (values[i] == op_operand(op, 0))
+            return i;
+    return -1;
+}
 
-typedef struct {
-    int count, seen_count;
-    Listed *listed;
-} List;
-
-static void list_value(List *list, const Observations *all, const Value *value) {
+static void list_value(Histograms *list, const Value **values, const Observations *all, const Value *value) {
     if (!value->name || value_constant(value) || value->type->elem != ELEM_F32)
         return;
     const Observer *seen = observations_find(all, value);
-    list->listed[list->count++] = (Listed){value, seen, list->seen_count};
-    list->seen_count += seen != NULL;
+    const int moved = seen ? -1 : moved_index(list, values, value);
+    if (!seen && moved < 0 && type_elem_count(value->type)) // of no elements there is nothing to see, and any range will do
+        return;
+    values[list->count] = value;
+    list->entries[list->count++] = (HistogramEntry){value->name, seen, moved};
 }
 
-static List list_values(Arena *arena, const Observations *all, const Func *main) {
+static void list_values(Arena *arena, const Observations *all, const Func *main, Histograms *list) {
     int room = main->arg_count;
     FOR_EACH_OP(main, op) room += op->result_count;
-    List list = {.listed = ARENA_ARRAY(arena, Listed, room + 1)};
+    const Value **values = ARENA_ARRAY(arena, const Value *, room + 1);
+    list->entries = ARENA_ARRAY(arena, HistogramEntry, room + 1);
     for (int i = 0; i < main->arg_count; i++)
-        list_value(&list, all, &main->args[i]);
+        list_value(list, values, all, &main->args[i]);
     FOR_EACH_OP(main, op)
     for (int i = 0; i < op->result_count; i++)
-        list_value(&list, all, &op->results[i]);
-    return list;
-}
-
-static void fill_table(Arena *arena, const List *list, const Clip *clips, CalibrationTable *table) {
-    table->entries = ARENA_ARRAY(arena, CalibrationEntry, list->count + 1);
-    table->count = 0;
-    for (int i = 0; i < list->count; i++) {
-        const Listed *own = &list->listed[i];
-        const CalibrationEntry *moved = own->seen ? NULL : moved_entry(table, own->value);
-        if (own->seen)
-            add_entry(arena, table, own->value, &clips[i]);
-        else if (moved)
-            add_entry(arena, table, own->value, &(Clip){moved->threshold, moved->min, moved->max});
-        else if (!type_elem_count(own->value->type)) // nothing to see, and any range will do
-            add_entry(arena, table, own->value, &(Clip){0, 0, 0});
-    }
-}
-
-// ---- thresholds, tensors dealt to threads
-
-typedef struct {
-    const List *list;
-    const CalibrateOptions *options;
-    int count;
-    const CalibrationMethod *methods;
-    Clip *clips; // [method][listed]
-} Clipping;
-
-static bool clip_one(void *context, int worker, int task, char *message) {
-    const Clipping *work = context;
-    const Listed *own = &work->list->listed[task % work->list->count];
-    (void)worker;
-    return !own->seen || calibration_clip(own->seen, work->methods[task / work->list->count], &work->options->thresholds, own->value->name,
-                                          own->index, work->list->seen_count, &work->clips[task], message);
-}
-
-static Clip *find_clips(Arena *arena, Diag *diag, const char *file, const List *list, const CalibrateOptions *options, int count,
-                        const CalibrationMethod *wanted, int threads) {
-    Clipping work = {list, options, count, wanted, ARENA_ARRAY(arena, Clip, (int64_t)count * list->count + 1)};
-    int failed;
-    char message[MESSAGE_BYTES];
-    if (!parallel_samples(threads, count * list->count, clip_one, &work, &failed, message))
-        return diag_error(diag, loc_file(file), "%s", message), NULL;
-    return work.clips;
+        list_value(list, values, all, &op->results[i]);
 }
 
 static bool fill_tables(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                         const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     Observations seen;
-    ObserveKind needs = OBSERVE_RANGES;
+    ObserveKind needs = options->keep ? OBSERVE_BINS : OBSERVE_RANGES;
     for (int m = 0; m < count; m++)
         needs |= calibration_method_needs(wanted[m]);
     if (!observe(arena, network, context, source, needs, threads, &seen))
         return false;
-    const List list = list_values(arena, &seen, module_main(network));
-    const Clip *clips = find_clips(arena, context->diag, network->file, &list, options, count, wanted, threads);
-    for (int m = 0; clips && m < count; m++) {
-        tables[m].method = calibration_method_text(arena, wanted[m], &options->thresholds);
-        tables[m].data = source->description;
-        fill_table(arena, &list, clips + (int64_t)m * list.count, &tables[m]);
-    }
+    Histograms list = {.model_hash = "", .data = source->description, .equalized_count = tables[0].equalized_count, .equalized = tables[0].equalized};
+    list_values(arena, &seen, module_main(network), &list);
+    bool done = histograms_tables(arena, context->diag, network->file, &list, &options->thresholds, count, wanted, threads, tables);
+    if (done && options->keep)
+        options->keep(options->keeper, &list);
     observations_close(&seen);
-    return clips;
+    return done;
 }
 
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
@@ -159,6 +103,7 @@ bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *
     CalibrationTable factors = {0};
     CalibrateOptions first = *options;
     first.method = wanted[0];
+    first.keep = NULL;
     if (!find_factors(arena, imported, context, source, &first, threads, &factors))
         return false;
     for (int m = 0; m < count; m++)

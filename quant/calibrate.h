@@ -1,7 +1,7 @@
 // Calibration: runs the float network over samples and says in which range each tensor lies.
 #pragma once
 #include "ir/tables.h"
-#include "quant/method.h"
+#include "quant/histograms.h"
 
 // How factors of channels are found (quant/equalize.h); AUTO: as the calibration data says, NONE among the choices.
 typedef enum { EQUALIZE_AUTO, EQUALIZE_NONE, EQUALIZE_RANGE, EQUALIZE_CROSS } Equalization;
@@ -10,6 +10,8 @@ typedef struct {
     CalibrationMethod method;
     Equalization equalization;
     MethodOptions thresholds;
+    void (*keep)(void *keeper, Histograms *histograms); // called with what the tables are made of, when they are; NULL
+    void *keeper;
 } CalibrateOptions;
 
 // `imported`: the module after pipeline "import"; it is left as it is. The table, allocated in `arena`, has an entry for

@@ -194,6 +194,21 @@ void observer_add(Observer *observer, const float *values, int64_t count) {
     fill_bins(observer, values, count);
 }
 
+void observer_make_bins(Observer *observer) {
+    observer->bins = bins_new();
+}
+
+bool observer_is_sound(const Observer *observer) {
+    float magnitude = magnitude_of(observer->min, observer->max);
+    int first = 0, last = BIN_COUNT - 1;
+    while (first < last && !observer->bins[first])
+        first++;
+    while (last > first && !observer->bins[last])
+        last--;
+    return magnitude > 0 && observer->exponent == exponent_for(magnitude) && (observer->min < 0 || first >= BINS_PER_SIGN) &&
+           (observer->max >= 0 || last < BINS_PER_SIGN);
+}
+
 void observer_merge(Observer *into, const Observer *from) {
     into->not_finite |= from->not_finite;
     if (from->count == 0)

@@ -28,4 +28,7 @@ void observer_close(Observer *observer);
 void observer_watch_channels(Observer *observer, int64_t channels);
 void observer_begin_sample(Observer *observer);
 void observer_add(Observer *observer, const float *values, int64_t count);
+// For what is read from a file: empty bins; whether bins that were filled in fit the rest.
+void observer_make_bins(Observer *observer);
+bool observer_is_sound(const Observer *observer);
 void observer_merge(Observer *into, const Observer *from);

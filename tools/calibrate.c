@@ -1,12 +1,20 @@
 // qanat calibrate: runs the float network over data and writes the calibration table, or a table for each of several methods; writes
-// a table anew, in another form or with what it lacks.
+// a table anew, in another form or with what it lacks; joins the tables of several runs.
 #include <string.h>
 
+#include "tools/merge.h"
 #include "tools/methods.h"
 #include "tools/tables.h"
 
-static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_method, OPT_methods, OPT_percentile, OPT_equalize, OPT_table_format,
-                               OPT_calibration, OPT_qtable, OPT_limit, OPT_seed, OPT_threads, MODEL_OPTIONS, OPT_COUNT};
+static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_method, OPT_methods, OPT_percentile, OPT_equalize, OPT_histograms, OPT_merge,
+                               OPT_table_format, OPT_calibration, OPT_qtable, OPT_limit, OPT_seed, OPT_threads, MODEL_OPTIONS, OPT_COUNT};
+
+typedef struct {
+    Model *model;
+    int count;                     // of --methods
+    CalibrationMethod methods[METHOD_COUNT];
+    OutputFile histograms;         // --histograms, while it is written
+} Calibrate;
 
 static bool write_table(Model *model, const CalibrationTable *table, const char *path) {
     OutputFile output;
@@ -14,6 +22,18 @@ static bool write_table(Model *model, const CalibrationTable *table, const char 
         return false;
     bool done = write_calibration(model, table, output.file);
     return output_close(&output, done, model->diag) && done;
+}
+
+// PREFIX.METHOD.table for each of --methods, or the one table.
+static bool write_tables(const Calibrate *run, const CalibrationTable *tables) {
+    Model *model = run->model;
+    const char *output = model->options->output;
+    if (!run->count)
+        return write_table(model, &tables[0], output);
+    for (int m = 0; m < run->count; m++)
+        if (!write_table(model, &tables[m], arena_printf(model->arena, "%s.%s.table", output, calibration_method_name(run->methods[m]))))
+            return false;
+    return true;
 }
 
 static bool rewrite_qtable(Model *model, const char *from) {
@@ -29,26 +49,67 @@ static bool rewrite_qtable(Model *model, const char *from) {
     return output_close(&output, true, model->diag);
 }
 
-// PREFIX.METHOD.table for each.
-static bool calibrate_several(Model *model, int count, const CalibrationMethod *methods) {
+static void keep_histograms(void *keeper, Histograms *histograms) {
+    Calibrate *run = keeper;
+    histograms->model_hash = model_hash(run->model);
+    histograms_write(run->histograms.file, histograms);
+}
+
+static bool measure_tables(Calibrate *run) {
+    Model *model = run->model;
     CalibrationTable tables[METHOD_COUNT];
-    if (!model_calibrate_methods(model, count, methods, tables))
+    const char *path = model->options->histograms;
+    if (path && !output_open(&run->histograms, path, model->diag))
         return false;
-    for (int m = 0; m < count; m++)
-        if (!write_table(model, &tables[m], arena_printf(model->arena, "%s.%s.table", model->options->output, calibration_method_name(methods[m]))))
-            return false;
-    return true;
+    if (path)
+        model->calibrate.keep = keep_histograms, model->calibrate.keeper = run;
+    bool done = model_calibrate_methods(model, run->count ? run->count : 1, run->count ? run->methods : &model->calibrate.method, tables);
+    done = done && write_tables(run, tables);
+    return (!path || output_close(&run->histograms, done, model->diag)) && done;
 }
 
-static bool calibrate_one(Model *model) {
+static bool rewrite_table(Model *model) {
     CalibrationTable *table = &model->calibration;
-    if (model->options->calibration && model->options->data && !model_calibrate_missing(model, table))
-        return false;
-    return model_calibrate(model) && write_table(model, table, model->options->output);
+    return (!model->options->data || model_calibrate_missing(model, table)) && write_table(model, table, model->options->output);
 }
 
-static int check_options(const Options *options, int *count, CalibrationMethod *methods) {
-    if (!options->data && !options->calibration && !options->qtable)
+static bool merge_tables(Calibrate *run) {
+    Model *model = run->model;
+    CalibrationTable tables[METHOD_COUNT];
+    Histograms *joined;
+    bool done = merge_runs(model, run->count ? run->count : 1, run->count ? run->methods : &model->calibrate.method, tables, &joined);
+    const char *path = done ? model->options->histograms : NULL;
+    if (path && (done = output_open(&run->histograms, path, model->diag))) {
+        histograms_write(run->histograms.file, joined);
+        done = output_close(&run->histograms, true, model->diag);
+    }
+    if (joined)
+        histograms_close(joined);
+    return done && write_tables(run, tables);
+}
+
+// ---- options
+
+static bool has_method(const Calibrate *run, CalibrationMethod method) {
+    bool has = !run->count && run->model->calibrate.method == method;
+    for (int m = 0; m < run->count; m++)
+        has = has || run->methods[m] == method;
+    return has;
+}
+
+static int check_merge(const Calibrate *run, const Options *options) {
+    if (has_method(run, METHOD_EMA))
+        return usage_error("calibrate: ema is about the order of samples, which histograms don't keep; it can't be merged");
+    for (int i = 0; i < options->positional_count; i++)
+        if ((options->output && same_file(options->output, options->positional[i])) || (options->histograms && same_file(options->histograms, options->positional[i])))
+            return usage_error("the output would replace the input '%s'; name another with -o", options->positional[i]);
+    return STATUS_DONE;
+}
+
+static int check_options(Calibrate *run, const Options *options) {
+    if (!options->merge && options->positional_count > 1)
+        return usage_error("calibrate: unexpected argument '%s'; several tables are joined by --merge", options->positional[1]);
+    if (!options->merge && !options->data && !options->calibration && !options->qtable)
         return usage_error("calibrate: --data DATA is missing: a folder or list of images or arrays");
     if (options->qtable && (options->data || options->calibration))
         return usage_error("calibrate: --qtable is written anew by itself; leave out %s", options->data ? "--data" : "--calibration");
@@ -58,25 +119,33 @@ static int check_options(const Options *options, int *count, CalibrationMethod *
         return STATUS_DONE;
     if (!options->output || !strcmp(options->output, "-"))
         return usage_error("calibrate: --methods writes files PREFIX.METHOD.table; name PREFIX with -o");
-    return parse_methods(options->methods, count, methods);
+    return parse_methods(options->methods, &run->count, run->methods);
+}
+
+static bool calibrate_model(Calibrate *run, const char *qtable) {
+    const Options *options = run->model->options;
+    if (options->merge) return merge_tables(run);
+    run->model->rewrites_tables = true;
+    if (!model_import(run->model)) return false;
+    return qtable ? rewrite_qtable(run->model, qtable) : options->calibration ? rewrite_table(run->model) : measure_tables(run);
 }
 
 int cmd_calibrate(int argc, char **argv) {
     Options options;
     Model model;
-    int status, count = 0;
-    CalibrationMethod methods[METHOD_COUNT];
+    Calibrate run = {.model = &model};
+    int status;
     if (!cli_parse(argc, argv, ids, &options, &status))
         return status;
-    if (check_options(&options, &count, methods))
+    if (check_options(&run, &options))
         return STATUS_USAGE;
     const char *qtable = options.qtable; // of no use to the network here
     options.qtable = NULL;
-    if ((status = model_open(&model, &options, 0)) == STATUS_DONE) {
-        model.rewrites_tables = true;
-        bool done = model_import(&model) && (qtable ? rewrite_qtable(&model, qtable) : count ? calibrate_several(&model, count, methods) : calibrate_one(&model));
-        status = done ? STATUS_DONE : STATUS_INPUT;
-    }
+    status = model_open(&model, &options, 0);
+    if (!status && options.merge)
+        status = check_merge(&run, &options);
+    if (!status)
+        status = calibrate_model(&run, qtable) ? STATUS_DONE : STATUS_INPUT;
     model_close(&model);
     return status;
 }

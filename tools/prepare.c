@@ -260,9 +260,8 @@ void model_close(Model *model) {
 
 // ---- import
 
-// FNV-1a of the bytes: says whether a table was made for this file. Read piece by piece, and only when asked for: models
-// are large.
-static const char *model_hash(Model *model) {
+// Read piece by piece, and only when asked for: models are large.
+const char *model_hash(Model *model) {
     enum { PIECE = 1 << 16 };
     unsigned char piece[PIECE];
     uint64_t hash = 0xCBF29CE484222325u;

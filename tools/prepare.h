@@ -40,6 +40,9 @@ int model_open(Model *model, const Options *options, int default_threads);
 int check_not_input(const Options *options, const char *path);
 void model_close(Model *model);
 
+// FNV-1a of the model file's bytes: says whether a table was made for this file. "" where it can't be read.
+const char *model_hash(Model *model);
+
 // Imports the model and runs pipeline "import"; reads the tables that the options name. False after a message.
 bool model_import(Model *model);
 // Where sizes vary, in tools/bounded.c: imports the network anew at the sizes of the data at `path`. Rows of one array are

@@ -1,0 +1,73 @@
+# Histograms of two runs join to those of one run over all samples, byte for byte, and so do the tables of every method but ema;
+# of tables alone, those of minmax.
+# REQUIRES: numpy
+# RUN: rm -rf %t && mkdir %t && %python %s %qanat %root/docs/examples/digits %t
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+
+qanat, digits, work = sys.argv[1:4]
+os.chdir(work)
+model = os.path.join(digits, "digits.onnx")
+images = np.load(os.path.join(digits, "test.npz"))["image"][:90]
+METHODS = "minmax,kl,kl-ncnn,mse,percentile,octav,aciq"
+
+
+def calibrate(*arguments, status=0):
+    run = subprocess.run([qanat, "calibrate", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == status, run
+    return run.stderr
+
+
+def lines(path, header):
+    with open(path, encoding="utf-8") as file:
+        return [line for line in file if not header or not line.startswith("# data")]
+
+
+# The second part is much larger in magnitude, and has all that is negative: ranges and bins differ.
+images[40:] = 6 * images[40:] - 2
+for name, part in (("a", images[:40]), ("b", images[40:60]), ("c", images[60:]), ("all", images)):
+    np.savez(f"{name}.npz", image=part)
+    calibrate(model, "--data", f"{name}.npz", "--equalize", "none", "--methods", METHODS, "--histograms", f"{name}.hist", "-o", name)
+calibrate("--merge", "a.hist", "b.hist", "c.hist", "--methods", METHODS, "--histograms", "joined.hist", "-o", "joined")
+for method in METHODS.split(","):
+    assert lines(f"joined.{method}.table", True) == lines(f"all.{method}.table", True), method
+    assert "# data: 40 samples of a.npz + 20 samples of b.npz + 30 samples of c.npz\n" in lines(f"joined.{method}.table", False)
+# In another order, and in two steps: the same.
+calibrate("--merge", "c.hist", "a.hist", "--histograms", "ca.hist", "-o", "ca.table")
+calibrate("--merge", "b.hist", "ca.hist", "-o", "bca.table", "--percentile", "99")
+calibrate(model, "--data", "all.npz", "--equalize", "none", "--percentile", "99", "-o", "all99.table")
+assert lines("bca.table", True) == lines("all99.table", True)
+calibrate("--merge", "a.minmax.table", "b.minmax.table", "c.minmax.table", "-o", "ranges.table")
+assert lines("ranges.table", True) == lines("all.minmax.table", True)
+
+# What can't be joined is said.
+assert "only tables of `--method minmax` can be joined by themselves" in calibrate("--merge", "a.kl.table", "b.kl.table", status=1)
+assert "tables and histograms can't be merged with one another" in calibrate("--merge", "a.hist", "b.kl.table", status=1)
+assert "ema is about the order of samples" in calibrate("--merge", "a.hist", "b.hist", "--method", "ema", status=2)
+assert "the output would replace the input 'b.hist'" in calibrate("--merge", "a.hist", "b.hist", "-o", "b.hist", status=2)
+calibrate(model, "--data", "a.npz", "--equalize", "range", "--histograms", "range.hist", "-o", "range.table")
+assert "range.hist: error: has other factors of channels" in calibrate("--merge", "a.hist", "range.hist", status=1)
+assert "unexpected argument 'b.hist'" in calibrate("a.hist", "b.hist", status=2)
+
+# Damaged files, also with a checksum that fits: a message, never a crash.
+dice = random.Random(5)
+with open("ca.hist", "rb") as file:
+    whole = file.read()
+for turn in range(60):
+    data = bytearray(whole[:-8])
+    for _ in range(dice.randrange(1, 4)):
+        data[8 + dice.randrange(min(len(data) - 8, 200 if turn % 2 else len(data)))] = dice.choice((0, 1, 127, 128, 255, dice.randrange(256)))
+    if turn % 5 == 0:
+        del data[dice.randrange(len(data)):]
+    check = 0xCBF29CE484222325
+    for byte in data:
+        check = (check ^ byte) * 0x100000001B3 % 2 ** 64
+    with open("bad.hist", "wb") as file:
+        file.write(bytes(data) + (check if turn % 3 else 1).to_bytes(8, "little"))
+    run = subprocess.run([qanat, "calibrate", "--merge", "bad.hist", "b.hist", "-o", "bad.table"], stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode in (0, 1) and (run.returncode == 0) == (not run.stderr), run
+    assert turn % 3 or run.returncode, turn

@@ -110,12 +110,12 @@ static bool eval_rows(const Op *op, const Tensor *input, Tensor *result, RowFn *
 void softmax_table(float scale, uint8_t out[SOFTMAX_TABLE_BYTES]) {
     for (int d = 0; d < 256; d++) {
         uint32_t units = (uint32_t)nearbyint(qn_exp_f64(-(double)d * scale) * (1 << SOFTMAX_BITS));
-        for (int plane = 0; plane < 4; plane++) out[plane * 256 + d] = (uint8_t)(units >> (8 * plane));
+        for (int plane = 0; plane < 3; plane++) out[plane * 256 + d] = (uint8_t)(units >> (8 * plane));
     }
 }
 
 static int32_t table_units(const uint8_t *table, int64_t d) {
-    return table[d] | table[256 + d] << 8 | table[512 + d] << 16 | table[768 + d] << 24;
+    return table[d] | table[256 + d] << 8 | table[512 + d] << 16;
 }
 
 // Sums are exact. One division a row.

@@ -3,7 +3,7 @@
 #include "runtime/rounding.h"
 
 QN_INLINE int32_t softmax_table_units(const uint8_t *table, int32_t d) {
-    return table[d] | table[256 + d] << 8 | table[512 + d] << 16 | table[768 + d] << 24;
+    return table[d] | table[256 + d] << 8 | table[512 + d] << 16;
 }
 
 QN_KERNEL qn_softmax_table_s8_s8__any__generic(const struct qn_softmax_table_args *a, const void *input, const void *table,

@@ -58,7 +58,8 @@ if "onnx" in features: # docs/conformance.md is of one version
     features.add("onnx-" + subprocess.run([python, "-c", "import onnx; print(onnx.__version__)"], stdout=subprocess.PIPE,
                                           text=True, check=False).stdout.strip())
 for tool, names in (("clang", ("clang-19", "clang")), ("gcc", ("gcc",)),
-                    ("qemu", ("qemu-x86_64", "qemu-x86_64-static"))):
+                    ("qemu", ("qemu-x86_64", "qemu-x86_64-static")),
+                    ("chromium", ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))):
     found = next((shutil.which(name) for name in names if shutil.which(name)), None)
     if found:
         features.add(tool)

@@ -24,8 +24,19 @@ static double own_share(const Compared *layer) {
     return layer->inherited.error_squares > 0 ? layer->own.error_squares / layer->inherited.error_squares : 0;
 }
 
+// Those that the i8 network computes as integers, views of others' among them.
+static int count_quantized(const Comparison *work) {
+    int quantized = 0;
+    for (int i = 0; i < work->count; i++) quantized += work->layers[i].quant != NULL;
+    return quantized;
+}
+
 static void print_text(const Comparison *work) {
     printf("%s, %s\n", work->model->path, work->data);
+    if (!count_quantized(work)) {
+        printf("nothing to compare: no float operator of this network has an i8 form; `compile --explain` says why\n");
+        return;
+    }
     printf("%9s %8s %8s %7s %10s %9s %6s  %-16s %s\n", "cosine", "SQNR dB", "own dB", "own", "max error", "saturated", "used", "op", "tensor");
     for (int i = 0; i < work->count; i++) {
         const Compared *layer = &work->layers[i];

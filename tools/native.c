@@ -175,6 +175,31 @@ void native_time_steps(const Native *native, double *us, int stride) {
         i += time_step(native, i, us + (size_t)i * (size_t)stride, stride);
 }
 
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double native_measure_steps(const Native *native, int runs, double *median, double *least) {
+    enum { WARM_UP_RUNS = 5, WARM_UP_US = 5000 }; // tiles and wide vectors take a millisecond to wake
+    const int count = native_step_count(native);
+    double total = 0, *us = malloc(sizeof *us * ((size_t)count * (size_t)runs + 1));
+    BUG_UNLESS(us, "out of memory for the times of %d runs", runs);
+    const double start = now_us();
+    for (int run = 0; run < WARM_UP_RUNS || now_us() - start < WARM_UP_US; run++)
+        native_time_steps(native, us, runs);
+    for (int run = 0; run < runs; run++)
+        native_time_steps(native, us + run, runs);
+    for (int i = 0; i < count; i++) {
+        double *own = us + (size_t)i * (size_t)runs;
+        qsort(own, (size_t)runs, sizeof *own, by_value);
+        least[i] = own[0];
+        total += median[i] = own[runs / 2];
+    }
+    free(us);
+    return total;
+}
+
 void native_set_sizes(const Native *native, const int32_t *sizes) {
     memcpy(native->inputs + native->model->input_count, sizes, sizeof *sizes * (size_t)native->model->size_count);
 }

@@ -22,6 +22,8 @@ void native_close(Native *native);
 int native_step_count(const Native *native);
 int native_run_step(const Native *native, int step);
 void native_time_steps(const Native *native, double *us, int stride);
+// The median and the least time of each step in microseconds, over `runs` runs after some to warm up; gives the medians' sum.
+double native_measure_steps(const Native *native, int runs, double *median, double *least);
 // Of the runs that follow, where the model's sizes vary.
 void native_set_sizes(const Native *native, const int32_t *sizes);
 bool native_run(const Native *native, Diag *diag);

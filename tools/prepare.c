@@ -356,8 +356,7 @@ SampleSource dataset_source(DatasetSource *source) {
                           source_step, source};
 }
 
-// `given`: what it lacks is measured, by one method; NULL: everything.
-static bool measure(Model *model, const CalibrationTable *given, int count, const CalibrationMethod *methods, CalibrationTable *tables) {
+Dataset *model_calibration_data(const Model *model, Model *own) {
     const Options *options = model->options;
     const char *path = options->calibrate_on ? options->calibrate_on : options->data;
     const char *spec = options->calibrate_preprocess ? options->calibrate_preprocess : model->preprocess;
@@ -365,11 +364,16 @@ static bool measure(Model *model, const CalibrationTable *given, int count, cons
     int limit = options->calibrate_on && options->calibrate_limit > 0 ? options->calibrate_limit
                 : options->calibrate_on && options->data              ? -1
                                                                       : options->limit;
-    Model own = *model; // at the sizes of these samples, whatever those of the run are
-    if (!model_resize_to_largest(&own) || !model_resize(&own, path, -1, false))
-        return false;
-    Dataset *dataset =
-        dataset_open(model->arena, model->diag, path, spec, model_inputs(&own), limit, options->seed);
+    *own = *model;
+    if (!model_resize_to_largest(own) || !model_resize(own, path, -1, false))
+        return NULL;
+    return dataset_open(model->arena, model->diag, path, spec, model_inputs(own), limit, options->seed);
+}
+
+// `given`: what it lacks is measured, by one method; NULL: everything.
+static bool measure(Model *model, const CalibrationTable *given, int count, const CalibrationMethod *methods, CalibrationTable *tables) {
+    Model own;
+    Dataset *dataset = model_calibration_data(model, &own);
     if (!dataset)
         return false;
     Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));

@@ -60,6 +60,9 @@ Module *model_lower_bounded(Model *model, Elem precision);
 PassContext model_context(const Model *model, Elem precision, bool keep_all);
 // The ranges, measured or read; nothing when there are already some. Must come before i8 modules are asked for.
 bool model_calibrate(Model *model);
+// The samples to measure ranges on, --calibrate-on or else --data, and the model at their sizes, whatever those of the run are.
+// NULL after a message.
+Dataset *model_calibration_data(const Model *model, Model *own);
 // A table for each of several methods, measured on --calibrate-on or else --data.
 bool model_calibrate_methods(Model *model, int count, const CalibrationMethod *methods, CalibrationTable *tables);
 // What the table of --calibration lacks, measured on --data; the rest as it is there.

@@ -14,15 +14,14 @@ static const OptionId ids[] = {QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_input,      O
                                OPT_seed,         OPT_iterations, OPT_limit,      OPT_trace,  MODEL_OPTIONS, OPT_json,
                                OPT_COUNT};
 
-enum { DEFAULT_RUNS = 200, MOST_RUNS = 10000, WARM_UP_RUNS = 5, COUNTED_RUNS = 20 };
+enum { DEFAULT_RUNS = 200, MOST_RUNS = 10000, COUNTED_RUNS = 20 };
 
 typedef struct {
     Model *model;
     Native native;
     const StepFacts *facts;
     int count, runs;
-    double *us;     // [step][run]
-    double *median; // us of each step
+    double *median, *least; // us of each step
     double total;   // sum of the medians
     double peak[PEAK_COUNT]; // multiply-adds a second of one core
     const char *uncounted;   // why there are no counters; NULL where there are
@@ -36,11 +35,6 @@ typedef struct {
 } Work;
 
 // ---- measuring
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 // In runs of their own: reading counters takes time.
 static void count_events(Profile *profile) {
@@ -67,17 +61,9 @@ static void measure(Profile *profile) {
     Arena *arena = profile->model->arena;
     int wanted = profile->model->options->iterations, runs = wanted > 0 ? wanted : DEFAULT_RUNS;
     profile->runs = runs < MOST_RUNS ? runs : MOST_RUNS;
-    profile->us = ARENA_ARRAY(arena, double, profile->count * profile->runs + 1);
     profile->median = ARENA_ARRAY(arena, double, profile->count + 1);
-    for (int run = 0; run < WARM_UP_RUNS; run++)
-        native_time_steps(&profile->native, profile->us, profile->runs);
-    for (int run = 0; run < profile->runs; run++)
-        native_time_steps(&profile->native, profile->us + run, profile->runs);
-    for (int i = 0; i < profile->count; i++) {
-        double *us = profile->us + (size_t)i * (size_t)profile->runs;
-        qsort(us, (size_t)profile->runs, sizeof *us, by_value);
-        profile->total += profile->median[i] = us[profile->runs / 2];
-    }
+    profile->least = ARENA_ARRAY(arena, double, profile->count + 1);
+    profile->total = native_measure_steps(&profile->native, profile->runs, profile->median, profile->least);
     for (int i = 0; i < PEAK_COUNT; i++)
         profile->peak[i] = peak_rate((PeakKind)i);
     count_events(profile);
@@ -136,7 +122,7 @@ static void print_facts_json(FILE *out, const Profile *profile, int i) {
 static void print_step_json(const Profile *profile, int i) {
     printf("%s{\"name\": ", i ? ", " : "");
     json_string(stdout, profile->facts[i].name);
-    printf(", \"median_us\": %.3f, \"least_us\": %.3f, ", profile->median[i], profile->us[(size_t)i * (size_t)profile->runs]);
+    printf(", \"median_us\": %.3f, \"least_us\": %.3f, ", profile->median[i], profile->least[i]);
     print_facts_json(stdout, profile, i);
     printf("}");
 }

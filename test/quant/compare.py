@@ -92,6 +92,12 @@ assert sum(layer["own_share"] < 0.5 for layer in layers.values() if layer["own_s
 texts = {call("compare", model, "--data", "data.npz", "--calibration", "table", "--threads", n) for n in ("1", "2", "3")}
 assert len(texts) == 1
 
+# With everything in float there is nothing to compare, and it says so.
+with open("float.qtable", "w", encoding="utf-8") as file:
+    file.writelines(f"{tensor} f32\n" for tensor in layers if tensor not in ("image", "stem.conv_reshape"))
+text = call("compare", model, "--data", "data.npz", "--calibration", "table", "--qtable", "float.qtable")
+assert "\nnothing to compare: no float operator of this network has an i8 form" in text, text
+
 # A network that computes infinity is not compared as if nothing were wrong.
 samples[1].flat[0] = np.inf
 np.savez("data.npz", **{name: samples})

@@ -7,16 +7,12 @@
 #include <string.h>
 
 #include "ir/diag.h"
-
-#if defined(__GNUC__) && !defined(__clang__)
-#define VECTORIZE __attribute__((optimize("O3")))
-#else
-#define VECTORIZE
-#endif
+#include "quant/fast.h"
 
 enum {
     LANES = 16,
-    BLOCK = 1024,
+    BLOCK = 1024, // values that stay in the nearest cache between the loops over them
+    ZERO_SLOTS = 16, // zeros are many: one counter for all would make each wait for the one before
     MIN_EXPONENT = -110, // 2^-exponent stays finite, and subnormal values keep their bits
 };
 
@@ -31,7 +27,7 @@ void observer_close(Observer *observer) {
 }
 
 static uint64_t *bins_new(void) {
-    uint64_t *bins = calloc(BIN_COUNT, sizeof *bins);
+    uint64_t *bins = calloc(BIN_COUNT + ZERO_SLOTS, sizeof *bins);
     if (!bins)
         BUG("out of memory for a histogram");
     return bins;
@@ -50,7 +46,7 @@ typedef struct {
     bool not_finite;
 } Range;
 
-VECTORIZE static Range find_range(const float *values, int64_t count) {
+FAST_LOOP Range find_range_loop(const float *values, int64_t count) {
     float min[LANES], max[LANES], poison[LANES];
     for (int l = 0; l < LANES; l++) {
         min[l] = max[l] = values[0];
@@ -77,6 +73,8 @@ VECTORIZE static Range find_range(const float *values, int64_t count) {
     }
     return range;
 }
+
+FAST_VARIANTS(Range, find_range, (const float *values, int64_t count), (values, count))
 
 void observer_begin_sample(Observer *observer) {
     observer->sample_seen = false;
@@ -108,10 +106,19 @@ static int exponent_for(float magnitude) {
     return exponent < MIN_EXPONENT ? MIN_EXPONENT : exponent;
 }
 
+static void gather_zeros(Observer *observer) {
+    for (int i = BIN_COUNT; observer->bins && i < BIN_COUNT + ZERO_SLOTS; i++) {
+        observer->zeros += observer->bins[i];
+        observer->bins[BINS_PER_SIGN] += observer->bins[i];
+        observer->bins[i] = 0;
+    }
+}
+
 static void join_bins(Observer *observer, int exponent) {
     int shift = exponent - observer->exponent;
     if (shift > BIN_BITS + 1)
         shift = BIN_BITS + 1;
+    gather_zeros(observer);
     uint64_t *joined = bins_new();
     for (int i = 0; i < BIN_COUNT; i++) {
         int place = i - BINS_PER_SIGN; // negative for negative values; >> rounds down, joining equal magnitudes
@@ -134,33 +141,23 @@ static void make_room(Observer *observer, float magnitude) {
     }
 }
 
-VECTORIZE static void find_places(const float *values, int count, float scale, int32_t *places) {
-    for (int i = 0; i < count; i++)
-        places[i] = (int32_t)(values[i] * scale) + BINS_PER_SIGN - (values[i] < 0);
-}
-
-VECTORIZE static uint64_t count_zeros(const float *values, int count) {
-    uint32_t zeros = 0;
-    for (int i = 0; i < count; i++)
-        zeros += values[i] == 0;
-    return zeros;
-}
-
-static void fill_bins(Observer *observer, const float *values, int64_t count) {
-    int32_t places[BLOCK];
-    float scale = ldexpf(1, -observer->exponent);
-    for (int64_t i = 0; i < count; i += BLOCK) {
-        int block = count - i < BLOCK ? (int)(count - i) : BLOCK;
-        observer->zeros += count_zeros(values + i, block);
-        if (!observer->bins)
-            continue;
-        find_places(values + i, block, scale, places);
-        for (int j = 0; j < block; j++)
-            observer->bins[places[j]]++;
+FAST_LOOP void find_places_loop(const float *values, int count, float scale, int32_t *places) {
+    for (int i = 0; i < count; i++) {
+        int32_t slot = BIN_COUNT - BINS_PER_SIGN + i % ZERO_SLOTS; // from the bin of 0 on
+        places[i] = (int32_t)(values[i] * scale) + BINS_PER_SIGN - (values[i] < 0) + (values[i] == 0) * slot;
     }
 }
 
-VECTORIZE static void widen_channels(float *magnitudes, int64_t channels, const float *values, int64_t count) {
+FAST_VARIANTS(void, find_places, (const float *values, int count, float scale, int32_t *places), (values, count, scale, places))
+
+static void fill_bins(Observer *observer, const float *values, int count) {
+    int32_t places[BLOCK];
+    find_places(values, count, ldexpf(1, -observer->exponent), places);
+    for (int j = 0; j < count; j++)
+        observer->bins[places[j]]++;
+}
+
+FAST_LOOP void widen_channels_loop(float *magnitudes, int64_t channels, const float *values, int64_t count) {
     for (int64_t i = 0; i + channels <= count; i += channels)
         for (int64_t c = 0; c < channels; c++) {
             float x = fabsf(values[i + c]);
@@ -168,30 +165,42 @@ VECTORIZE static void widen_channels(float *magnitudes, int64_t channels, const 
         }
 }
 
+FAST_VARIANTS(void, widen_channels, (float *magnitudes, int64_t channels, const float *values, int64_t count), (magnitudes, channels, values, count))
+
 static float magnitude_of(float min, float max) {
     return -min > max ? -min : max;
 }
 
-void observer_add(Observer *observer, const float *values, int64_t count) {
-    if (count == 0)
-        return;
+// Room for magnitudes up to this one; zeros that came before there were bins.
+static void prepare_bins(Observer *observer, float magnitude) {
+    bool had_bins = observer->bins != NULL;
+    make_room(observer, magnitude);
+    if (observer->bins && !had_bins)
+        observer->bins[BINS_PER_SIGN] += observer->zeros;
+}
+
+static void add_block(Observer *observer, const float *values, int count) {
     Range range = find_range(values, count);
-    if (range.not_finite) {
-        observer->not_finite = true;
+    observer->not_finite |= range.not_finite;
+    if (range.not_finite)
         return;
-    }
     widen(observer, range.min, range.max, (uint64_t)count);
     widen_sample(observer, range.min, range.max);
-    if (observer->channels)
-        widen_channels(observer->magnitudes, observer->channels, values, count);
     if (!observer->wants_bins)
         return;
-    uint64_t zeros = observer->zeros;
-    bool had_bins = observer->bins != NULL;
-    make_room(observer, magnitude_of(range.min, range.max));
-    if (observer->bins && !had_bins)
-        observer->bins[BINS_PER_SIGN] += zeros; // those of earlier values that were all zero
-    fill_bins(observer, values, count);
+    prepare_bins(observer, magnitude_of(range.min, range.max));
+    if (observer->bins)
+        fill_bins(observer, values, count);
+    else
+        observer->zeros += (uint64_t)count;
+}
+
+void observer_add(Observer *observer, const float *values, int64_t count) {
+    for (int64_t i = 0; i < count; i += BLOCK)
+        add_block(observer, values + i, count - i < BLOCK ? (int)(count - i) : BLOCK);
+    gather_zeros(observer);
+    if (observer->channels && !observer->not_finite)
+        widen_channels(observer->magnitudes, observer->channels, values, count);
 }
 
 void observer_make_bins(Observer *observer) {
@@ -213,17 +222,14 @@ void observer_merge(Observer *into, const Observer *from) {
     into->not_finite |= from->not_finite;
     if (from->count == 0)
         return;
-    uint64_t zeros = into->zeros;
-    bool had_bins = into->bins != NULL;
     widen(into, from->min, from->max, from->count);
     if (into->channels && into->channels == from->channels)
         widen_channels(into->magnitudes, into->channels, from->magnitudes, from->channels);
+    if (into->wants_bins)
+        prepare_bins(into, magnitude_of(from->min, from->max));
     into->zeros += from->zeros;
     if (!into->wants_bins)
         return;
-    make_room(into, magnitude_of(from->min, from->max));
-    if (into->bins && !had_bins)
-        into->bins[BINS_PER_SIGN] += zeros;
     if (!from->bins) {
         if (into->bins)
             into->bins[BINS_PER_SIGN] += from->zeros;

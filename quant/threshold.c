@@ -85,26 +85,42 @@ double threshold_kl(const Observer *observer) {
     return range / KL_BINS * ((best + 1) * KL_GROUPS);
 }
 
-// Mean squared error of i8 with the range clipped to |x| <= threshold: s^2 / 12 inside, the distance to the range outside.
-static double squared_error(const Observer *observer, double threshold) {
-    double low = fmax(observer->min, -threshold), high = fmin(observer->max, threshold);
-    double step = (high - low) / 255, width = ldexp(1, observer->exponent), sum = 0;
-    double inside = step * step / 12;
-    for (int i = 0; i < BINS_PER_SIGN; i++) {
-        double x = (i + 0.5) * width;
-        double above = fmax(x - high, 0), below = fmax(x + low, 0); // of +x beyond high, of -x beyond low
-        uint64_t plus = observer->bins[BINS_PER_SIGN + i], minus = observer->bins[BINS_PER_SIGN - 1 - i];
-        if (i == 0) plus -= observer->zeros; // zero is exact
-        sum += (double)plus * (above > 0 ? above * above : inside) + (double)minus * (below > 0 ? below * below : inside);
+// Of the bins from i on, of one sign: how many values, and the sums of their bins' middles and of the squares of these.
+typedef struct { double count, sum, squares; } Tail;
+
+static void fill_tails(const Observer *observer, bool minus, Tail *tails) {
+    double width = ldexp(1, observer->exponent);
+    tails[BINS_PER_SIGN] = (Tail){0, 0, 0};
+    for (int i = BINS_PER_SIGN - 1; i >= 0; i--) {
+        uint64_t exact = observer->bins[minus ? BINS_PER_SIGN - 1 - i : BINS_PER_SIGN + i];
+        double count = (double)(exact - (minus || i ? 0 : observer->zeros)), x = (i + 0.5) * width; // zero is exact
+        tails[i] = (Tail){tails[i + 1].count + count, tails[i + 1].sum + count * x, tails[i + 1].squares + count * x * x};
     }
-    return sum;
+}
+
+// The first bin whose middle lies beyond a magnitude.
+static int bin_beyond(const Observer *observer, double magnitude) {
+    double place = floor(ldexp(magnitude, -observer->exponent) + 0.5);
+    return place < BINS_PER_SIGN ? (int)place : BINS_PER_SIGN;
+}
+
+// What lies beyond `edge` is off by its distance from it, the rest by a rounding.
+static double squared_error(const Observer *observer, const Tail *tails, double edge, double inside) {
+    const Tail *beyond = &tails[bin_beyond(observer, edge)];
+    double outside = beyond->squares - 2 * edge * beyond->sum + edge * edge * beyond->count;
+    return (tails[0].count - beyond->count) * inside + (outside > 0 ? outside : 0);
 }
 
 double threshold_mse(const Observer *observer) {
     double largest = threshold_minmax(observer), best = largest, least = INFINITY;
     if (!observer->bins || largest == 0) return largest;
+    Tail plus[BINS_PER_SIGN + 1], minus[BINS_PER_SIGN + 1];
+    fill_tails(observer, false, plus);
+    fill_tails(observer, true, minus);
     for (int i = 128; i >= 16; i--) { // 1/128 steps of the largest magnitude, down to an eighth
-        double threshold = largest * i / 128, error = squared_error(observer, threshold);
+        double threshold = largest * i / 128, low = fmax(observer->min, -threshold), high = fmin(observer->max, threshold);
+        double step = (high - low) / 255, inside = step * step / 12;
+        double error = squared_error(observer, plus, high, inside) + squared_error(observer, minus, -low, inside);
         if (error < least) least = error, best = threshold;
     }
     return best;
@@ -175,22 +191,21 @@ Clip clip_sliding(const Observer *observer, int index, int count) {
 static double noise_ratio(const Observer *observer) { return observer->min < 0 ? 3.0 * 65536 : 4 * 3.0 * 65536; }
 
 // s <- sum of |x| > s / (#{|x| <= s} / (3 * 4^8 * u) + #{|x| > s}), from the mean on, until it stays.
-static double octav_step(const Observer *observer, double s) {
-    double width = ldexp(1, observer->exponent), inside = (double)observer->zeros, outside = 0, sum = 0;
-    for (int i = 0; i < BINS_PER_SIGN; i++) {
-        double x = (i + 0.5) * width, count = magnitude_count(observer, i);
-        if (x <= s) inside += count;
-        else outside += count, sum += count * x;
-    }
-    return sum / (inside / noise_ratio(observer) + outside);
+static double octav_step(const Observer *observer, const Tail *plus, const Tail *minus, double s) {
+    int beyond = bin_beyond(observer, s);
+    double outside = plus[beyond].count + minus[beyond].count, inside = (double)observer->count - outside;
+    return (plus[beyond].sum + minus[beyond].sum) / (inside / noise_ratio(observer) + outside);
 }
 
 double threshold_octav(const Observer *observer) {
     double largest = threshold_minmax(observer);
     if (!observer->bins || largest == 0) return largest;
-    double s = octav_step(observer, 0);
+    Tail plus[BINS_PER_SIGN + 1], minus[BINS_PER_SIGN + 1];
+    fill_tails(observer, false, plus);
+    fill_tails(observer, true, minus);
+    double s = octav_step(observer, plus, minus, 0);
     for (int turn = 0; turn < 100; turn++) {
-        double next = octav_step(observer, s);
+        double next = octav_step(observer, plus, minus, s);
         if (!(next > 0) || next == s) break;
         s = next;
     }

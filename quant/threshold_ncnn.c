@@ -6,45 +6,65 @@
 // Within a group the coarse form is constant: with sums over the first bins at hand, a candidate takes two logarithms a
 // group instead of one a bin.
 #include <math.h>
+#include <string.h>
 
+#include "quant/fast.h"
 #include "quant/threshold.h"
 
 static const double EPSILON = 1e-4;
 
 typedef struct {
-    double bins[KL_BINS];         // shares of all
+    double bins[KL_BINS + 1];     // shares of all; 0 behind the last
     double mass[KL_BINS + 1];     // of the first i bins
     double entropy[KL_BINS + 1];  // sum of a log a over the first i bins, a = share + EPSILON
 } Sums;
 
-// Mass of the bins from `begin` to `end`, both may lie within a bin.
-static double mass_between(const Sums *sums, double begin, double end) {
-    int first = (int)ceil(begin), last = (int)floor(end);
-    double mass = sums->mass[last] - sums->mass[first];
-    if (first > begin) mass += (first - begin) * sums->bins[first - 1];
-    if (end > last) mass += (end - last) * sums->bins[last];
-    return mass;
+// log x for positive normal x, to 1e-13: x = m * 2^e with m about 1, log m = 2 artanh((m - 1) / (m + 1)). For vectors.
+FAST_LOOP double log_of(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint64_t shifted = bits + 0x00095F6200000000u; // into the next power of two from sqrt 2 on
+    int64_t exponent = (int64_t)(shifted >> 52) - 1023;
+    bits -= (uint64_t)exponent << 52;
+    double m;
+    memcpy(&m, &bits, sizeof m);
+    double z = (m - 1) / (m + 1), s = z * z;
+    double series = 1 + s * (1.0 / 3 + s * (1.0 / 5 + s * (1.0 / 7 + s * (1.0 / 9 + s * (1.0 / 11 + s * (1.0 / 13 + s / 15))))));
+    return (double)exponent * 0.69314718055994530942 + 2 * z * series;
 }
 
-static double divergence(const Sums *sums, int kept) {
+// The sum of weights * log values, in eight sums.
+FAST_LOOP double log_sum(const double *weights, const double *values) {
+    double sums[8] = {0};
+    for (int i = 0; i < KL_GROUPS; i += 8)
+        for (int lane = 0; lane < 8; lane++) sums[lane] += weights[i + lane] * log_of(values[i + lane]);
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+FAST_LOOP double divergence_loop(const Sums *sums, int kept) {
     const double width = (double)kept / KL_GROUPS;
     const double clipped = sums->mass[KL_BINS] - sums->mass[kept]; // joined to the last bin
     const double last = sums->bins[kept - 1] + clipped + EPSILON;
-    double sum = sums->entropy[kept - 1] + last * log(last), level = mass_between(sums, 0, width) / width;
-    for (int group = 0; group < KL_GROUPS; group++) {
-        double begin = group * width, end = begin + width;
-        int first = (int)ceil(begin), until = group == KL_GROUPS - 1 ? kept : (int)floor(end);
-        double inside = sums->mass[until] - sums->mass[first] + (until - first) * EPSILON;
-        if (group == KL_GROUPS - 1) inside += clipped;
-        sum -= inside * log(level + EPSILON);
-        if (group == KL_GROUPS - 1) break;
-        double next = mass_between(sums, end, end + width < kept ? end + width : kept) / width;
-        if (end > until) // the bin that this group shares with the next one
-            sum -= (sums->bins[until] + EPSILON) * log((end - until) * level + (until + 1 - end) * next + EPSILON);
-        level = next;
+    double ends[KL_GROUPS + 1], levels[KL_GROUPS + 1], weights[KL_GROUPS], shared[KL_GROUPS], between[KL_GROUPS];
+    for (int j = 0; j <= KL_GROUPS; j++) { // mass up to the end of the group before: bin j * kept / 128 and a part of it
+        int bin = j * kept / KL_GROUPS;
+        ends[j] = sums->mass[bin] + (j * kept % KL_GROUPS) * (1.0 / KL_GROUPS) * sums->bins[bin];
     }
-    return sum;
+    for (int j = 0; j < KL_GROUPS; j++) levels[j] = (ends[j + 1] - ends[j]) / width;
+    levels[KL_GROUPS] = 0;
+    for (int j = 0; j < KL_GROUPS; j++) { // bins that lie in one group, and the one that two groups share
+        int first = (j * kept + KL_GROUPS - 1) / KL_GROUPS, until = (j + 1) * kept / KL_GROUPS, part = (j + 1) * kept % KL_GROUPS;
+        double share = part * (1.0 / KL_GROUPS);
+        weights[j] = sums->mass[until] - sums->mass[first] + (until - first) * EPSILON;
+        shared[j] = part ? sums->bins[until] + EPSILON : 0;
+        between[j] = share * levels[j] + (1 - share) * levels[j + 1] + EPSILON;
+    }
+    weights[KL_GROUPS - 1] += clipped;
+    for (int j = 0; j < KL_GROUPS; j++) levels[j] += EPSILON;
+    return sums->entropy[kept - 1] + last * log_of(last) - log_sum(weights, levels) - log_sum(shared, between);
 }
+
+FAST_VARIANTS(double, divergence, (const Sums *sums, int kept), (sums, kept))
 
 double threshold_kl_ncnn(const Observer *observer) {
     double range = threshold_minmax(observer), total = 0, least = INFINITY;

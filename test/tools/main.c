@@ -96,6 +96,30 @@ static int test_order(void) {
     return 0;
 }
 
+// Nothing is lost where values outgrow the bins in the middle of what is added; and in one call as in many.
+static int test_growing_bins(void) {
+    enum { COUNT = 50000, PIECE = 77 };
+    float *values = malloc(sizeof *values * COUNT);
+    Observer whole, pieces;
+    uint64_t zeros = 0, total = 0;
+    observer_open(&whole, true);
+    observer_open(&pieces, true);
+    for (int i = 0; i < COUNT; i++) {
+        values[i] = i < 3000 || i % 3 == 0 ? 0 : (float)(i % 5 == 0 ? -i : i);
+        zeros += values[i] == 0;
+    }
+    observer_add(&whole, values, COUNT);
+    for (int i = 0; i < COUNT; i += PIECE)
+        observer_add(&pieces, values + i, COUNT - i < PIECE ? COUNT - i : PIECE);
+    for (int i = 0; i < BIN_COUNT; i++)
+        total += whole.bins[i];
+    bool good = whole.zeros == zeros && total == COUNT && whole.count == COUNT && same(&whole, &pieces);
+    observer_close(&whole);
+    observer_close(&pieces);
+    free(values);
+    return good ? 0 : fail("values are lost where bins grow");
+}
+
 static int test_thresholds(void) {
     enum { COUNT = 100000 };
     float *values = malloc(sizeof *values * COUNT);
@@ -193,7 +217,7 @@ static int copy_arrays(int argc, char **argv) {
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "observers") == 0)
-        return test_order() || test_thresholds();
+        return test_order() || test_growing_bins() || test_thresholds();
     if (strcmp(what, "image") == 0)
         return print_image(argc - 2, argv + 2);
     if (strcmp(what, "input") == 0)

@@ -59,7 +59,26 @@ static int by_gain(const void *a, const void *b) {
 }
 
 static double rounding_error(int8_t q, float weight, float scale) {
-    return q - fmin(fmax((double)weight / scale, -127), 127); // not what clipping takes
+    double exact = (double)weight / scale;
+    return q - (exact < -127 ? -127 : exact > 127 ? 127 : exact); // not what clipping takes
+}
+
+// What rounding to the other neighbour takes from the sum; not positive where there is none.
+static double gain_of(int8_t q, float weight, float scale, double sign) {
+    return sign > 0 && q == -127 ? 0 : sign < 0 && q == 127 ? 0 : sign * rounding_error(q, weight, scale);
+}
+
+// A gain that at least `wanted` weights have, and few others: few are sorted.
+static double gain_of_best(int64_t each, const float *weights, float scale, const int8_t *q, double sign, int64_t wanted) {
+    enum { STEPS = 256 };
+    int64_t counts[STEPS] = {0};
+    for (int64_t i = 0; i < each; i++) {
+        double toward = gain_of(q[i], weights[i], scale, sign);
+        if (toward > 0) counts[toward < 0.5 ? (int)(toward * 2 * STEPS) : STEPS - 1]++;
+    }
+    int step = STEPS - 1;
+    for (int64_t sum = counts[step]; sum < wanted && step > 0;) sum += counts[--step];
+    return (double)step / (2 * STEPS);
 }
 
 // Rounding each weight by itself leaves their errors with a sum, which shifts the channel's output by that sum times
@@ -68,14 +87,15 @@ static double rounding_error(int8_t q, float weight, float scale) {
 static void balance(int64_t each, const float *weights, float scale, int8_t *q, Flip *flips) {
     double sum = 0;
     for (int64_t i = 0; i < each; i++) sum += rounding_error(q[i], weights[i], scale);
-    int64_t wanted = (int64_t)round_even(fabs(sum)), found = 0;
+    const int64_t wanted = (int64_t)round_even(fabs(sum));
+    const double sign = sum > 0 ? 1 : -1, enough = wanted ? gain_of_best(each, weights, scale, q, sign, wanted) : 0;
+    int64_t found = 0;
     for (int64_t i = 0; wanted && i < each; i++) {
-        double error = rounding_error(q[i], weights[i], scale), toward = sum > 0 ? error : -error;
-        bool fits = sum > 0 ? q[i] > -127 : q[i] < 127;
-        if (fits && toward > 0) flips[found++] = (Flip){toward, i};
+        double toward = gain_of(q[i], weights[i], scale, sign);
+        if (toward > 0 && toward >= enough) flips[found++] = (Flip){toward, i};
     }
     qsort(flips, (size_t)found, sizeof *flips, by_gain);
-    for (int64_t i = 0; i < found && i < wanted; i++) q[flips[i].index] = (int8_t)(q[flips[i].index] + (sum > 0 ? -1 : 1));
+    for (int64_t i = 0; i < found && i < wanted; i++) q[flips[i].index] = (int8_t)(q[flips[i].index] - (int)sign);
 }
 
 // The sum of squared errors of weights at a scale.

@@ -10,7 +10,6 @@
 #include "quant/fast.h"
 
 enum {
-    LANES = 16,
     BLOCK = 1024, // values that stay in the nearest cache between the loops over them
     ZERO_SLOTS = 16, // zeros are many: one counter for all would make each wait for the one before
     MIN_EXPONENT = -110, // 2^-exponent stays finite, and subnormal values keep their bits
@@ -46,32 +45,29 @@ typedef struct {
     bool not_finite;
 } Range;
 
+// Floats are ordered as these integers are: extremes of integers may be taken in any order, which makes vectors of them.
+static inline int32_t key_of(int32_t bits) {
+    return bits ^ ((bits >> 31) & INT32_MAX);
+}
+
+static float value_of_key(int32_t key) {
+    float value;
+    key = key_of(key);
+    memcpy(&value, &key, sizeof value);
+    return value;
+}
+
 FAST_LOOP Range find_range_loop(const float *values, int64_t count) {
-    float min[LANES], max[LANES], poison[LANES];
-    for (int l = 0; l < LANES; l++) {
-        min[l] = max[l] = values[0];
-        poison[l] = 0;
+    const int32_t infinite = 0x7F800000; // NaN lies beyond
+    int32_t least = INT32_MAX, most = INT32_MIN;
+    for (int64_t i = 0; i < count; i++) {
+        int32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        int32_t key = key_of(bits);
+        least = key < least ? key : least;
+        most = key > most ? key : most;
     }
-    int64_t i = 0;
-    for (; i + LANES <= count; i += LANES)
-        for (int l = 0; l < LANES; l++) {
-            float x = values[i + l];
-            min[l] = x < min[l] ? x : min[l];
-            max[l] = x > max[l] ? x : max[l];
-            poison[l] += x * 0.0f; // NaN from now on if x is infinite or NaN
-        }
-    for (; i < count; i++) {
-        min[0] = values[i] < min[0] ? values[i] : min[0];
-        max[0] = values[i] > max[0] ? values[i] : max[0];
-        poison[0] += values[i] * 0.0f;
-    }
-    Range range = {min[0], max[0], poison[0] != poison[0]};
-    for (int l = 1; l < LANES; l++) {
-        range.min = min[l] < range.min ? min[l] : range.min;
-        range.max = max[l] > range.max ? max[l] : range.max;
-        range.not_finite |= poison[l] != poison[l];
-    }
-    return range;
+    return (Range){value_of_key(least), value_of_key(most), most >= infinite || least <= key_of(INT32_MIN + infinite)};
 }
 
 FAST_VARIANTS(Range, find_range, (const float *values, int64_t count), (values, count))

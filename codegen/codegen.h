@@ -33,6 +33,8 @@ typedef struct {
     double macs;         // multiply-adds
     int64_t bytes;       // of all operands
     double estimated_ns; // on one core of the target; 0 where ir/cost.def has no figures
+    double likely_ns;    // the same, and a guess where there are none
+    const char *tensor;  // that it computes, or computes a part of; may be NULL
 } StepFacts;
 StepFacts *program_step_facts(Arena *arena, const Target *target, const Module *kn, int *count);
 

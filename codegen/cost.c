@@ -37,6 +37,20 @@ int32_t step_grain(const Step *steps, int count) {
     return rows < 1 ? 1 : rows > all ? all : (int32_t)rows;
 }
 
+// Where cost.def has no figures: a rate of bytes and multiply-adds that vector kernels reach, if the rough estimate is no better.
+static double likely_ns(const Step *step, Estimate estimate) {
+    const double rate = 25; // of either, each nanosecond
+    if (estimate.measured || (step_macs(step) > 0 && !strcmp(step->kernel->isa, "generic"))) return estimate.ns;
+    const double bytes = (double)step_bytes(step), macs = step_macs(step), streamed = (bytes > macs ? bytes : macs) / rate;
+    return estimate.ns < streamed ? estimate.ns : streamed;
+}
+
+static const char *tensor_of(const Step *step) {
+    const Value *value = step->op->operand_count ? step->op->operands[step->op->operand_count - 1].value : NULL;
+    while (value && !value->name && value->def && value->def->kind == OP_kn_view) value = as_kn_view(value->def).source;
+    return value ? value->name : NULL;
+}
+
 StepFacts *program_step_facts(Arena *arena, const Target *target, const Module *kn, int *count) {
     const Steps *steps = steps_new(arena, kn);
     StepFacts *facts = ARENA_ARRAY(arena, StepFacts, steps->step_count + 1);
@@ -44,7 +58,8 @@ StepFacts *program_step_facts(Arena *arena, const Target *target, const Module *
     for (int i = 0; i < steps->step_count; i++) {
         const Step *step = &steps->steps[i];
         Estimate estimate = kernel_estimate(target, step->kernel, &step->args, cold);
-        facts[i] = (StepFacts){step->name, step->kernel, step_macs(step), step_bytes(step), estimate.measured ? estimate.ns : 0};
+        facts[i] = (StepFacts){step->name, step->kernel, step_macs(step), step_bytes(step), estimate.measured ? estimate.ns : 0,
+                               likely_ns(step, estimate), tensor_of(step)};
     }
     *count = steps->step_count;
     return facts;

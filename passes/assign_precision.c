@@ -292,7 +292,8 @@ static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant 
     int8_t *q = ARENA_ARRAY(arena, int8_t, count);
     int32_t *q_bias = ARENA_ARRAY(arena, int32_t, channels);
     const Quant *quant = weight_quant(arena, channels, channels ? count / channels : 0, w, b, input->type->quant, output,
-                                      (WeightScales){state->context->per_tensor_weights, state->context->mse_weights}, q, q_bias);
+                                      (WeightScales){state->context->per_tensor_weights, state->context->mse_weights,
+                                                     value_constant(weight)->splat ? NULL : state->context->weights}, q, q_bias);
     Builder builder = builder_before(op);
     const Type *weight_type = type_quantized(arena, quant, weight->type->rank, weight->type->shape);
     const Type *bias_type = type_tensor(arena, ELEM_I32, 1, &channels);

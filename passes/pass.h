@@ -23,6 +23,7 @@ typedef struct {
     bool watched;                        // every value has a buffer of its own, to be looked at when it is made (calibration)
     bool bounded;                        // sizes vary at run time: programs of different sizes should have one form
     bool unfolded;                       // slices of constants, and what makes more of them, stay ops
+    struct WeightCache *weights;         // quantized weights that were made before (passes/weights.h); NULL: none are kept
     const char *options;                 // text between the braces of --passes=name{…}; NULL
     Diag *diag;
     Arena *scratch;

@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 #include <stdlib.h>
 
 #include "runtime/rounding.h"
@@ -121,6 +122,7 @@ static double fitted_scale(int64_t count, const float *weights, bool mse) {
 
 const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const float *weights, const float *bias,
                           const Quant *input, const Quant *output, WeightScales kind, int8_t *q, int32_t *q_bias) {
+    const int8_t *known = NULL;
     const double whole = kind.per_tensor ? fitted_scale(channels * each, weights, kind.mse) : 0;
     float *scales = ARENA_ARRAY(arena, float, channels), largest = 0;
     Arena *scratch = arena_new();
@@ -130,12 +132,15 @@ const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const fl
         scales[c] = normal_scale(fmax(by_weights, smallest_scale(each, weights + c * each, bias ? bias[c] : 0, input, output)));
         largest = scales[c] > largest ? scales[c] : largest;
     }
+    for (int64_t c = 0; kind.per_tensor && c < channels; c++) scales[c] = largest;
+    if (kind.cache) known = weight_cache_find(kind.cache, weights, channels, scales);
+    if (known) memcpy(q, known, (size_t)(channels * each));
     for (int64_t c = 0; c < channels; c++) {
-        if (kind.per_tensor) scales[c] = largest;
-        for (int64_t i = 0; i < each; i++) q[c * each + i] = quantize_weight(weights[c * each + i], scales[c]);
-        balance(each, weights + c * each, scales[c], q + c * each, flips);
+        for (int64_t i = 0; !known && i < each; i++) q[c * each + i] = quantize_weight(weights[c * each + i], scales[c]);
+        if (!known) balance(each, weights + c * each, scales[c], q + c * each, flips);
         q_bias[c] = bias ? (int32_t)round_even(bias[c] / ((double)input->scale[0] * scales[c])) : 0;
     }
+    if (kind.cache && !known) weight_cache_add(kind.cache, weights, channels, scales, channels * each, q);
     arena_free(scratch);
     if (kind.per_tensor) return quant_per_axis(arena, ELEM_I8, -1, 1, scales, NULL, -127, 127);
     return quant_per_axis(arena, ELEM_I8, 0, (int)channels, scales, NULL, -127, 127);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ir/map.h"
+#include "passes/weights.h"
 #include "quant/equalize.h"
 #include "quant/race.h"
 #include "quant/runner.h"
@@ -477,6 +478,7 @@ static const CalibrationTable *tables_without_factors(Arena *arena, const Search
 bool search_sensitive(Arena *arena, const Module *imported, const PassContext *context, const SearchOptions *options, Sensitivity *result) {
     const Module *network = equalized(arena, imported, context, &options->tables[0]);
     SearchOptions own = *options;
+    PassContext caching = *context;
     if (!network) return false;
     own.tables = tables_without_factors(arena, options);
     if (own.threads > options->source->count) own.threads = options->source->count;
@@ -484,6 +486,8 @@ bool search_sensitive(Arena *arena, const Module *imported, const PassContext *c
     const Module *real_kn;
     *result = (Sensitivity){0};
     work.order = spread_samples(arena, options->source->count);
+    context = &caching;
+    caching.weights = weight_cache_new();
     bool done = open_whole(arena, &work, network, context, &real_kn) && measure_whole(arena, &work, context, result);
     if (done && result->cosine < options->expected && !search_stopped(options)) {
         done = open_alone(arena, &work, network, context, real_kn);
@@ -493,6 +497,21 @@ bool search_sensitive(Arena *arena, const Module *imported, const PassContext *c
     }
     result->stopped = search_stopped(options);
     close_programs(&work);
+    weight_cache_free(caching.weights);
     pthread_mutex_destroy(&work.lock);
     return done;
+}
+
+CalibrationTable search_tuned_table(Arena *arena, const Sensitivity *found, int table_count, const CalibrationTable *tables) {
+    CalibrationTable tuned = tables[0];
+    Map *ops = map_new_texts(arena);
+    tuned.entries = arena_copy(arena, tuned.entries, sizeof *tuned.entries * (size_t)tuned.count);
+    for (int i = 0; i < found->count; i++) *map_get(ops, found->ops[i].name) = &found->ops[i];
+    for (int i = 0; i < tuned.count; i++) {
+        const SensitiveOp *op = map_find(ops, tuned.entries[i].name);
+        const CalibrationEntry *best = op ? calibration_find(&tables[op->best], &op->op->results[0]) : NULL;
+        if (best) tuned.entries[i] = *best;
+    }
+    if (found->count && table_count > 1) tuned.method = "search";
+    return tuned;
 }

@@ -44,6 +44,9 @@ typedef struct {
 // message.
 bool search_sensitive(Arena *arena, const Module *imported, const PassContext *context, const SearchOptions *options, Sensitivity *result);
 
+// The first table with each operator's best threshold in it, allocated in `arena`.
+CalibrationTable search_tuned_table(Arena *arena, const Sensitivity *found, int table_count, const CalibrationTable *tables);
+
 // ---- what searches share
 
 // The order in which samples are taken: the first few of it are spread over all.

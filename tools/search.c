@@ -1,5 +1,5 @@
-// qanat search: every operator alone in i8, with every table of thresholds. Writes the quantization table of the worst, the
-// calibration table with each tensor's best threshold, and the losses.
+// qanat search: every operator alone in i8, with every table of thresholds; then, if asked for, which to keep in float. Writes the
+// quantization table, the calibration table with each tensor's best threshold, and the log.
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -9,7 +9,8 @@
 #include "tools/search_run.h"
 
 static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_methods, OPT_percentile, OPT_tables, OPT_loss, OPT_metric,
-                               OPT_expected_cos, OPT_max_float_layers, OPT_exhaustive, OPT_calibrate_on, OPT_calibrate_limit,
+                               OPT_mode, OPT_expected_cos, OPT_expected_loss, OPT_expected_top1_loss, OPT_max_slowdown, OPT_max_bytes, OPT_max_float_layers,
+                               OPT_labels, OPT_target, OPT_exhaustive, OPT_calibrate_on, OPT_calibrate_limit,
                                OPT_calibrate_preprocess, OPT_equalize, MODEL_OPTIONS, OPT_json, OPT_COUNT};
 
 enum { DEFAULT_FLOAT_LAYERS = 5 };
@@ -32,6 +33,7 @@ static int take_methods(SearchCommand *command, const char *list) {
 static int parse_number(const char *flag, const char *text, double low, double high, double fallback, double *number) {
     char *end = "";
     *number = text ? strtod(text, &end) : fallback;
+    if (!text) return STATUS_DONE;
     if (*end || end == text || !(*number >= low && *number <= high))
         return usage_error("%s: expected a number from %g to %g, found '%s'", flag, low, high, text);
     return STATUS_DONE;
@@ -56,12 +58,27 @@ static int check_outputs(Model *model) {
     return STATUS_DONE;
 }
 
+static int parse_goals(SearchRun *run, const Options *options) {
+    MixedGoals *goals = &run->goals;
+    run->is_mixed = options->mode && !strcmp(options->mode, "mixed");
+    *goals = (MixedGoals){.cosine = options->expected_cos ? run->options.expected : NAN, .bytes = options->given[OPT_max_bytes] ? options->max_bytes : -1};
+    if (!run->is_mixed && (options->expected_loss || options->expected_top1_loss || options->max_slowdown || options->given[OPT_max_bytes]))
+        return usage_error("search: goals and budgets need --mode mixed");
+    int status = parse_number("--expected-loss", options->expected_loss, 0, 1e30, NAN, &goals->loss);
+    if (!status) status = parse_number("--expected-top1-loss", options->expected_top1_loss, 0, 100, NAN, &goals->top1_points);
+    if (!status) status = parse_number("--max-slowdown", options->max_slowdown, 0, 1e6, NAN, &goals->slowdown);
+    // Where i8 by itself may be enough, nothing is searched; else everything is looked at.
+    if (run->is_mixed && (!options->expected_cos || options->expected_loss || options->expected_top1_loss)) run->options.expected = INFINITY;
+    return status;
+}
+
 static int parse_options(SearchCommand *command, Model *model) {
     const Options *options = model->options;
     SearchOptions *search = &command->run.options;
     int status = check_outputs(model);
     if (!status && !options->tables) status = take_methods(command, options->methods);
     if (!status) status = parse_number("--expected-cos", options->expected_cos, 0, 1, 0.99, &search->expected);
+    if (!status) status = parse_goals(&command->run, options);
     search->loss = loss_named(options->loss);
     search->worst = options->max_float_layers < 0 ? DEFAULT_FLOAT_LAYERS : options->max_float_layers;
     search->exhaustive = options->exhaustive;
@@ -161,7 +178,20 @@ static bool search(SearchRun *run, const Dataset *dataset) {
     run->options.progress = show_progress, run->options.progress_context = progress;
     bool done = search_sensitive(model->arena, model->imported, &context, &run->options, &run->found);
     progress_end(progress);
+    if (!done || !run->is_mixed || run->found.stopped) return done;
+    run->options.progress_context = progress = progress_new(model->arena, "mixing", 1);
+    done = search_mixed(model->arena, model->imported, &context, &run->options, run->names, &run->goals, &run->found, &run->mixed);
+    progress_end(progress);
     return done;
+}
+
+static bool read_labels(const SearchRun *run, Dataset *dataset) {
+    const Options *options = run->model->options;
+    if (options->labels) return dataset_read_labels(dataset, run->model->diag, options->labels);
+    for (int i = 0; options->expected_top1_loss && i < dataset_count(dataset); i++)
+        if (dataset_label(dataset, i) < 0)
+            return diag_error(run->model->diag, loc_file(dataset_path(dataset, i)), "has no label; give --labels FILE with lines `filename index`");
+    return true;
 }
 
 static bool search_and_write(SearchCommand *command) {
@@ -172,6 +202,10 @@ static bool search_and_write(SearchCommand *command) {
     if (!model_import(model) || !model_fix_sizes(model, options->data, true) || !make_tables(command)) return false;
     Dataset *dataset = dataset_open(model->arena, model->diag, options->data, model->preprocess, model_inputs(model), options->limit, options->seed);
     if (!dataset) return false;
+    if (!read_labels(run, dataset)) {
+        dataset_close(dataset);
+        return false;
+    }
     Handler *before = watch_interrupts();
     bool done = search(run, dataset) && (!options->output || search_write(run));
     if (done) search_print(run);

@@ -1,6 +1,6 @@
 // A search as `qanat search` was asked for it, and what it found; written and shown by search_report.c.
 #pragma once
-#include "quant/search.h"
+#include "quant/mixed.h"
 #include "tools/prepare.h"
 
 typedef struct {
@@ -10,6 +10,9 @@ typedef struct {
     CalibrationTable tables[MAX_TABLES];
     const char *data;                   // "30 samples of images/calib"
     Sensitivity found;
+    bool is_mixed;
+    MixedGoals goals;
+    Mixed mixed;                        // trial_count 0: not searched, or interrupted before
 } SearchRun;
 
 // How many of the worst operators go into the quantization table.

@@ -159,7 +159,8 @@ def of_tensors():
         qdq(f"Sqrt_{tag}", "Sqrt", [(3, 50)], elem, zero=ranges[elem][0])
         for op in ("Transpose", "Flatten"):
             qdq(f"{op}_{tag}", op, [(2, 3, 4)], elem, (S[elem], Z[elem]))
-        qdq(f"Softmax_{tag}", "Softmax", [(3, 9)], elem, (1 / 256, ranges[elem][0]), False)
+        qdq(f"Softmax_{tag}", "Softmax", [(3, 9)], elem, (1 / 256, ranges[elem][0]))
+        qdq(f"LogSoftmax_{tag}", "LogSoftmax", [(3, 9)], elem, (0.04, ranges[elem][1]), False)
         qdq(f"Div_{tag}", "Div", [(3, 9), (3, 9)], elem, (1.0, Z[elem]), False)
     for elem in (U16, S16):
         qdq(f"Add_{elem.__name__}", "Add", [(2, 3, 5), (3, 1)], elem, (3e-4, Z[elem]), False)
@@ -175,7 +176,7 @@ def micro(name, op, shapes, out, elem=U8, last=False, **attrs):
     result = b.parameters(*out, elem)
     inputs = result + operands if op == "QLinearConcat" else operands + result
     y = b.node(op, inputs, domain="com.microsoft", **attrs)
-    b.done(name, [b.dequantize(y, *out, elem), *([y] if last else [])], op != "QLinearSoftmax", out[0])
+    b.done(name, [b.dequantize(y, *out, elem), *([y] if last else [])], True, out[0])
 
 
 def of_integers():

@@ -24,6 +24,7 @@ bool eval_func(Diag *diag, Arena *arena, const Func *func, const Tensor *inputs,
 // What quantized ops multiply and clamp by; the lowering takes these from here too, so that both agree to the bit.
 // Multipliers are computed in double and rounded to f32 once.
 float product_multiplier(float a_scale, float b_scale, float out_scale);      // a * b / out
+float product_multiplier_f32(float a_scale, float b_scale, float out_scale);  // the same, but a * b and the quotient rounded to f32 each
 float rescale_multiplier(float in_scale, float out_scale);                    // in / out
 float mean_multiplier(float in_scale, float out_scale, int64_t count);        // in / (out * count)
 // The stored values that an activation ("none", "relu", "relu6") leaves to a result quantized by `out` (one scale).

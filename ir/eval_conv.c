@@ -5,11 +5,13 @@
 #include "ir/eval_common.h"
 
 // One multiplier an output channel; NULL for float.
-static const float *multipliers(Arena *scratch, const Type *a, const Type *b, const Type *out, int64_t count) {
+static const float *multipliers(Arena *scratch, const Type *a, const Type *b, const Type *out, int64_t count, bool f32_scales) {
     if (!out->quant) return NULL;
     float *m = ARENA_ARRAY(scratch, float, count);
-    for (int64_t i = 0; i < count; i++)
-        m[i] = product_multiplier(a->quant->scale[0], b->quant->scale[b->quant->axis < 0 ? 0 : i], out->quant->scale[0]);
+    for (int64_t i = 0; i < count; i++) {
+        const float scales[] = {a->quant->scale[0], b->quant->scale[b->quant->axis < 0 ? 0 : i], out->quant->scale[0]};
+        m[i] = f32_scales ? product_multiplier_f32(scales[0], scales[1], scales[2]) : product_multiplier(scales[0], scales[1], scales[2]);
+    }
     return m;
 }
 
@@ -74,7 +76,7 @@ bool eval_conv2d(Diag *diag, const Op *op, const Tensor *const *operands, Tensor
     Arena *scratch = arena_new();
     Conv conv = conv_new(&view, input->type, weight->type, results[0]->type);
     Finish finish = finish_new(op, results[0], view.activation);
-    finish.multiplier = multipliers(scratch, input->type, weight->type, results[0]->type, conv.out_c);
+    finish.multiplier = multipliers(scratch, input->type, weight->type, results[0]->type, conv.out_c, view.f32_scales);
     const double *x = tensor_centered(scratch, input), *w = weights_by_tap(scratch, &conv, tensor_centered(scratch, weight));
     double *start = ARENA_ARRAY(scratch, double, conv.out_c), *sums = ARENA_ARRAY(scratch, double, conv.out_c);
     start_sums(start, bias, conv.out_c);
@@ -103,7 +105,7 @@ bool eval_linear(Diag *diag, const Op *op, const Tensor *const *operands, Tensor
     int64_t rows = n ? type_elem_count(results[0]->type) / n : 0;
     Arena *scratch = arena_new();
     Finish finish = finish_new(op, results[0], view.activation);
-    finish.multiplier = multipliers(scratch, input->type, weight->type, results[0]->type, n);
+    finish.multiplier = multipliers(scratch, input->type, weight->type, results[0]->type, n, view.f32_scales);
     const double *x = tensor_centered(scratch, input), *w = tensor_centered(scratch, weight);
     double *start = ARENA_ARRAY(scratch, double, n), *sums = ARENA_ARRAY(scratch, double, n);
     start_sums(start, bias, n);
@@ -139,7 +141,7 @@ bool eval_matmul(Diag *diag, const Op *op, const Tensor *const *operands, Tensor
     int64_t mkn[3] = {out->shape[out->rank - 2], a->shape[a->rank - 1], out->shape[out->rank - 1]};
     Arena *scratch = arena_new();
     Finish finish = finish_new(op, results[0], "none");
-    finish.multiplier = multipliers(scratch, a, b, out, mkn[2]);
+    finish.multiplier = multipliers(scratch, a, b, out, mkn[2], false);
     const double *x = tensor_centered(scratch, operands[0]), *y = tensor_centered(scratch, operands[1]);
     double *sums = ARENA_ARRAY(scratch, double, mkn[2]);
     Walk walk;

@@ -153,6 +153,11 @@ float product_multiplier(float a_scale, float b_scale, float out_scale) {
     return (float)((double)a_scale * b_scale / out_scale);
 }
 
+float product_multiplier_f32(float a_scale, float b_scale, float out_scale) {
+    volatile float product = a_scale * b_scale; // rounded, whatever the compiler would rather do
+    return product / out_scale;
+}
+
 float rescale_multiplier(float in_scale, float out_scale) { return (float)((double)in_scale / out_scale); }
 
 float mean_multiplier(float in_scale, float out_scale, int64_t count) {

@@ -9,6 +9,7 @@
 // constants are constants to other passes from then on.
 #include <math.h>
 
+#include "ir/eval.h"
 #include "ir/verify.h"
 #include "passes/rewrite.h"
 #include "runtime/rounding.h"
@@ -231,6 +232,18 @@ static Value *bias_of(const Fold *fold, Op *op, const Value *input, const Value 
     return op_constant(&builder, type_tensor(fold->module->arena, ELEM_I32, 1, &channels), data, take_constant_name(stored));
 }
 
+// ONNX Runtime computes the multiplier in f32. Where that is another number, the last quantum may be another.
+static Attr *product_attrs(const Fold *fold, const Op *op, const Value *input, const Value *weight, const Type *type) {
+    const Quant *quant = weight->type->quant;
+    const float s_x = input->type->quant->scale[0], s_y = type->quant->scale[0];
+    bool differs = false;
+    for (int c = 0; c < quant->count; c++) {
+        if (s_x * quant->scale[c] < 1e-35f || s_x * quant->scale[c] > 1e35f) return op->attrs;
+        differs |= product_multiplier_f32(s_x, quant->scale[c], s_y) != product_multiplier(s_x, quant->scale[c], s_y);
+    }
+    return differs ? attr_bool(fold->module->arena, op->attrs, "f32_scales", true) : op->attrs;
+}
+
 static bool fold_product(const Fold *fold, Op *op, const Type *type) {
     Value *input = integers(op_operand(op, 0)), *weight = input ? weights_of(fold, op) : NULL, *bias = NULL;
     if (!weight) return false;
@@ -238,7 +251,7 @@ static bool fold_product(const Fold *fold, Op *op, const Type *type) {
         if (!is_usual(product_scale(input, weight, c) / type->quant->scale[0])) return false;
     if (op_operand(op, 2) && !(bias = bias_of(fold, op, input, weight))) return false;
     Builder builder = builder_before(op);
-    Op *made = op_new(&builder, op->kind, bias ? 3 : 2, (Value *[]){input, weight, bias}, 1, &type, op->attrs);
+    Op *made = op_new(&builder, op->kind, bias ? 3 : 2, (Value *[]){input, weight, bias}, 1, &type, product_attrs(fold, op, input, weight, type));
     if (op_verify_quantized(made, diag_new(fold->context->scratch, NULL))) return replace_quantized(op, &made->results[0]);
     op_erase(made); // its sums may leave 32 bits
     return false;

@@ -173,7 +173,7 @@ static int32_t weight_zero(const Op *op) {
 static const float *multipliers(const Lower *lower, const Op *op, int64_t channels) {
     float *m = ARENA_ARRAY(lower->arena, float, channels);
     float s_x = scale_of(op_operand(op, 0)), s_y = op->results[0].type->quant->scale[0];
-    for (int64_t c = 0; c < channels; c++) m[c] = product_multiplier(s_x, weight_scale(op_operand(op, 1), c), s_y);
+    for (int64_t c = 0; c < channels; c++) m[c] = (op_bool(op, "f32_scales") ? product_multiplier_f32 : product_multiplier)(s_x, weight_scale(op_operand(op, 1), c), s_y);
     return m;
 }
 

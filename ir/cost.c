@@ -185,6 +185,7 @@ static double rough_row_ns(const KernelInfo *row, const KernelArgs *args) {
     if (row_macs(args) > 0) return row_macs(args) / (generic ? 2 : is_float ? 30 : 100);
     if (is_family(args, "pool2d"))
         return arg(args, "out_w") * arg(args, "out_c") * arg(args, "kernel_h") * arg(args, "kernel_w") / (generic ? 8 : 70);
+    if (is_family(args, "arg") && !generic) return 8 + arg(args, "size") / 16;
     if (is_family(args, "arg") || is_family(args, "cum_sum")) return arg(args, "size");
     if (is_family(args, "top_k")) return arg(args, "size") * 3 + arg(args, "k") * 20;
     if (is_family(args, "reduce_mean")) return arg(args, "size_r") * arg(args, "size_s") * arg(args, "inner") / (generic ? 16 : 32);

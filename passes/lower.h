@@ -94,6 +94,8 @@ bool types_have_kernels(Lower *lower, const Op *op);
 bool lower_as_table(Lower *lower, Op *op);
 bool is_byte_function(const Lower *lower, const Value *value); // it is made by a table of another value
 bool is_quantized_binary(const Op *op);
+// It is dequantized for arg_max and arg_min alone, which read the integers then: these stand in the same order.
+bool is_read_by_order(const Lower *lower, const Value *value);
 void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args);
 void binary_fixed_args(KernelArgs *args); // sums in integers where that is proven
 

@@ -270,6 +270,7 @@ static void lower_moved_storage(Lower *lower, Op *op) {
 }
 
 void lower_quantize(Lower *lower, Op *op) {
+    if (is_read_by_order(lower, &op->results[0])) return;
     if (moves_storage(op)) {
         lower_moved_storage(lower, op);
         return;

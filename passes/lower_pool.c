@@ -249,12 +249,28 @@ void lower_softmax(Lower *lower, Op *op) {
     emit_along(lower, op, &args);
 }
 
+bool is_read_by_order(const Lower *lower, const Value *value) {
+    enum { LARGEST_SCALE = 1 << 30 }; // far from where values of two integers would both be infinite
+    const Op *op = value_def(value, OP_dequantize);
+    const Quant *quant = op ? op_operand(op, 0)->type->quant : NULL;
+    if (!quant || quant->axis >= 0 || elem_bits(quant->storage) != 8 || quant->scale[0] > LARGEST_SCALE || lower->context->watched) return false;
+    FOR_EACH_USE((Value *)value, use)
+        if (use->owner->kind != OP_arg_max && use->owner->kind != OP_arg_min) return false;
+    return value->uses != NULL;
+}
+
 void lower_arg(Lower *lower, Op *op) {
     KernelArgs args;
-    along_args(&args, "arg", op_operand(op, 0)->type, op_int(op, "axis"));
+    Value *input = op_operand(op, 0);
+    along_args(&args, "arg", input->type, op_int(op, "axis"));
     args_int(&args, "op", op->kind == OP_arg_max ? QN_ARG_MAX : QN_ARG_MIN);
     args_int(&args, "last", op_bool(op, "last"));
-    emit_along(lower, op, &args);
+    if (!is_read_by_order(lower, input)) {
+        emit_along(lower, op, &args);
+        return;
+    }
+    Value *bytes = operand_dense(lower, op_operand(input->def, 0)), *buffers[] = {bytes, result_buffer(lower, &op->results[0])};
+    emit_kernel(lower, bytes->type->elem == ELEM_U8 ? "u8" : "i8", "i64", &args, 2, buffers);
 }
 
 void lower_cum_sum(Lower *lower, Op *op) { // cum_sum, cum_prod

@@ -273,7 +273,7 @@ static bool beyond(Element e, int op, const void *in, size_t a, size_t b) {
 }
 
 void case_arg(Test *test) {
-    struct qn_arg_args a = {.op = RANDOM_OF(test, QN_ARG_MAX, QN_ARG_MIN), .last = random_int(test, 0, 1), .size = random_int(test, 1, 40),
+    struct qn_arg_args a = {.op = RANDOM_OF(test, QN_ARG_MAX, QN_ARG_MIN), .last = random_int(test, 0, 1), .size = random_int(test, 1, random_chance(test, 70) ? 40 : 200),
                             .inner = random_chance(test, 50) ? 1 : random_int(test, 2, 20)};
     const Element e = element_of(test->row->operands, strlen(test->row->operands));
     const int outer = random_int(test, 1, 5);

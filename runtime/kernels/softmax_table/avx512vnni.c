@@ -1,11 +1,8 @@
 // Softmax of 8-bit integers for AVX512-VBMI, rows of contiguous elements. Exponentials are looked up a byte plane at a time, 64 of them, and
 // summed by dot products with ones. Long rows: what each of the 256 differences from the maximum gives is computed once, and looked up.
+#include "runtime/kernels/byte_rows_avx512.h"
 #include "runtime/kernels/table_vnni.h"
 #include "runtime/rounding.h"
-
-QN_INLINE __mmask64 softmax_table_mask(int32_t left) {
-    return left >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
-}
 
 // The first `left` of 64 bytes, in whole powers of two: behind a store under a mask the next row's load, where the two vectors overlap, would
 // wait until it is in the cache.
@@ -23,20 +20,6 @@ QN_INLINE void softmax_table_store(uint8_t *out, int32_t left, __m512i x) {
     if (left & 4) __builtin_memcpy(out, &word, 4), out += 4, word >>= 32;
     if (left & 2) __builtin_memcpy(out, &word, 2), out += 2, word >>= 16;
     if (left & 1) *out = (uint8_t)word;
-}
-
-QN_INLINE uint8_t softmax_table_max(const uint8_t *in, int32_t size, __m512i order) {
-    __m512i most = _mm512_setzero_si512();
-    QN_NO_UNROLL for (int32_t i = 0; i < size; i += 64) {
-        const __mmask64 mask = softmax_table_mask(size - i);
-        most = _mm512_mask_max_epu8(most, mask, most, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), order));
-    }
-    const __m256i half = _mm256_max_epu8(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
-    __m128i part = _mm_max_epu8(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-    // The least of 8 words of 16 bits is one instruction: of 255 - x, the lesser byte of each two.
-    part = _mm_xor_si128(part, _mm_set1_epi8(-1));
-    part = _mm_minpos_epu16(_mm_min_epu8(part, _mm_srli_epi16(part, 8)));
-    return (uint8_t)~_mm_cvtsi128_si32(part);
 }
 
 enum { SOFTMAX_TABLE_PLANES = 3 };
@@ -58,8 +41,8 @@ QN_INLINE int64_t softmax_table_sum(const uint8_t *in, int32_t size, __m512i ord
     __m512i sums[SOFTMAX_TABLE_PLANES], bytes[SOFTMAX_TABLE_PLANES];
     QN_UNROLL for (int k = 0; k < SOFTMAX_TABLE_PLANES; k++) sums[k] = _mm512_setzero_si512();
     QN_NO_UNROLL for (int32_t i = 0; i < size; i += 64) {
-        const __mmask64 mask = softmax_table_mask(size - i);
-        const __m512i x = _mm512_sub_epi8(max, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), order));
+        const __mmask64 mask = byte_rows_mask(size - i);
+        const __m512i x = _mm512_sub_epi8(max, byte_rows_load(in + i, mask, order));
         softmax_table_bytes(planes, mask, x, bytes);
         QN_UNROLL for (int k = 0; k < SOFTMAX_TABLE_PLANES; k++) sums[k] = _mm512_dpbusd_epi32(sums[k], bytes[k], _mm512_set1_epi8(1));
     }
@@ -100,8 +83,8 @@ QN_INLINE void softmax_table_short(const struct qn_softmax_table_args *a, const 
     __m512i sums[SOFTMAX_TABLE_PLANES], bytes[SOFTMAX_TABLE_PLANES];
     QN_UNROLL for (int k = 0; k < SOFTMAX_TABLE_PLANES; k++) sums[k] = _mm512_setzero_si512();
     QN_NO_UNROLL for (int32_t i = 0; i < a->size; i += 64) {
-        const __mmask64 mask = softmax_table_mask(a->size - i);
-        const __m512i x = _mm512_sub_epi8(max, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), order));
+        const __mmask64 mask = byte_rows_mask(a->size - i);
+        const __m512i x = _mm512_sub_epi8(max, byte_rows_load(in + i, mask, order));
         softmax_table_bytes(planes, mask, x, bytes);
         QN_UNROLL for (int k = 0; k < SOFTMAX_TABLE_PLANES; k++) sums[k] = _mm512_dpbusd_epi32(sums[k], bytes[k], _mm512_set1_epi8(1));
         softmax_table_floats(bytes, units + i);
@@ -133,8 +116,8 @@ QN_INLINE void softmax_table_long(const struct qn_softmax_table_args *a, const u
                                   const struct softmax_table_planes *planes) {
     const struct table_vnni t = softmax_table_results(a, planes, softmax_table_sum(in, a->size, order, max, planes));
     QN_NO_UNROLL for (int32_t i = 0; i < a->size; i += 64) {
-        const __mmask64 mask = softmax_table_mask(a->size - i);
-        const __m512i x = _mm512_sub_epi8(max, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, in + i), order));
+        const __mmask64 mask = byte_rows_mask(a->size - i);
+        const __m512i x = _mm512_sub_epi8(max, byte_rows_load(in + i, mask, order));
         softmax_table_store(out + i, a->size - i, table_vnni_find(&t, x));
     }
 }
@@ -147,7 +130,7 @@ QN_KERNEL qn_softmax_table_s8_s8__64__avx512vnni(const struct qn_softmax_table_a
     QN_NO_UNROLL for (int32_t r = begin; r < end; r++) {
         const uint8_t *in = (const uint8_t *)input + (ptrdiff_t)r * a->size;
         uint8_t *out = (uint8_t *)output + (ptrdiff_t)r * a->size;
-        const __m512i max = _mm512_set1_epi8((char)softmax_table_max(in, a->size, order));
+        const __m512i max = _mm512_set1_epi8((char)byte_rows_largest(in, a->size, order));
         if (a->size <= SOFTMAX_TABLE_SHORT) softmax_table_short(a, in, out, order, max, &planes);
         else softmax_table_long(a, in, out, order, max, &planes);
     }

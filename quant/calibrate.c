@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "quant/choose.h"
 #include "quant/equalize.h"
 
 // ---- what is in a table, in the order of the network
@@ -41,6 +42,20 @@ static void list_values(Arena *arena, const Observations *all, const Func *main,
         list_value(list, values, all, &op->results[i]);
 }
 
+// Of these, what `auto` chooses from; of equal ones the first.
+static const CalibrationMethod choices[] = {METHOD_MSE, METHOD_MINMAX, METHOD_KL, METHOD_PERCENTILE, METHOD_OCTAV, METHOD_ACIQ};
+enum { CHOICE_COUNT = sizeof choices / sizeof *choices };
+
+static bool choose_entries(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
+                           const CalibrateOptions *options, const Histograms *list, int threads, CalibrationTable *table) {
+    CalibrationTable tables[CHOICE_COUNT] = {0}, chosen;
+    if (!histograms_tables(arena, context->diag, network->file, list, &options->thresholds, CHOICE_COUNT, choices, threads, tables) ||
+        !choose_thresholds(arena, network, context, source, CHOICE_COUNT, tables, threads, &chosen))
+        return false;
+    table->entries = chosen.entries;
+    return true;
+}
+
 static bool fill_tables(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                         const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     Observations seen;
@@ -52,6 +67,9 @@ static bool fill_tables(Arena *arena, const Module *network, const PassContext *
     Histograms list = {.model_hash = "", .data = source->description, .equalized_count = tables[0].equalized_count, .equalized = tables[0].equalized};
     list_values(arena, &seen, module_main(network), &list);
     bool done = histograms_tables(arena, context->diag, network->file, &list, &options->thresholds, count, wanted, threads, tables);
+    for (int m = 0; done && m < count; m++)
+        if (wanted[m] == METHOD_AUTO)
+            done = choose_entries(arena, network, context, source, options, &list, threads, &tables[m]);
     if (done && options->keep)
         options->keep(options->keeper, &list);
     observations_close(&seen);
@@ -102,7 +120,7 @@ bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *
                        const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     CalibrationTable factors = {0};
     CalibrateOptions first = *options;
-    first.method = wanted[0];
+    first.method = wanted[0] == METHOD_AUTO ? METHOD_MSE : wanted[0];
     first.keep = NULL;
     if (!find_factors(arena, imported, context, source, &first, threads, &factors))
         return false;

@@ -29,6 +29,7 @@ static const struct {
     [METHOD_PERCENTILE] = {"percentile", OBSERVE_BINS, NULL},
     [METHOD_OCTAV] = {"octav", OBSERVE_BINS, threshold_octav},
     [METHOD_ACIQ] = {"aciq", OBSERVE_BINS, threshold_aciq},
+    [METHOD_AUTO] = {"auto", OBSERVE_BINS, NULL},
     [METHOD_LIBRARY] = {"library", OBSERVE_BINS, NULL},
 };
 
@@ -85,6 +86,7 @@ bool calibration_clip(const Observer *seen, CalibrationMethod method, const Meth
     *clip = (Clip){threshold_minmax(seen), seen->min, seen->max};
     if (methods[method].threshold) clip->threshold = methods[method].threshold(seen);
     else if (method == METHOD_EMA) *clip = clip_ema(seen);
+    else if (method == METHOD_AUTO) return true; // chosen of others' clips
     else if (method == METHOD_LIBRARY) return library_clip(seen, options->library, tensor, index, count, clip, message);
     else if (options->sliding) *clip = clip_sliding(seen, index, count);
     else clip->threshold = threshold_percentile(seen, options->percentile ? options->percentile : DEFAULT_PERCENTILE);

@@ -6,6 +6,7 @@
 
 typedef enum {
     METHOD_MINMAX, METHOD_EMA, METHOD_KL, METHOD_KL_NCNN, METHOD_MSE, METHOD_PERCENTILE, METHOD_OCTAV, METHOD_ACIQ,
+    METHOD_AUTO,    // of each tensor the best of several, see choose.h
     METHOD_LIBRARY, // of a shared library, see qanat_method.h
     METHOD_COUNT
 } CalibrationMethod;

@@ -100,6 +100,8 @@ static bool has_method(const Calibrate *run, CalibrationMethod method) {
 static int check_merge(const Calibrate *run, const Options *options) {
     if (has_method(run, METHOD_EMA))
         return usage_error("calibrate: ema is about the order of samples, which histograms don't keep; it can't be merged");
+    if (has_method(run, METHOD_AUTO))
+        return usage_error("calibrate: auto looks at the network again, which --merge does not have; name another method");
     for (int i = 0; i < options->positional_count; i++)
         if ((options->output && same_file(options->output, options->positional[i])) || (options->histograms && same_file(options->histograms, options->positional[i])))
             return usage_error("the output would replace the input '%s'; name another with -o", options->positional[i]);

@@ -25,7 +25,7 @@ static bool find_method(const char *name, CalibrationMethod *found) {
 int parse_methods(const char *text, int *count, CalibrationMethod methods[METHOD_COUNT]) {
     *count = 0;
     for (CalibrationMethod method = 0; !strcmp(text, "all") && method < METHOD_COUNT; method++)
-        if (is_named(method)) methods[(*count)++] = method;
+        if (is_named(method) && method != METHOD_AUTO) methods[(*count)++] = method;
     if (*count) return STATUS_DONE;
     for (size_t length; (length = strcspn(text, ",")) || *text; text += length + (text[length] == ',')) {
         char name[64];

@@ -1,0 +1,34 @@
+// Samples are taken by their place in the order of paths.
+#include "quant/part.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool part_load(void *context, int sample, void *const *inputs, char *message) {
+    const Part *part = context;
+    return part->whole->load(part->whole->context, part->samples[sample], inputs, message);
+}
+
+static const char *part_path(void *context, int sample) {
+    const Part *part = context;
+    return part->whole->path(part->whole->context, part->samples[sample]);
+}
+
+typedef struct { const char *path; int sample; } Named;
+
+static int by_path(const void *a, const void *b) {
+    const Named *x = a, *y = b;
+    int order = strcmp(x->path, y->path);
+    return order ? order : x->sample - y->sample;
+}
+
+SampleSource part_of(Arena *arena, const SampleSource *source, int most, Part *part) {
+    Named *named = ARENA_ARRAY(arena, Named, source->count);
+    for (int i = 0; i < source->count; i++) named[i] = (Named){source->path(source->context, i), i};
+    qsort(named, (size_t)source->count, sizeof *named, by_path);
+    int count = source->count < most ? source->count : most;
+    int *samples = ARENA_ARRAY(arena, int, count);
+    for (int i = 0; i < count; i++) samples[i] = named[(int64_t)i * source->count / count].sample;
+    *part = (Part){source, samples};
+    return (SampleSource){count, source->description, part_load, part_path, NULL, part};
+}

@@ -36,7 +36,7 @@ typedef struct {
     const Quant *(*quants)[MAX_CHOICES]; // [entry]
     Map *roles;     // by buffer
     float **kept;   // [worker]: what the operator gives
-    int64_t *kept_elems;
+    const char **kept_name; // [worker]: its result
     Power *powers;  // [sample][reader][table]
 } Choosing;
 
@@ -121,9 +121,12 @@ static void build(Building *work) {
     count = 0;
     FOR_EACH_OP(work->func, op) ops[count++] = op;
     for (int i = 0; i + 1 < count; i++) read_operands(work, ops[i], ret);
-    for (int i = 0; i < outputs; i++) {
-        int entry = entry_of(work, op_operand(ret, i));
-        if (entry >= 0 && !is_read_before(ret, i)) add_output(work, add_copy(work, ret, op_operand(ret, i), add_reader(work, entry)));
+    for (int i = 0; i < outputs; i++) { // the copy is given out: what is given out may be seen late, when it is copied there
+        Value *value = op_operand(ret, i);
+        int entry = entry_of(work, value);
+        Value *copy = entry >= 0 ? add_copy(work, ret, value, add_reader(work, entry)) : NULL;
+        for (int k = i; copy && k < outputs; k++)
+            if (op_operand(ret, k) == value) op_set_operand(ret, k, copy);
     }
 }
 
@@ -209,6 +212,9 @@ static void tap(void *context, const Value *buffer, const void *data) {
     const Reader *reader = &work->readers[role->reader];
     const bool copies = role->kind == ROLE_COPY && reader->result; // while the result is still kept
     Walk walk = {.kept = copies ? NULL : work->kept[tapped->worker]};
+    const char **kept_name = &work->kept_name[tapped->worker];
+    if (role->kind == ROLE_READER && *kept_name != reader->result) return; // in another order than they were made: nothing is known
+    if (role->kind != ROLE_READER && !copies) *kept_name = role->kind == ROLE_RESULT ? reader->result : NULL;
     if (role->kind == ROLE_RESULT) buffer_rows(buffer->type, data, keep_row, &walk);
     else if (role->kind == ROLE_READER) buffer_rows(buffer->type, data, compare_row, &walk);
     else take_copy(tapped, reader, buffer, data, &walk);
@@ -263,6 +269,7 @@ static bool open_program(Arena *arena, Choosing *work, const Module *module, con
     if (!run_pipeline(kn, &real, "lower") || !(work->runner = runner_new(arena, kn, work->threads, context->diag))) return false;
     find_roles(arena, work, kn);
     work->kept = ARENA_ARRAY(arena, float *, work->threads);
+    work->kept_name = ARENA_ARRAY(arena, const char *, work->threads);
     for (int w = 0; w < work->threads; w++) work->kept[w] = ARENA_ARRAY(arena, float, largest + 1);
     return true;
 }

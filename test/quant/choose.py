@@ -21,12 +21,12 @@ def weights(name, *shape):
     return numpy_helper.from_array(random.standard_t(4, shape).astype(np.float32) / 8, name)
 
 
-constants = [weights("w1", WIDTH, 96), weights("w2", 96, 48), weights("w3", 96, 48), weights("w4", 48, 10), numpy_helper.from_array(np.array([1, 48]), "flat")]
+constants = [weights("w1", WIDTH, 96), weights("w2", 96, 48), weights("w3", 96, 48), weights("w4", 8, 10), numpy_helper.from_array(np.array([6, 8]), "flat")]
 nodes = [helper.make_node("MatMul", ["x", "w1"], ["h0"]), helper.make_node("Relu", ["h0"], ["h"]), helper.make_node("MatMul", ["h", "w2"], ["a"]),
          helper.make_node("MatMul", ["h", "w3"], ["b0"]), helper.make_node("Sigmoid", ["b0"], ["b"]), helper.make_node("Add", ["a", "b"], ["s"]),
          helper.make_node("Mul", ["s", "s"], ["q"]), helper.make_node("Reshape", ["q", "flat"], ["r"]), helper.make_node("MatMul", ["r", "w4"], ["y"])]
 graph = helper.make_graph(nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, WIDTH))],
-                          [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 10))], constants)
+                          [helper.make_tensor_value_info("y", TensorProto.FLOAT, None), helper.make_tensor_value_info("a", TensorProto.FLOAT, None)], constants)
 onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), "net.onnx")
 x = random.standard_t(3, (SAMPLES, WIDTH)).astype(np.float32)
 np.savez("data.npz", x=x)
@@ -56,15 +56,15 @@ values["a"], values["b0"] = values["h"] @ w["w2"], values["h"] @ w["w3"]
 values["b"] = 1 / (1 + np.exp(-values["b0"]))
 values["s"] = values["a"] + values["b"]
 values["q"] = values["s"] ** 2
-values["y"] = values["q"] @ w["w4"]
+values["y"] = values["q"].reshape(-1, 6, 8) @ w["w4"]
 readers = {
     "x": [lambda v: np.maximum(v @ w["w1"], 0)],
     "h": [lambda v: v @ w["w2"], lambda v: v @ w["w3"]],
-    "a": [lambda v: v + values["b"]],
+    "a": [lambda v: v + values["b"], lambda v: v],
     "b0": [lambda v: 1 / (1 + np.exp(-v))],
     "b": [lambda v: values["a"] + v],
     "s": [lambda v: v * v],
-    "q": [lambda v: v @ w["w4"]],
+    "q": [lambda v: v.reshape(-1, 6, 8) @ w["w4"]],
     "y": [lambda v: v],
 }
 

@@ -33,18 +33,35 @@ static double largest(const double *values, int64_t count) {
     return most;
 }
 
-// Root mean square of the weights that read each channel, summed over the layers that do.
-static void weights_of_channels(Arena *scratch, const ChannelGroup *group, double *size) {
+// What the rows of a consumer's weights would give if every channel had its largest magnitude, as a root of squares.
+static void rows_of_weights(const float *w, int64_t rows, int64_t each, const WeightChannels *channels, const double *range, double *norms) {
+    for (int64_t row = 0; row < rows; row++) {
+        double squares = 0;
+        for (int64_t k = row * each; k < (row + 1) * each; k++) {
+            double term = w[k] * range[channel_at(channels, k)];
+            squares += term * term;
+        }
+        norms[row] = sqrt(squares);
+    }
+}
+
+// Root mean square of the weights that read each channel, summed over the layers that do; each row counts as a share of what
+// the row gives, so that neither its own scale nor those of the channels matter.
+static void weights_of_channels(Arena *scratch, const ChannelGroup *group, const double *range, double *size) {
     double *squares = ARENA_ARRAY(scratch, double, group->channels), *terms = ARENA_ARRAY(scratch, double, group->channels);
     for (int64_t c = 0; c < group->channels; c++) size[c] = 0;
     for (int i = 0; i < group->consumer_count; i++) {
         const Value *weight = op_operand(group->consumers[i], 1);
         const float *w = constant_f32(scratch, weight);
         const WeightChannels channels = weight_channels(group->consumers[i]);
+        const int64_t rows = weight->type->shape[0], count = type_elem_count(weight->type);
+        double *norms = ARENA_ARRAY(scratch, double, rows);
+        rows_of_weights(w, rows, count / rows, &channels, range, norms);
         for (int64_t c = 0; c < group->channels; c++) squares[c] = terms[c] = 0;
-        for (int64_t k = 0, count = type_elem_count(weight->type); k < count; k++) {
-            int64_t c = channel_at(&channels, k);
-            squares[c] += (double)w[k] * w[k];
+        for (int64_t k = 0; k < count; k++) {
+            const int64_t c = channel_at(&channels, k);
+            const double norm = norms[k / (count / rows)], share = norm > 0 ? w[k] / norm : 0;
+            squares[c] += share * share;
             terms[c]++;
         }
         for (int64_t c = 0; c < group->channels; c++)
@@ -70,8 +87,8 @@ static void normalize(const ChannelGroup *group, const double *range, double *fa
     for (int64_t c = 0; c < group->channels; c++) most = fmax(most, factors[c] * range[c]);
     double goal = group->is_capped ? 6 : whole;
     for (int64_t c = 0; c < group->channels; c++) {
-        double factor = factors[c] > 0 && range[c] > 0 ? factors[c] * goal / most : 1;
-        if (group->is_capped) factor = fmax(1, range[c] > 0 ? fmin(factor, 6 / range[c]) : 1);
+        double factor = factors[c] > 0 ? factors[c] * goal / most : 1;
+        if (group->is_capped) factor = fmax(1, range[c] > 0 ? fmin(factor, 6 / range[c]) : factor);
         factors[c] = factor;
     }
 }
@@ -82,18 +99,29 @@ static bool differ(const double *factors, int64_t count) {
     return most > 1.1 * least;
 }
 
+// A channel that was always 0 says nothing of its range, but its weights share a row's scale with the others': `sized` factors
+// make them as large as those are on average. 0: none.
+static void silent_factors(const ChannelGroup *group, const double *range, const double *size, bool sized, double *factors) {
+    double sum = 0, live = 0;
+    for (int64_t c = 0; c < group->channels; c++)
+        if (range[c] > 0 && size[c] > 0) sum += size[c] / factors[c], live++;
+    for (int64_t c = 0; c < group->channels; c++)
+        if (!(range[c] > 0)) factors[c] = sized && live > 0 ? size[c] * live / sum : 0;
+}
+
 static bool group_factors(Arena *scratch, const ChannelGroup *group, const Observations *seen, Equalization kind, double *factors) {
     double *range = ARENA_ARRAY(scratch, double, group->channels), *size = ARENA_ARRAY(scratch, double, group->channels);
     if (!range_of_channels(group, seen, range)) return false;
     double whole = largest(range, group->channels);
     if (!(whole > 0)) return false;
     bool depthwise = are_all_depthwise(group);
-    weights_of_channels(scratch, group, size);
+    weights_of_channels(scratch, group, range, size);
     double heaviest = largest(size, group->channels);
     for (int64_t c = 0; c < group->channels; c++) {
         double r = fmax(range[c], TINY * whole), w = fmax(size[c], TINY * heaviest);
         factors[c] = depthwise ? 1 / r : sqrt((kind == EQUALIZE_CROSS ? w : 1) / r);
     }
+    silent_factors(group, range, size, kind == EQUALIZE_CROSS && !depthwise, factors);
     normalize(group, range, factors);
     return differ(factors, group->channels);
 }

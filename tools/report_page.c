@@ -308,7 +308,8 @@ static int thresholds_of(const Report *report, const ReportTensor *tensor, SvgTh
     for (int m = 0; m < METHOD_COUNT; m++) {
         Clip clip;
         char message[MESSAGE_BYTES];
-        if (m == METHOD_LIBRARY && !report->model->calibrate.thresholds.library) continue;
+        // `auto` takes one of the others'.
+        if (m == METHOD_AUTO || (m == METHOD_LIBRARY && !report->model->calibrate.thresholds.library)) continue;
         if (!calibration_clip(tensor->seen, (CalibrationMethod)m, &report->model->calibrate.thresholds, tensor->value->name,
                               (int)(tensor->seen - all->observers), all->count, &clip, message))
             continue;

@@ -11,12 +11,12 @@ CALIBRATION, OPSET = 320, 17 # samples at most; ONNX Runtime's calibrator takes 
 MEAN, STD = np.float32((123.675, 116.28, 103.53)), np.float32((58.395, 57.12, 57.375))
 UNIT = np.float32((1, 1, 1))
 
-# pixels: (mean, deviation) of R, G, B in 0..255
-Network = collections.namedtuple("Network", "name file kind pixels")
+# pixels: (mean, deviation) of R, G, B in 0..255; first: the class of label 0
+Network = collections.namedtuple("Network", "name file kind pixels first", defaults=[0])
 NETWORKS = [
     Network("MobileNetV2", "models/onnx/mobilenetv2.onnx", "imagenet", (MEAN, STD)),
     Network("SqueezeNet 1.1", "models/onnx/squeezenet1.1.onnx", "imagenet", (MEAN, STD)),
-    Network("MobileNetV1 0.25", "models/tflite/mobilenet_v1_0.25_224_float.tflite", "imagenet", (127.5 * UNIT, 127.5 * UNIT)),
+    Network("MobileNetV1 0.25", "models/tflite/mobilenet_v1_0.25_224_float.tflite", "imagenet", (127.5 * UNIT, 127.5 * UNIT), 1), # class 0: background
     Network("resnet20", "models/onnx/cifar10_resnet20.onnx", "cifar", (MEAN, STD)),
     Network("ResNet8", "models/tflite/mlperf_tiny_ic_resnet8_float.tflite", "cifar", (0 * UNIT, UNIT)),
     Network("ResNet-2b", "models/onnx/cifar10_resnet_2b.onnx", "cifar", (np.float32((125.3, 123.0, 113.9)), np.float32((63.0, 62.1, 66.7)))),
@@ -79,7 +79,7 @@ def samples(network, assets, channels_first):
         for x in images:
             yield np.ascontiguousarray((x.transpose(2, 0, 1) if channels_first else x)[None], np.float32)
     calibration = list(laid_out(calibration))
-    return calibration[:len(calibration) // 32 * 32], laid_out(judged), np.array(labels)
+    return calibration[:len(calibration) // 32 * 32], laid_out(judged), np.array(labels) + network.first
 
 
 # ---- TFLite's float networks of convolutions as ONNX
@@ -139,10 +139,10 @@ class TFLite:
             pad = max(0, (out - 1) * strides[i] + kernel[i] - size) if options.padding == 0 else 0
             pads[i], pads[i + 2] = pad // 2, pad - pad // 2
         x = self.node("Transpose", [f"t{op.inputs[0]}"], name + "_in", perm=[0, 3, 1, 2])
-        y = self.node(kind, [x, *extra], name + "_out", kernel_shape=kernel, strides=strides, pads=pads, **attributes)
-        before, finish = self.activated(options, name)
-        self.node("Transpose", [y], before, perm=[0, 2, 3, 1])
+        before, finish = self.activated(options, name + "_out")
+        self.node(kind, [x, *extra], before, kernel_shape=kernel, strides=strides, pads=pads, **attributes)
         finish()
+        self.node("Transpose", [name + "_out"], name, perm=[0, 2, 3, 1])
 
     def operator(self, op):
         kind, name = self.kind(op), f"t{op.outputs[0]}"

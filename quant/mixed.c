@@ -2,8 +2,8 @@
 // conversions between float operators vanish. So what is put into float is a tensor: the operator that makes it and those that read it.
 // Tensors are ranked by what they lose for each nanosecond that they would cost together with those that are float already. To reach
 // a goal, the shortest beginning of that ranking is found by bisection, then what turns out not to be needed goes back to i8. Within
-// a budget, the best of the next few are measured, and the best of them taken, until nothing fits or helps. All that counts is measured
-// on the network as it will be compiled; only the ranking is an estimate.
+// a budget a tensor may also take fewer of its readers with it; the best of the next few are measured, and the best of them taken,
+// until nothing fits or helps. All that counts is measured on the network as it will be compiled; only the ranking is an estimate.
 #include "quant/mixed.h"
 
 #include <math.h>
@@ -25,6 +25,7 @@ typedef struct {
     Trials *trials;
     int count;
     Ops *readers, *makers; // by op: who reads its result, who makes its operands (-1: an input of the network)
+    int *members;          // room for the operators of a move
     double *extra_ns;      // by op: in float, more than in i8
     const CalibrationTable *table; // without factors
     double expected;
@@ -66,6 +67,7 @@ static void find_graph(MixedSearch *work) {
     Map *index = map_new_pointers(work->arena);
     work->readers = ARENA_ARRAY(work->arena, Ops, work->count + 1);
     work->makers = ARENA_ARRAY(work->arena, Ops, work->count + 1);
+    work->members = ARENA_ARRAY(work->arena, int, work->count + 1);
     for (int i = 0; i < work->count; i++) {
         int *own = ARENA_NEW(work->arena, int);
         *own = i;
@@ -101,6 +103,11 @@ static double conversion_ns(const MixedSearch *work, const bool *floats, int op)
     return differ ? NS_PER_CONVERTED * (double)type_elem_count(work->found->ops[op].op->results[0].type) : 0;
 }
 
+// What is put into float together with the operator that makes a tensor: all that read it, after which it is not rounded; the reader
+// that costs least, so that a sum of sums is not rounded on its way; nothing.
+typedef enum { WITH_ALL_READERS, WITH_CHEAPEST_READER, BY_ITSELF, MOVE_KINDS } MoveKind;
+static const double gained_share[MOVE_KINDS] = {0, 0.5, 0.1}; // guessed, of what the tensor loses; of the first is_free tells
+
 typedef struct { double gain, ns; int changed; } Move;
 
 // Adds `sign` times what the tensors around the op lose and convert.
@@ -114,49 +121,71 @@ static void add_around(const MixedSearch *work, const bool *floats, int op, doub
     }
 }
 
-static int put_into_float(const MixedSearch *work, bool *floats, int tensor) {
+static int cheapest_reader(const MixedSearch *work, int tensor) {
+    const Ops *readers = &work->readers[tensor];
+    int best = readers->count ? readers->items[0] : tensor;
+    for (int i = 1; i < readers->count; i++)
+        if (work->extra_ns[readers->items[i]] < work->extra_ns[best]) best = readers->items[i];
+    return best;
+}
+
+// The operators of a move, in work->members.
+static Ops members_of(const MixedSearch *work, int tensor, MoveKind kind) {
+    Ops members = {1, work->members};
+    members.items[0] = tensor;
+    if (kind == WITH_CHEAPEST_READER) add_op(&members, cheapest_reader(work, tensor));
+    for (int i = 0; kind == WITH_ALL_READERS && i < work->readers[tensor].count; i++) add_op(&members, work->readers[tensor].items[i]);
+    return members;
+}
+
+static int put_into_float(const MixedSearch *work, bool *floats, int tensor, MoveKind kind) {
+    const Ops members = members_of(work, tensor, kind);
     int changed = 0;
-    for (int i = -1; i < work->readers[tensor].count; i++) {
-        const int op = i < 0 ? tensor : work->readers[tensor].items[i];
-        changed += !floats[op];
-        floats[op] = true;
+    for (int i = 0; i < members.count; i++) {
+        changed += !floats[members.items[i]];
+        floats[members.items[i]] = true;
     }
     return changed;
 }
 
-static Move expect(const MixedSearch *work, const bool *floats, int tensor, bool *after, bool *seen) {
+static Move expect(const MixedSearch *work, const bool *floats, int tensor, MoveKind kind, bool *after, bool *seen) {
     Move move = {0};
     memcpy(after, floats, (size_t)work->count);
-    move.changed = put_into_float(work, after, tensor);
+    move.changed = put_into_float(work, after, tensor, kind);
+    const Ops members = members_of(work, tensor, kind);
     for (int state = 0; state < 2 && move.changed; state++) {
         memset(seen, 0, (size_t)work->count);
-        for (int i = -1; i < work->readers[tensor].count; i++) {
-            const int op = i < 0 ? tensor : work->readers[tensor].items[i];
+        for (int i = 0; i < members.count; i++) {
+            const int op = members.items[i];
             add_around(work, state ? after : floats, op, state ? 1 : -1, seen, &move);
             if (!state && !floats[op]) move.ns += work->extra_ns[op];
         }
     }
+    move.gain += gained_share[kind] * own_loss(work, tensor);
     return move;
 }
 
 static double density(const Move *move) { return move->gain / fmax(move->ns, 1); }
 
-typedef struct { double density, ns; int tensor; } Ranked;
+typedef struct { double density, ns; int tensor; MoveKind kind; } Ranked;
 
 static int by_density(const void *a, const void *b) {
     const Ranked *x = a, *y = b;
-    return x->density != y->density ? (x->density < y->density ? 1 : -1) : x->tensor - y->tensor;
+    return x->density != y->density ? (x->density < y->density ? 1 : -1) : x->tensor != y->tensor ? x->tensor - y->tensor : (int)x->kind - (int)y->kind;
 }
 
-// The tensors that would change something and are not `banned`, the best first; returns how many.
-static int rank_tensors(const MixedSearch *work, const bool *floats, const bool *banned, Ranked *ranked) {
+static int move_index(int tensor, MoveKind kind) { return tensor * MOVE_KINDS + (int)kind; }
+
+// The moves of the first `kinds` that would change something and are not `banned`, the best first; returns how many.
+static int rank_moves(const MixedSearch *work, const bool *floats, const bool *banned, int kinds, Ranked *ranked) {
     bool *after = malloc(2 * (size_t)work->count + 1), *seen = after + work->count;
     BUG_UNLESS(after, "out of memory");
     int count = 0;
-    for (int t = 0; t < work->count; t++) {
-        const Move move = banned && banned[t] ? (Move){0} : expect(work, floats, t, after, seen);
-        if (move.changed) ranked[count++] = (Ranked){density(&move), move.ns, t};
-    }
+    for (int t = 0; t < work->count; t++)
+        for (MoveKind kind = 0; (int)kind < kinds; kind++) {
+            const Move move = banned && banned[move_index(t, kind)] ? (Move){0} : expect(work, floats, t, kind, after, seen);
+            if (move.changed) ranked[count++] = (Ranked){density(&move), move.ns, t, kind};
+        }
     free(after);
     qsort(ranked, (size_t)count, sizeof *ranked, by_density);
     return count;
@@ -240,8 +269,8 @@ static int rank_all(const MixedSearch *work, bool **beginnings, Ranked *ranked) 
     int count = 0;
     bool *floats = copy_floats(work, NULL);
     beginnings[count++] = copy_floats(work, floats);
-    while (rank_tensors(work, floats, NULL, ranked)) {
-        put_into_float(work, floats, ranked[0].tensor);
+    while (rank_moves(work, floats, NULL, 1, ranked)) {
+        put_into_float(work, floats, ranked[0].tensor, WITH_ALL_READERS);
         beginnings[count++] = copy_floats(work, floats);
     }
     return count;
@@ -343,22 +372,22 @@ static double measured_density(const MixedSearch *work, const Trial *trial) {
 
 // The best few that may fit, measured; the best of them is taken. *more: whether there were any.
 static bool spend(MixedSearch *work, bool *banned, Ranked *ranked, bool *more) {
-    const int count = rank_tensors(work, work->best->floats, banned, ranked);
+    const int count = rank_moves(work, work->best->floats, banned, MOVE_KINDS, ranked);
     const double room = work->start->score.ns * (1 + work->goals->slowdown / 100) - work->best->score.ns;
     Trial *trials[BATCH], *best = NULL;
-    int tensors[BATCH], made = 0;
+    int moves[BATCH], made = 0;
     for (int i = 0; i < count && made < BATCH; i++) {
         if (ranked[i].ns > 2 * room) continue; // beyond what an estimate may be off
         bool *floats = copy_floats(work, work->best->floats);
-        put_into_float(work, floats, ranked[i].tensor);
-        tensors[made] = ranked[i].tensor;
+        put_into_float(work, floats, ranked[i].tensor, ranked[i].kind);
+        moves[made] = move_index(ranked[i].tensor, ranked[i].kind);
         trials[made++] = trial_of(work, floats);
     }
     *more = made > 0;
     if (!trials_run(work->trials, made, trials)) return false;
     for (int i = 0; i < made; i++) {
         const bool helps = trials[i]->done && fits(work, &trials[i]->score) && trials[i]->score.loss < work->best->score.loss;
-        if (!helps) banned[tensors[i]] = true;
+        if (!helps) banned[moves[i]] = true;
         else if (!best || measured_density(work, trials[i]) > measured_density(work, best)) best = trials[i];
     }
     if (best) work->best = best;
@@ -366,8 +395,8 @@ static bool spend(MixedSearch *work, bool *banned, Ranked *ranked, bool *more) {
 }
 
 static bool spend_budget(MixedSearch *work) {
-    bool *banned = copy_floats(work, NULL), more = true;
-    Ranked *ranked = ARENA_ARRAY(work->arena, Ranked, work->count + 1);
+    bool *banned = ARENA_ARRAY(work->arena, bool, work->count * MOVE_KINDS + 1), more = true;
+    Ranked *ranked = ARENA_ARRAY(work->arena, Ranked, work->count * MOVE_KINDS + 1);
     while (more && !meets(work, work->best) && !enough_tried(work)) {
         if (!spend(work, banned, ranked, &more)) return false;
         report_progress(work, (double)work->trial_count / MOST_TRIALS);

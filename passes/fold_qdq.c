@@ -35,15 +35,6 @@ static const Type *quantized_like(const Fold *fold, const Type *shape, const Qua
 
 // ---- names: a tensor is called as the model calls its real numbers; an output keeps its own
 
-static void give_name(Value *to, Value *from) {
-    const char *name = from->name;
-    from->name = NULL;
-    if (name && !to->name) value_put_name(to, name);
-    else if (name) value_add_alias(to, name);
-    for (int i = 0; i < from->alias_count; i++) value_add_alias(to, from->aliases[i]);
-    from->alias_count = 0;
-}
-
 static void give_names(Value *made, Value *real, Value *quantized) {
     bool output = is_returned(quantized);
     give_name(made, output ? quantized : real);

@@ -13,7 +13,7 @@ static const PassInfo passes[] = {
 // Float rewrites first, on the layout they become simplest in; quantization on the fused float network that was
 // calibrated; lowering last.
 static const struct { const char *name, *passes; } pipelines[] = {
-    {"import", "fold_qdq,fold_constants,canonicalize_ops,sink_transposes,canonicalize_ops,fold_batch_norm,fuse_activation,"
+    {"import", "fold_qdq,drop_quantization,fold_constants,canonicalize_ops,sink_transposes,canonicalize_ops,fold_batch_norm,fuse_activation,"
                "center_weights,fold_constants,canonicalize_ops,dead_code,name_values"},
     {"quantize", "equalize,assign_precision,dead_code"},
     {"lower", "lower_kn,dead_code,fuse_rows,plan_memory"},

@@ -35,6 +35,15 @@ void absorb(Op *op, Value *value) {
     if (old_name) value_add_alias(value, old_name);
 }
 
+void give_name(Value *to, Value *from) {
+    const char *name = from->name;
+    from->name = NULL;
+    if (name && !to->name) value_put_name(to, name);
+    else if (name) value_add_alias(to, name);
+    for (int i = 0; i < from->alias_count; i++) value_add_alias(to, from->aliases[i]);
+    from->alias_count = 0;
+}
+
 bool is_identity_perm(IntList perm) {
     for (int i = 0; i < perm.count; i++)
         if (perm.data[i] != i) return false;

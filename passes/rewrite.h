@@ -17,6 +17,8 @@ const char *take_constant_name(Value *constant);
 // `op` computed something that its operand `value` computes from now on (fusion): the value takes the op's uses and
 // name; its own old name becomes an alias.
 void absorb(Op *op, Value *value);
+// `to` is called as `from` was, or, where it has a name, answers to that too.
+void give_name(Value *to, Value *from);
 bool is_identity_perm(IntList perm);
 bool is_returned(const Value *value); // it is an output of its function
 static inline const char *activation_of(const Op *op) { return op_string(op, "activation"); }

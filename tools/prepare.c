@@ -160,15 +160,13 @@ static int check_quantize(const Options *options) {
         return usage_error("%s has no effect without --quantize i8", options->qtable        ? "--qtable"
                                                                      : options->calibration ? "--calibration"
                                                                                             : "--calibrate-on");
-    if (options->qtable && !ranges)
-        return usage_error("--qtable needs ranges: give --calibration TABLE or --calibrate-on DATA");
     return STATUS_DONE;
 }
 
 int parse_precisions(const Options *options, Precisions *precisions) {
     // Ranges are of use to integers only: who gives them wants those.
     bool ranges = options->calibration || options->calibrate_on;
-    const char *text = options->quantize ? options->quantize : options->qtable || ranges ? "i8" : "none";
+    const char *text = options->quantize ? options->quantize : ranges ? "i8" : "none";
     *precisions = (Precisions){0};
     while (*text) {
         size_t length = strcspn(text, ",");
@@ -222,6 +220,7 @@ int model_open(Model *model, const Options *options, int default_threads) {
                                    .symmetric = is_text(options->activations, "symmetric"),
                                    .per_tensor_weights = is_text(options->weights, "per-tensor"),
                                    .mse_weights = is_text(options->weight_scales, "mse"),
+                                   .requantize = options->requantize,
                                    .diag = model->diag,
                                    .scratch = model->arena,
                                    .explain = options->explain ? stderr : NULL};
@@ -306,6 +305,36 @@ static bool resolve_tables(Model *model) {
     return true;
 }
 
+static bool is_quantized(const Func *main) {
+    FOR_EACH_OP(main, op)
+        for (int i = 0; i < op->result_count; i++)
+            if (op->results[i].type->quant && op->kind != OP_constant)
+                return true;
+    return false;
+}
+
+// A table alone says which operators of a quantized model are float; a float one has no ranges for the others.
+static bool check_qtable_use(const Model *model) {
+    const Options *options = model->options;
+    bool ranges = options->calibration || options->calibrate_on || options->data;
+    if (!options->qtable || ranges || (is_quantized(module_main(model->imported)) && !options->requantize))
+        return true;
+    return diag_error(model->diag, loc_file(options->qtable), "needs ranges, since '%s' is no quantized model: give --calibration TABLE or --calibrate-on DATA",
+                      model->path);
+}
+
+// Of a table alone: what assign_precision checks of the others.
+static bool check_qtable_names(const Model *model) {
+    const Options *options = model->options;
+    bool fine = true;
+    for (int i = 0; options->qtable && !options->calibration && !options->calibrate_on && !options->data && i < model->qtable.count; i++) {
+        const QtableEntry *entry = &model->qtable.entries[i];
+        if (!func_find_value(module_main(model->imported), entry->name))
+            fine = diag_error(model->diag, entry->loc, "no tensor '%s' in the model", entry->name);
+    }
+    return fine;
+}
+
 bool model_import(Model *model) {
     model->import.node_outputs = map_new_texts(model->arena);
     model->import.output_nodes = map_new_texts(model->arena);
@@ -317,7 +346,7 @@ bool model_import(Model *model) {
     const Attr *carried = attr_find(model->imported->attrs, "qanat.preprocess");
     if (carried && carried->kind == ATTR_STRING && !model->preprocess)
         model->preprocess = carried->s;
-    if (!read_tables(model) || !run_pipeline(model->imported, &model->context, "import") || !resolve_tables(model))
+    if (!read_tables(model) || !check_qtable_use(model) || !run_pipeline(model->imported, &model->context, "import") || !resolve_tables(model) || !check_qtable_names(model))
         return false;
     if (model->sizes.count) {
         model->constants = constant_ranges(model->arena, model->imported);

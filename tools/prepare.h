@@ -91,7 +91,7 @@ bool model_fill_inputs(Model *model, void *const *inputs);
 typedef struct { const Dataset *dataset; Progress *progress; } DatasetSource;
 SampleSource dataset_source(DatasetSource *source);
 
-#define MODEL_OPTIONS OPT_shape, OPT_constant, OPT_custom, OPT_library, OPT_verbose
+#define MODEL_OPTIONS OPT_requantize, OPT_shape, OPT_constant, OPT_custom, OPT_library, OPT_verbose
 #define TUNE_OPTIONS OPT_tune, OPT_tuned
 #define QUANTIZE_OPTIONS                                                                           \
     OPT_quantize, OPT_qtable, OPT_calibration, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess,        \

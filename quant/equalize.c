@@ -179,7 +179,7 @@ const Module *equalized(Arena *arena, const Module *imported, const PassContext 
 // ---- the choice
 
 // How near the i8 network with these factors is to the float one, in dB; -infinity where it can't be made.
-static double nearness_with(const Module *imported, const PassContext *context, const SampleSource *source,
+static double nearness_with(const Reference *reference, const Module *imported, const PassContext *context, const SampleSource *source,
                             const CalibrateOptions *options, int threads, const CalibrationTable *factors) {
     Arena *arena = arena_new();
     CalibrationTable table = *factors;
@@ -187,7 +187,7 @@ static double nearness_with(const Module *imported, const PassContext *context, 
     own.diag = diag_new(arena, NULL); // what can't be quantized is said when it is asked for
     const Module *network = equalized(arena, imported, &own, &table);
     bool seen = network && calibrate_ranges(arena, network, &own, source, options, threads, &table);
-    double near = seen ? nearness(arena, imported, &own, source, &table, threads) : -INFINITY;
+    double near = seen ? nearness(arena, reference, imported, &own, &table) : -INFINITY;
     arena_free(arena);
     return near;
 }
@@ -198,14 +198,24 @@ enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
 static void choose(const Module *imported, const PassContext *context, const SampleSource *source,
                    const CalibrateOptions *options, int threads, const CalibrationTable *choices, CalibrationTable *table) {
     const CalibrationTable none = {0};
-    double least = nearness_with(imported, context, source, options, threads, &none) + ENOUGH_DB;
+    Arena *arena = arena_new();
+    PassContext own = *context;
+    own.diag = diag_new(arena, NULL); // samples that can't be read are named by what reads all of them
+    const Reference *reference = reference_new(arena, imported, &own, source, threads);
+    if (!reference) {
+        arena_free(arena);
+        return;
+    }
+    double least = nearness_with(reference, imported, context, source, options, threads, &none) + ENOUGH_DB;
     for (int i = 0; i < KIND_COUNT; i++) {
         if (!choices[i].equalized_count) continue;
-        double near = nearness_with(imported, context, source, options, threads, &choices[i]);
+        double near = nearness_with(reference, imported, context, source, options, threads, &choices[i]);
         if (!(near > least)) continue;
         least = near;
         *table = choices[i];
     }
+    reference_free(reference);
+    arena_free(arena);
 }
 
 static bool has_groups(const Module *imported) {

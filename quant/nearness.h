@@ -1,9 +1,13 @@
-// How near a quantized network's outputs are to the float network's.
+// How near a quantized network's outputs are to the float one's on samples.
 #pragma once
+#include "ir/tables.h"
 #include "quant/observe.h"
 
-// Signal to noise in dB over all samples, the mean of the f32 outputs: the i8 network of default options with this table,
-// against the float network, both run here. The same for any number of threads. -infinity: it can't be said (the network
-// can't be quantized, has no f32 output, or a sample can't be read).
-double nearness(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
-                const CalibrationTable *table, int threads);
+// The float network and what it gives for each sample, computed once. NULL after a message.
+typedef struct Reference Reference;
+const Reference *reference_new(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source, int threads);
+void reference_free(const Reference *reference);
+
+// Signal to noise of the i8 network with default options and this table, in dB: the mean over the outputs; -infinity where it can't
+// be made. The same for any number of threads.
+double nearness(Arena *arena, const Reference *reference, const Module *imported, const PassContext *context, const CalibrationTable *table);

@@ -7,6 +7,7 @@
 
 #include "tools/methods.h"
 #include "tools/search_run.h"
+#include "tools/tables.h"
 
 static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_methods, OPT_percentile, OPT_tables, OPT_loss, OPT_metric,
                                OPT_mode, OPT_expected_cos, OPT_expected_loss, OPT_expected_top1_loss, OPT_max_slowdown, OPT_max_bytes, OPT_max_float_layers,
@@ -106,7 +107,9 @@ static bool read_table(SearchRun *run, char *item) {
     if (equals) *equals = 0;
     if (index == MAX_TABLES) return diag_error(model->diag, loc_file(path), "--tables takes at most %d tables", MAX_TABLES);
     CalibrationTable *table = &run->tables[index];
-    if (!parse_calibration_table(model->arena, model->diag, path, table)) return false;
+    if (!parse_calibration_table(model->arena, model->diag, path, table) ||
+        !resolve_calibration(model->arena, model->diag, model->imported, model->import.node_outputs, table, NULL))
+        return false;
     run->names[index] = equals ? item : table->method ? table->method : path;
     for (int i = 0; i < index; i++)
         if (!strcmp(run->names[i], run->names[index]))

@@ -437,10 +437,9 @@ static void give_result(MixedSearch *work, const Trial *first, Mixed *result) {
             result->trials[result->trial_count++] = (MixedTrial){count_floats(work, work->list[i]->floats), work->table_names[i], work->list[i]->score};
 }
 
-// The cosine to reach: what is said; if nothing is, what int8 rarely reaches by itself, or more where it does.
 static double default_goal(const MixedSearch *work, const MixedGoals *goals, double cosine) {
     if (!isnan(goals->cosine) || has_goal(work) || has_budget(work)) return goals->cosine;
-    return cosine < 0.99 ? 0.99 : 0.999;
+    return cosine < DEFAULT_COSINE ? DEFAULT_COSINE : BEYOND_DEFAULT_COSINE;
 }
 
 bool search_mixed(Arena *arena, const Module *imported, const PassContext *context, const SearchOptions *options, const char *const *names,

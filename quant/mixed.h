@@ -3,6 +3,9 @@
 #pragma once
 #include "quant/trial.h"
 
+// Where nothing is said: a cosine that i8 rarely reaches by itself, or where it does, the second.
+static const double DEFAULT_COSINE = 0.99, BEYOND_DEFAULT_COSINE = 0.999;
+
 // What is wanted, and what it may cost. NAN, or -1: nothing said.
 typedef struct {
     double cosine;      // of the outputs, at least

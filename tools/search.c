@@ -68,8 +68,11 @@ static int parse_goals(SearchRun *run, const Options *options) {
     int status = parse_number("--expected-loss", options->expected_loss, 0, 1e30, NAN, &goals->loss);
     if (!status) status = parse_number("--expected-top1-loss", options->expected_top1_loss, 0, 100, NAN, &goals->top1_points);
     if (!status) status = parse_number("--max-slowdown", options->max_slowdown, 0, 1e6, NAN, &goals->slowdown);
-    // Where i8 by itself may be enough, nothing is searched; else everything is looked at.
-    if (run->is_mixed && (!options->expected_cos || options->expected_loss || options->expected_top1_loss)) run->options.expected = INFINITY;
+    // Where a cosine is all that is wanted and i8 has it by itself, nothing is searched; else everything is looked at.
+    const bool more = options->expected_loss || options->expected_top1_loss;
+    const bool budget_only = !options->expected_cos && (options->max_slowdown || options->given[OPT_max_bytes]);
+    if (run->is_mixed && !options->expected_cos) run->options.expected = BEYOND_DEFAULT_COSINE;
+    if (run->is_mixed && (more || budget_only)) run->options.expected = INFINITY;
     return status;
 }
 

@@ -90,7 +90,7 @@ static void print_mixed(const SearchRun *run) {
     printf("\n%-24s %10s %10s %11s%s %11s %9s %12s\n", "", loss_name(run->options.loss.kind), "cosine", "same class", labels ? "     top-1" : "", "estimated us", "", "weights");
     print_score(run, "float", &mixed->real);
     print_score(run, arena_printf(run->model->arena, "i8, table %s", run->names[0]), &mixed->start);
-    if (mixed->table_name != run->names[0]) print_score(run, arena_printf(run->model->arena, "i8, table %s", mixed->table_name), &mixed->tuned);
+    if (strcmp(mixed->table_name, run->names[0])) print_score(run, arena_printf(run->model->arena, "i8, table %s", mixed->table_name), &mixed->tuned);
     print_score(run, "mixed", &mixed->final);
     printf("\n%s; %d of %d operators stay float:\n", mixed->reached ? "what was asked for is reached" : "what was asked for is NOT reached", mixed->count, run->found.count);
     for (int i = 0; i < mixed->count; i++)

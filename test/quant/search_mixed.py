@@ -98,6 +98,13 @@ assert by_loss["reached"] and by_loss["final"]["loss"] <= 0.01 < by_loss["start"
 at_once = json.loads(call(*search, "--methods", "kl", "--expected-cos", "0.5"))
 assert at_once["ops"] == [] and at_once["mixed"]["ops"] == [] and at_once["mixed"]["reached"]
 
+# A cosine of 0.999 without being asked for: nothing is searched either.
+easy = ["search", os.path.join(root, "docs/examples/digits/digits.onnx"), "--mode", "mixed", "--data", os.path.join(root, "docs/examples/digits/calibration"),
+        "--preprocess", "color=gray,mean=0,std=255", "--limit", "20"]
+found = json.loads(call(*easy, "--json"))
+assert found["ops"] == [] and found["mixed"]["expected"] == 0.999 and found["mixed"]["reached"] and found["mixed"]["trials"] <= 3, found
+assert call(*easy).count("i8, table mse") <= 1
+
 # Labels: top-1 as float has it. The labels are the float network's classes, all but one.
 digits = os.path.join(root, "docs/examples/digits")
 labelled = ["search", os.path.join(digits, "digits.onnx"), "--mode", "mixed", "--data", os.path.join(digits, "test.npz"), "--limit", "40", "--calibrate-on",

@@ -21,11 +21,11 @@ static const char *stopped_text(const SearchRun *run) {
 }
 
 static void write_qtable(const SearchRun *run, FILE *out) {
-    const int count = run->is_mixed ? run->mixed.count : search_float_layers(run);
-    fprintf(out, "# qanat quantization table: %s\n%s# name type\n", run->is_mixed ? "what mixed precision keeps in float" : "the operators that i8 harms most",
+    const int count = has_mixed(run) ? run->mixed.count : search_float_layers(run);
+    fprintf(out, "# qanat quantization table: %s\n%s# name type\n", has_mixed(run) ? "what mixed precision keeps in float" : "the operators that i8 harms most",
             stopped_text(run));
     for (int i = 0; i < count; i++) {
-        const SensitiveOp *op = run->is_mixed ? run->mixed.ops[i] : &run->found.ops[i];
+        const SensitiveOp *op = has_mixed(run) ? run->mixed.ops[i] : &run->found.ops[i];
         fprintf(out, "%s f32 # %s, loss %.9f\n", table_word(run->model->arena, op->name), op_info(op->op->kind)->full_name, loss_of(op));
     }
 }

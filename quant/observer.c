@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 #include "ir/diag.h"
 #include "quant/fast.h"
 
 enum {
     BLOCK = 1024, // values that stay in the nearest cache between the loops over them
-    ZERO_SLOTS = 16, // zeros are many: one counter for all would make each wait for the one before
+    VECTOR = 16,
     MIN_EXPONENT = -110, // 2^-exponent stays finite, and subnormal values keep their bits
 };
 
@@ -26,7 +30,7 @@ void observer_close(Observer *observer) {
 }
 
 static uint64_t *bins_new(void) {
-    uint64_t *bins = calloc(BIN_COUNT + ZERO_SLOTS, sizeof *bins);
+    uint64_t *bins = calloc(BIN_COUNT, sizeof *bins);
     if (!bins)
         BUG("out of memory for a histogram");
     return bins;
@@ -102,19 +106,10 @@ static int exponent_for(float magnitude) {
     return exponent < MIN_EXPONENT ? MIN_EXPONENT : exponent;
 }
 
-static void gather_zeros(Observer *observer) {
-    for (int i = BIN_COUNT; observer->bins && i < BIN_COUNT + ZERO_SLOTS; i++) {
-        observer->zeros += observer->bins[i];
-        observer->bins[BINS_PER_SIGN] += observer->bins[i];
-        observer->bins[i] = 0;
-    }
-}
-
 static void join_bins(Observer *observer, int exponent) {
     int shift = exponent - observer->exponent;
     if (shift > BIN_BITS + 1)
         shift = BIN_BITS + 1;
-    gather_zeros(observer);
     uint64_t *joined = bins_new();
     for (int i = 0; i < BIN_COUNT; i++) {
         int place = i - BINS_PER_SIGN; // negative for negative values; >> rounds down, joining equal magnitudes
@@ -137,20 +132,49 @@ static void make_room(Observer *observer, float magnitude) {
     }
 }
 
-FAST_LOOP void find_places_loop(const float *values, int count, float scale, int32_t *places) {
+// Places of the values that are not 0; how many they are. Zeros are many, and one counter for all would make each wait for the one
+// before. `places` has room for VECTOR more.
+static int find_places_plain(const float *values, int count, float scale, int32_t *places) {
+    int found = 0;
     for (int i = 0; i < count; i++) {
-        int32_t slot = BIN_COUNT - BINS_PER_SIGN + i % ZERO_SLOTS; // from the bin of 0 on
-        places[i] = (int32_t)(values[i] * scale) + BINS_PER_SIGN - (values[i] < 0) + (values[i] == 0) * slot;
+        places[found] = (int32_t)(values[i] * scale) + BINS_PER_SIGN - (values[i] < 0);
+        found += values[i] != 0;
     }
+    return found;
 }
 
-FAST_VARIANTS(void, find_places, (const float *values, int count, float scale, int32_t *places), (values, count, scale, places))
+#ifdef __x86_64__
+__attribute__((target("avx512f,popcnt"))) static int find_places_packed(const float *values, int count, float scale, int32_t *places) {
+    const __m512 zero = _mm512_setzero_ps(), scales = _mm512_set1_ps(scale);
+    const __m512i middle = _mm512_set1_epi32(BINS_PER_SIGN), one = _mm512_set1_epi32(1);
+    int found = 0, i = 0;
+    for (; i + VECTOR <= count; i += VECTOR) {
+        __m512 x = _mm512_loadu_ps(values + i);
+        __mmask16 some = _mm512_cmp_ps_mask(x, zero, _CMP_NEQ_UQ), below = _mm512_cmp_ps_mask(x, zero, _CMP_LT_OQ);
+        __m512i place = _mm512_add_epi32(_mm512_cvttps_epi32(_mm512_mul_ps(x, scales)), middle);
+        place = _mm512_mask_sub_epi32(place, below, place, one);
+        _mm512_storeu_si512(places + found, _mm512_maskz_compress_epi32(some, place));
+        found += __builtin_popcount(some);
+    }
+    return found + find_places_plain(values + i, count - i, scale, places + found);
+}
+#endif
+
+static int find_places(const float *values, int count, float scale, int32_t *places) {
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f"))
+        return find_places_packed(values, count, scale, places);
+#endif
+    return find_places_plain(values, count, scale, places);
+}
 
 static void fill_bins(Observer *observer, const float *values, int count) {
-    int32_t places[BLOCK];
-    find_places(values, count, ldexpf(1, -observer->exponent), places);
-    for (int j = 0; j < count; j++)
+    int32_t places[BLOCK + VECTOR];
+    int found = find_places(values, count, ldexpf(1, -observer->exponent), places);
+    for (int j = 0; j < found; j++)
         observer->bins[places[j]]++;
+    observer->zeros += (uint64_t)(count - found);
+    observer->bins[BINS_PER_SIGN] += (uint64_t)(count - found);
 }
 
 FAST_LOOP void widen_channels_loop(float *magnitudes, int64_t channels, const float *values, int64_t count) {
@@ -194,7 +218,6 @@ static void add_block(Observer *observer, const float *values, int count) {
 void observer_add(Observer *observer, const float *values, int64_t count) {
     for (int64_t i = 0; i < count; i += BLOCK)
         add_block(observer, values + i, count - i < BLOCK ? (int)(count - i) : BLOCK);
-    gather_zeros(observer);
     if (observer->channels && !observer->not_finite)
         widen_channels(observer->magnitudes, observer->channels, values, count);
 }

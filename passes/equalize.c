@@ -82,9 +82,10 @@ static void scale_weights(const State *state, const Scaled *scaled) {
     int64_t channels = weight->type->shape[0], count = type_elem_count(weight->type);
     float *new_w = ARENA_ARRAY(arena, float, count), *new_b = ARENA_ARRAY(arena, float, b ? channels : 0);
     const WeightChannels inputs = weight_channels(scaled->op);
-    for (int64_t i = 0; i < count; i++) {
-        double row = scaled->rows ? scaled->rows[i / (count / channels)] : 1;
-        new_w[i] = (float)(w[i] * row / (scaled->columns ? scaled->columns[channel_at(&inputs, i)] : 1));
+    for (int64_t i = 0; i < count; i += inputs.columns) { // weights of all input channels of a group lie together
+        const double row = scaled->rows ? scaled->rows[i / (count / channels)] : 1;
+        const float *columns = scaled->columns ? scaled->columns + channel_at(&inputs, i) : NULL;
+        for (int64_t c = 0; c < inputs.columns; c++) new_w[i + c] = (float)(w[i + c] * row / (columns ? columns[c] : 1));
     }
     replace(scaled->op, 1, new_w);
     if (!b || !scaled->rows) return;

@@ -7,7 +7,7 @@
 #include "tools/html.h"
 #include "tools/report.h"
 
-enum { HISTOGRAM_BINS = 240, COLORS = 10 };
+enum { HISTOGRAM_BINS = 240, COLORS = 10, MOST_PERCENT = 120 };
 
 // ---- text
 
@@ -140,6 +140,8 @@ static void page_head(const Report *report, FILE *out) {
 
 // ---- error
 
+static double capped(double percent) { return percent > MOST_PERCENT ? MOST_PERCENT : percent; } // NAN stays
+
 static void page_error(const Report *report, FILE *out) {
     Arena *arena = report->model->arena;
     SvgColumn *columns = ARENA_ARRAY(arena, SvgColumn, report->tensor_count + 1);
@@ -150,15 +152,15 @@ static void page_error(const Report *report, FILE *out) {
         if (!tensor->compared || !tensor->op) continue;
         const double all = 100 * pow(10, -decibels(tensor) / 20), alone = 100 * pow(10, -own_decibels(tensor) / 20);
         own += isfinite(own_decibels(tensor));
-        columns[count++] = (SvgColumn){alone, all, arena_printf(arena, "%s (%s): own %.3g %%, with what is inherited %.3g %%", tensor->value->name,
+        columns[count++] = (SvgColumn){capped(alone), capped(all), arena_printf(arena, "%s (%s): own %.3g %%, with what is inherited %.3g %%", tensor->value->name,
                                                                kind_of(tensor), isfinite(alone) ? alone : 0, all), 0};
     }
     if (!own) {
-        fputs("<p>No operator is in int8 here: there is no error to show.</p></section>\n", out);
+        fputs("<p>No float operator was quantized here: there is no error to show.</p></section>\n", out);
         return;
     }
     fputs("<p>Root mean square of the error, in percent of the tensor's own root mean square. Columns: what an operator adds by itself, on the "
-          "float network's tensors; a high one is a candidate for the quantization table. Line: the error that is there, with all that was inherited.</p>\n", out);
+          "float network's tensors; a high one is a candidate for the quantization table. Line: the error that is there, with all that was inherited. What is above 120 % is drawn there.</p>\n", out);
     svg_columns(out, "error along the network", "%", "tensor, in the order of the network", count, columns);
     fputs("</section>\n", out);
 }

@@ -10,6 +10,7 @@ const char report_style[] =
     "font:15px/1.5 system-ui,sans-serif}header,main{max-width:1200px;margin:0 auto;padding:0 1.5rem}header{padding-top:1.5rem}\n"
     "h1{font-size:1.6rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.2rem;margin:2.2rem 0 .3rem}p{margin:.3rem 0 .8rem;color:var(--dim);max-width:60rem}\n"
     "nav{display:flex;flex-wrap:wrap;gap:1rem;padding:.5rem 0}a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}\n"
+    "td:nth-child(2) code{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:2;overflow:hidden;min-width:11rem}\n"
     "code,pre{font:13px/1.5 ui-monospace,monospace}code{unicode-bidi:isolate;overflow-wrap:anywhere}pre{overflow-x:auto;background:var(--card);padding:1rem}\n"
     ".facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:.7rem;margin-top:1rem}"
     ".fact{background:var(--card);border-radius:8px;padding:.7rem .9rem}.fact b{display:block;font-size:1.25rem}.fact span{color:var(--dim);font-size:.85rem}\n"

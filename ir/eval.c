@@ -17,7 +17,7 @@ static bool check_same_shape(Diag *diag, const Op *op, const Tensor *const *oper
 
 // Computed quantized results have one scale, and are quantized exactly when the operands are.
 static bool check_quantization(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    if (!op->result_count || !op->operand_count) return true;
+    if (!op->result_count || !op->operand_count || op->kind == OP_lookup) return true; // a lookup's result is of the table's type
     const Quant *in = operands[0]->type->quant, *out = results[0]->type->quant;
     if (op->kind == OP_quantize || op->kind == OP_requantize || op->kind == OP_dequantize) {
         if (!in != (op->kind == OP_quantize) || !out != (op->kind == OP_dequantize))

@@ -23,6 +23,17 @@ bool eval_gather(Diag *diag, const Op *op, const Tensor *const *operands, Tensor
     return true;
 }
 
+bool eval_lookup(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    (void)diag, (void)op;
+    const Type *in = operands[0]->type;
+    int64_t inputs = in->shape[in->rank - 1], outputs = operands[1]->type->shape[0], count = type_elem_count(results[0]->type);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t channel = index_within(operands[2], i % outputs, inputs);
+        copy_elems(results[0], i, operands[1], i % outputs * 256 + tensor_i64(operands[0], i / outputs * inputs + channel), 1);
+    }
+    return true;
+}
+
 // A walk over the indices of a whole tensor; its offset is that of the element in `type`, but for the index along `axis`.
 static Walk walk_along(const Type *indices, const Type *type, int64_t axis, int64_t *stride) {
     int64_t strides[MAX_RANK];

@@ -166,8 +166,15 @@ static int32_t resample_stored(const Resampling *r, int64_t j, int64_t first, in
     return qn_clamp_round(sum * r->multiplier, out->zero_point[0], out->storage_min, out->storage_max);
 }
 
-bool eval_resample(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
-    int axis = (int)as_resample(op).axis;
+static int64_t resample_bytes(const Resampling *r, int64_t j, int64_t first, int64_t inner) {
+    uint32_t sum = 1 << 21;
+    for (int64_t k = j * r->taps; k < (j + 1) * r->taps; k++)
+        sum += (uint32_t)tensor_i64(r->weights, k) * (uint32_t)tensor_i64(r->input, first + tensor_i64(r->indices, k) * inner);
+    int32_t value = (int32_t)sum >> 22;
+    return value < 0 ? 0 : value > 255 ? 255 : value;
+}
+
+static bool eval_resampled(Diag *diag, const Op *op, int axis, const Tensor *const *operands, Tensor *const *results) {
     const Type *in = operands[0]->type, *out = results[0]->type;
     int64_t size = in->shape[axis], count = out->shape[axis], outer = 1, inner = 1;
     for (int i = 0; i < axis; i++) outer *= in->shape[i];
@@ -181,7 +188,16 @@ bool eval_resample(Diag *diag, const Op *op, const Tensor *const *operands, Tens
     for (int64_t i = 0; i < outer * count * inner; i++) {
         int64_t j = i / inner % count, first = i / inner / count * size * inner + i % inner;
         if (out->quant) tensor_set_i64(results[0], i, resample_stored(&r, j, first, inner));
+        else if (out->elem == ELEM_U8) tensor_set_i64(results[0], i, resample_bytes(&r, j, first, inner));
         else tensor_set_f64(results[0], i, resample_real(&r, j, first, inner));
     }
     return true;
+}
+
+bool eval_resample(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    return eval_resampled(diag, op, (int)as_resample(op).axis, operands, results);
+}
+
+bool eval_resample_u8(Diag *diag, const Op *op, const Tensor *const *operands, Tensor *const *results) {
+    return eval_resampled(diag, op, (int)as_resample_u8(op).axis, operands, results);
 }

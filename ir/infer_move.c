@@ -144,22 +144,53 @@ bool infer_broadcast_to(Diag *diag, const Op *op, Arena *arena, const Type **res
     return infer_moved(diag, op, arena, input, shape.count, shape.data, axis, results);
 }
 
-bool infer_resample(Diag *diag, const Op *op, Arena *arena, const Type **results) {
-    if (!infer_tensors(diag, op, arena)) return false;
-    resample_view view = as_resample(op);
-    const Type *input = view.input->type, *indices = view.indices->type, *weights = view.weights->type;
-    if (!infer_axis(diag, op, arena, "axis", view.axis, input->rank) ||
+static bool infer_resampled(Diag *diag, const Op *op, Arena *arena, int64_t axis, Elem weight, const Type **results) {
+    const Type *input = op_operand(op, 0)->type, *indices = op_operand(op, 1)->type, *weights = op_operand(op, 2)->type;
+    if (!infer_axis(diag, op, arena, "axis", axis, input->rank) ||
         !infer_rank(diag, op, arena, "indices", indices, 2) || !infer_rank(diag, op, arena, "weights", weights, 2))
         return false;
-    if (indices->quant || indices->elem != ELEM_I32 || weights->elem != ELEM_F32 || !type_same_shape(indices, weights))
-        return infer_fail(diag, op, arena, "indices are %s and weights %s, expected i32 and f32 of one shape",
-                          type_text(arena, indices), type_text(arena, weights));
-    if (!elem_is_float(elem_expressed(input)) || (input->quant && input->quant->axis >= 0))
-        return infer_fail(diag, op, arena, "input is %s, expected floats or one scale", type_text(arena, input));
+    if (indices->quant || indices->elem != ELEM_I32 || weights->elem != weight || !type_same_shape(indices, weights))
+        return infer_fail(diag, op, arena, "indices are %s and weights %s, expected i32 and %s of one shape",
+                          type_text(arena, indices), type_text(arena, weights), elem_name(weight));
     int64_t shape[MAX_RANK];
     memcpy(shape, input->shape, sizeof(int64_t) * (size_t)input->rank);
-    shape[view.axis] = indices->shape[0];
+    shape[axis] = indices->shape[0];
     return infer_computed(diag, op, arena, input, input->rank, shape, results);
+}
+
+bool infer_resample(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    const Type *input = op_operand(op, 0)->type;
+    if (!elem_is_float(elem_expressed(input)) || (input->quant && input->quant->axis >= 0))
+        return infer_fail(diag, op, arena, "input is %s, expected floats or one scale", type_text(arena, input));
+    return infer_resampled(diag, op, arena, as_resample(op).axis, ELEM_F32, results);
+}
+
+static bool infer_pixels(Diag *diag, const Op *op, Arena *arena) {
+    const Type *input = op_operand(op, 0)->type;
+    return (!input->quant && input->elem == ELEM_U8) || infer_fail(diag, op, arena, "input is %s, expected u8", type_text(arena, input));
+}
+
+bool infer_resample_u8(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    return infer_tensors(diag, op, arena) && infer_pixels(diag, op, arena) &&
+           infer_resampled(diag, op, arena, as_resample_u8(op).axis, ELEM_I32, results);
+}
+
+bool infer_lookup(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena) || !infer_pixels(diag, op, arena)) return false;
+    lookup_view view = as_lookup(op);
+    const Type *input = view.input->type, *table = view.table->type, *channels = view.channels->type;
+    int last = input->rank - 1;
+    if (last < 0 || !input->shape[last]) return infer_fail(diag, op, arena, "input is %s, expected pixels of channels", type_text(arena, input));
+    if (table->rank != 2 || table->shape[1] != 256 || (table->quant && table->quant->axis >= 0))
+        return infer_fail(diag, op, arena, "table is %s, expected channels x 256 of one scale", type_text(arena, table));
+    if (channels->quant || channels->elem != ELEM_I32 || channels->rank != 1 || channels->shape[0] != table->shape[0])
+        return infer_fail(diag, op, arena, "channels are %s, expected i32, one for each of the table's %lld", type_text(arena, channels),
+                          (long long)table->shape[0]);
+    int64_t shape[MAX_RANK];
+    memcpy(shape, input->shape, sizeof(int64_t) * (size_t)input->rank);
+    shape[last] = table->shape[0];
+    return infer_moved(diag, op, arena, table, input->rank, shape, -1, results);
 }
 
 bool infer_gather(Diag *diag, const Op *op, Arena *arena, const Type **results) {

@@ -35,6 +35,7 @@ static bool result_verify(const Op *op, Diag *diag) {
     const OpInfo *info = op_info(op->kind);
     const Value *first = op_operand(op, 0);
     if (op->kind == OP_quantize || op->kind == OP_dequantize || !first || !op->result_count) return true;
+    if (op->kind == OP_lookup) return true; // the result is of the table's type
     const Type *result = op->results[0].type;
     if (first->type->quant && !(info->traits & INT8))
         return diag_error(diag, op->loc, "%s has no integer form, but its operands are quantized", info->full_name);

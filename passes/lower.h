@@ -128,6 +128,8 @@ void lower_gather(Lower *lower, Op *op);
 void lower_cast(Lower *lower, Op *op);
 void lower_bit_cast(Lower *lower, Op *op);
 void lower_resample(Lower *lower, Op *op);
+void lower_resample_u8(Lower *lower, Op *op);
+void lower_lookup(Lower *lower, Op *op);
 void lower_dft(Lower *lower, Op *op);
 void lower_sample(Lower *lower, Op *op);
 void lower_roi_align(Lower *lower, Op *op);

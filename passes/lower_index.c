@@ -27,30 +27,60 @@ static void dense_result_done(Lower *lower, Value *value, Value *dense) {
     emit_copy(lower, &walk, elem_bytes(buffer), 0, dense, buffer);
 }
 
-void lower_resample(Lower *lower, Op *op) {
-    resample_view resample = as_resample(op);
-    AxisView view = axis_view(resample.input->type, resample.axis, resample.axis);
-    const Type *out = resample.output->type;
+static void lower_resampled(Lower *lower, Op *op, int64_t axis, const char *elem) {
+    Value *input = op_operand(op, 0), *indices = op_operand(op, 1), *output = &op->results[0];
+    AxisView view = axis_view(input->type, axis, axis);
+    const Type *out = output->type;
     KernelArgs args;
     args_begin(&args, "resample");
-    args_int(&args, "rows", view.outer * out->shape[resample.axis]);
+    args_int(&args, "rows", view.outer * out->shape[axis]);
     args_int(&args, "size", view.size);
-    args_int(&args, "count", out->shape[resample.axis]);
-    args_int(&args, "taps", resample.indices->type->shape[1]);
+    args_int(&args, "count", out->shape[axis]);
+    args_int(&args, "taps", indices->type->shape[1]);
     args_int(&args, "inner", view.inner);
     if (out->quant) {
-        args_float(&args, "multiplier", rescale_multiplier(scale_of(resample.input), out->quant->scale[0]));
-        args_int(&args, "in_zp", zero_of(resample.input));
+        args_float(&args, "multiplier", rescale_multiplier(scale_of(input), out->quant->scale[0]));
+        args_int(&args, "in_zp", zero_of(input));
         args_int(&args, "out_zp", out->quant->zero_point[0]);
         args_int(&args, "lo", out->quant->storage_min);
         args_int(&args, "hi", out->quant->storage_max);
         args_int(&args, "flip", lower->flip);
     }
-    Value *result = dense_result(lower, resample.output);
-    Value *buffers[] = {operand_dense(lower, resample.input), operand_dense(lower, resample.indices),
-                        operand_dense(lower, resample.weights), result};
-    emit_kernel(lower, kind_text(out), kind_text(out), &args, 4, buffers);
-    dense_result_done(lower, resample.output, result);
+    Value *result = dense_result(lower, output);
+    Value *buffers[] = {operand_dense(lower, input), operand_dense(lower, indices), operand_dense(lower, op_operand(op, 2)), result};
+    emit_kernel(lower, elem, elem, &args, 4, buffers);
+    dense_result_done(lower, output, result);
+}
+
+void lower_resample(Lower *lower, Op *op) {
+    lower_resampled(lower, op, as_resample(op).axis, kind_text(op->results[0].type));
+}
+
+void lower_resample_u8(Lower *lower, Op *op) {
+    lower_resampled(lower, op, as_resample_u8(op).axis, "u8");
+}
+
+// An image's rows, or, of another rank, pixels one below the other.
+void lower_lookup(Lower *lower, Op *op) {
+    lookup_view lookup = as_lookup(op);
+    const Type *in = lookup.input->type, *out = result_buffer(lower, lookup.output)->type;
+    bool image = out->rank == 4;
+    int64_t in_c = in->shape[in->rank - 1], out_c = out->shape[out->rank - 1];
+    int64_t pixels = in_c ? type_elem_count(in) / in_c : 0, width = image ? out->shape[2] : 1;
+    KernelArgs args;
+    args_begin(&args, "lookup");
+    args_int(&args, "rows", width ? pixels / width : 0);
+    args_int(&args, "in_c", in_c);
+    args_int(&args, "out_h", image ? out->shape[1] : pixels);
+    args_int(&args, "out_w", width);
+    args_int(&args, "out_c", out_c);
+    args_int(&args, "out_pixel", image ? buffer_pixel(out) : out_c);
+    args_int(&args, "out_row", image ? buffer_row(out) : out_c);
+    args_int(&args, "out_image", image ? buffer_image(out) : pixels * out_c);
+    args_int(&args, "elem_bytes", elem_bytes(result_buffer(lower, lookup.output)));
+    Value *buffers[] = {operand_dense(lower, lookup.input), operand_dense(lower, lookup.table), operand_dense(lower, lookup.channels),
+                        result_buffer(lower, lookup.output)};
+    emit_kernel(lower, "any", "any", &args, 4, buffers);
 }
 
 // Axes side by side are one dimension of [outer, size, inner]; dimensions of 1 between them don't matter.

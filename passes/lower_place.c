@@ -8,7 +8,7 @@ bool writes_strided(const Op *op) {
     switch (op->kind) {
     case OP_conv2d: case OP_max_pool2d: case OP_avg_pool2d:
     case OP_quantize: case OP_dequantize: case OP_requantize: case OP_fake_quant: case OP_transpose: case OP_slice:
-    case OP_pad: case OP_concat: case OP_broadcast_to: return true;
+    case OP_pad: case OP_concat: case OP_broadcast_to: case OP_lookup: return true;
     case OP_reshape: return is_joined_move(op);
     default: return op_has(op, ELEMENTWISE);
     }
@@ -133,12 +133,16 @@ static int sliced_axis(const Op *op) {
     return axis;
 }
 
+// Rows of a single image that the caller brings lie together: also kernels that read no strides read them there.
+static bool are_rows_of_input(const Value *input, int axis) { return !input->def && axis == 1 && input->type->shape[0] == 1; }
+
 static void place_slice(Lower *lower, Op *op) {
     Value *input = op_operand(op, 0), *result = &op->results[0];
     const int axis = sliced_axis(op);
     if (axis < 0 || !is_part(input->type, axis) || !is_free(lower, result) || value_constant(input)) return;
     if (wastes_vectors(lower, result, axis)) return;
-    if ((input->type->rank == 4 && !all_read_strided(result)) || !make_room(lower, result, input, axis)) return;
+    bool reads = input->type->rank != 4 || all_read_strided(result) || are_rows_of_input(input, axis);
+    if (!reads || !make_room(lower, result, input, axis)) return;
     place(lower, result, input, axis, int_at(as_slice(op).starts, axis));
 }
 

@@ -17,7 +17,7 @@ static bool has_rows(const Op *op) {
     case OP_reduce_log_sum: case OP_reduce_log_sum_exp: case OP_arg_max: case OP_arg_min: case OP_cum_sum:
     case OP_scatter_elements: case OP_scatter_nd: case OP_cum_prod: case OP_top_k: case OP_bit_cast: return true;
     case OP_roi_align: case OP_max_pool_index: case OP_true_indices: case OP_arg_sort: case OP_non_max_suppression:
-    case OP_dft: return true; // f64 roots, as shape inference has it
+    case OP_resample_u8: case OP_lookup: case OP_dft: return true; // f64 roots, as shape inference has it
     default: return op_has(op, ELEMENTWISE);
     }
 }
@@ -50,6 +50,7 @@ static bool operand_fits(const Op *op, int index, const Type *type) {
     case OP_concat: return is_joined(type, op->results[0].type);
     case OP_max_pool2d: return is_computed_on(type) || (type->quant && type->elem == ELEM_I8); // no scale takes part
     case OP_bit_cast: return is_moved(type);
+    case OP_lookup: return is_moved(type);
     case OP_gather: return is_moved(type); // of the indices shape inference has made sure
     case OP_cast: return true;             // has a table of its own
     case OP_resample: return index > 0 || is_computed_on(type); // indices and weights as shape inference has it

@@ -3,6 +3,7 @@
 #include "ir/ir.h"
 #include "ir/tables.h"
 #include "ir/targets.h"
+#include "passes/frame.h"
 
 typedef struct {
     const Target *target;
@@ -13,6 +14,7 @@ typedef struct {
     // Where sizes vary, and the network is not at the largest: ranges of the constants there, which are longer. Tables are for
     // that network, and may name tensors that this one does not have. NULL: it is the network that tables are for.
     const CalibrationTable *constants;
+    const FrameInput *frame;             // --frame: what comes before the network; NULL: it takes its own input
     Elem precision;                      // default of assign_precision: ELEM_F32 or ELEM_I8
     Elem input_type, output_type;        // --input-type, --output-type: ELEM_F32, ELEM_I8 or ELEM_U8
     bool symmetric;                      // symmetric activations (zero point 0)

@@ -6,9 +6,10 @@
 
 #include "quant/runner.h"
 #include "tools/json.h"
+#include "tools/frame.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {OPT_data,    OPT_labels, OPT_preprocess, OPT_limit,     OPT_target, OPT_isa,
+static const OptionId ids[] = {OPT_data,    OPT_labels, OPT_preprocess, OPT_frame, OPT_limit,     OPT_target, OPT_isa,
                                QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_seed, OPT_threads, MODEL_OPTIONS, OPT_json,   OPT_COUNT};
 
 // What one precision said of one sample.
@@ -180,9 +181,9 @@ static bool evaluate(Eval *eval) {
     bool integer = false;
     for (int p = 0; p < eval->precisions.count; p++)
         integer |= eval->precisions.items[p] != ELEM_F32;
-    if (!model_import(model) || !model_fix_sizes(model, options->data, true))
+    if (!model_import(model) || !model_take_frame(model) || !model_fix_sizes(model, options->data, true))
         return false;
-    eval->dataset = dataset_open(model->arena, model->diag, options->data, model->preprocess, model_inputs(model),
+    eval->dataset = dataset_open(model->arena, model->diag, options->data, model->data_preprocess, model_inputs(model),
                                  options->limit, options->seed);
     if (!eval->dataset || !check_labels(eval) || (integer && !model_calibrate(model)))
         return false;

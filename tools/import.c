@@ -4,7 +4,7 @@
 #include "ir/print.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {OPT_output, OPT_format, OPT_shape, OPT_constant, OPT_custom, OPT_preprocess, OPT_COUNT};
+static const OptionId ids[] = {OPT_output, OPT_format, OPT_shape, OPT_constant, OPT_custom, OPT_preprocess, OPT_frame, OPT_COUNT};
 
 // Plain import: the passes are `qanat opt`'s and `compile`'s.
 static bool import_plain(Model *model, Module **module) {
@@ -13,6 +13,8 @@ static bool import_plain(Model *model, Module **module) {
         return false;
     if (model->preprocess)
         (*module)->attrs = attr_string(model->arena, (*module)->attrs, "qanat.preprocess", model->preprocess);
+    if (model->frame)
+        (*module)->attrs = attr_string(model->arena, (*module)->attrs, "qanat.frame", model->frame);
     return true;
 }
 

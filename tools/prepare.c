@@ -10,6 +10,7 @@
 #include "tools/constants.h"
 #include "tools/customs.h"
 #include "tools/files.h"
+#include "tools/frame.h"
 #include "tools/methods.h"
 #include "tools/tables.h"
 #include "tools/tune.h"
@@ -225,6 +226,7 @@ int model_open(Model *model, const Options *options, int default_threads) {
                                    .scratch = model->arena,
                                    .explain = options->explain ? stderr : NULL};
     model->preprocess = options->preprocess;
+    model->frame = options->frame;
     model->threads = options->threads > 0 ? options->threads : default_threads;
     if (model->threads < 1)
         model->threads = parallel_default_threads();
@@ -232,7 +234,7 @@ int model_open(Model *model, const Options *options, int default_threads) {
         return usage_error("--threads: expected 1 or more");
     if (options->limit == 0 || options->calibrate_limit == 0)
         return usage_error("--limit: expected 1 or more");
-    if (check_target(model) || check_isa(model) || check_preprocess("--preprocess", options->preprocess) ||
+    if (check_target(model) || check_isa(model) || check_preprocess("--preprocess", options->preprocess) || check_frame("--frame", options->frame) ||
         check_preprocess("--calibrate-preprocess", options->calibrate_preprocess) || check_quantize(options) || check_not_input(options, options->output))
         return STATUS_USAGE;
     ShapeOption *shapes = ARENA_ARRAY(model->arena, ShapeOption, options->shape.count + 1);
@@ -346,6 +348,7 @@ bool model_import(Model *model) {
     const Attr *carried = attr_find(model->imported->attrs, "qanat.preprocess");
     if (carried && carried->kind == ATTR_STRING && !model->preprocess)
         model->preprocess = carried->s;
+    model->data_preprocess = model->preprocess;
     if (!read_tables(model) || !check_qtable_use(model) || !run_pipeline(model->imported, &model->context, "import") || !resolve_tables(model) || !check_qtable_names(model))
         return false;
     if (model->sizes.count) {
@@ -357,6 +360,8 @@ bool model_import(Model *model) {
 
 DatasetShape model_inputs(const Model *model) {
     const Func *main = module_main(model->imported);
+    if (model->context.frame)
+        return (DatasetShape){1, &model->frame_input};
     return (DatasetShape){main->arg_count, main->args};
 }
 
@@ -394,6 +399,7 @@ Dataset *model_calibration_data(const Model *model, Model *own) {
                 : options->calibrate_on && options->data              ? -1
                                                                       : options->limit;
     *own = *model;
+    own->context.frame = NULL;
     if (!model_resize_to_largest(own) || !model_resize(own, path, -1, false))
         return NULL;
     return dataset_open(model->arena, model->diag, path, spec, model_inputs(own), limit, options->seed);
@@ -408,8 +414,8 @@ static bool measure(Model *model, const CalibrationTable *given, int count, cons
     Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));
     DatasetSource source = {dataset, progress};
     SampleSource samples = dataset_source(&source);
-    bool done = given ? calibrate_missing(model->arena, own.imported, &model->context, &samples, &model->calibrate, model->threads, given, tables)
-                      : calibrate_methods(model->arena, own.imported, &model->context, &samples, &model->calibrate, count, methods,
+    bool done = given ? calibrate_missing(model->arena, own.imported, &own.context, &samples, &model->calibrate, model->threads, given, tables)
+                      : calibrate_methods(model->arena, own.imported, &own.context, &samples, &model->calibrate, count, methods,
                                           model->threads, tables);
     progress_end(progress);
     dataset_close(dataset);
@@ -478,7 +484,7 @@ bool model_fill_inputs(Model *model, void *const *inputs) {
     const TextList *list = &model->options->input;
     Fault fault;
     Dataset *dataset = dataset_open(model->arena, model->diag, list->count ? list->items[0] : "random",
-                                    model->preprocess, model_inputs(model), 1, model->options->seed);
+                                    model->data_preprocess, model_inputs(model), 1, model->options->seed);
     if (!dataset)
         return false;
     bool done = dataset_load(dataset, 0, inputs, &fault) ||

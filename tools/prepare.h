@@ -29,6 +29,9 @@ typedef struct {
     bool rewrites_tables;     // they are what is asked for, not the network in their precisions
     TuningTable tuning;       // --tune, --tuned
     const char *preprocess;   // --preprocess, or what the model carries; NULL
+    const char *frame;        // --frame, or what the model carries; NULL
+    Value frame_input;        // the model's input where it takes frames
+    const char *data_preprocess; // how images become the model's input: `preprocess`, but for one that takes frames
     int threads;
 } Model;
 
@@ -84,6 +87,7 @@ enum { MAX_PRECISIONS = 4 };
 typedef struct { int count; Elem items[MAX_PRECISIONS]; } Precisions;
 int parse_precisions(const Options *options, Precisions *precisions); // STATUS_DONE or STATUS_USAGE
 
+// The inputs that the model takes: the network's, or a frame.
 DatasetShape model_inputs(const Model *model);
 // The input that --input names, or random numbers.
 bool model_fill_inputs(Model *model, void *const *inputs);

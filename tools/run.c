@@ -5,10 +5,11 @@
 
 #include "quant/runner.h"
 #include "tools/native.h"
+#include "tools/frame.h"
 #include "tools/prepare.h"
 #include "tools/results.h"
 
-static const OptionId ids[] = {OPT_input,  OPT_output, OPT_preprocess,  OPT_labels,    OPT_top,  OPT_dump_all,
+static const OptionId ids[] = {OPT_input,  OPT_output, OPT_preprocess, OPT_frame, OPT_labels,    OPT_top,  OPT_dump_all,
                                OPT_via,    OPT_cc,     OPT_target,      OPT_isa,       QUANTIZE_OPTIONS, TUNE_OPTIONS,
                                OPT_limit,  OPT_seed,   OPT_threads,     MODEL_OPTIONS, OPT_COUNT};
 
@@ -37,17 +38,16 @@ static const char *split_name(const Func *main, const char *text, int *index) {
 
 static bool load_input(Run *run, const char *text, bool *filled) {
     Model *model = run->model;
-    const Func *main = module_main(model->imported);
     int index;
-    const char *path = split_name(main, text, &index);
+    const char *path = split_name(module_main(model->imported), text, &index);
     DatasetShape shape = model_inputs(model);
     void **inputs = run->inputs;
     if (index >= 0) {
-        shape = (DatasetShape){1, &main->args[index]};
+        shape = (DatasetShape){1, &shape.inputs[index]};
         inputs = &run->inputs[index];
     }
     Dataset *dataset =
-        dataset_open(model->arena, model->diag, path, model->preprocess, shape, 1, model->options->seed);
+        dataset_open(model->arena, model->diag, path, model->data_preprocess, shape, 1, model->options->seed);
     if (!dataset)
         return false;
     Fault fault;
@@ -73,19 +73,19 @@ static bool take_sizes(Model *model) {
 
 static bool load_inputs(Run *run) {
     Model *model = run->model;
-    const Func *main = module_main(model->imported);
+    const DatasetShape shape = model_inputs(model);
     const TextList *list = &model->options->input;
-    bool *filled = ARENA_ARRAY(model->arena, bool, main->arg_count + 1);
-    run->inputs = ARENA_ARRAY(model->arena, void *, main->arg_count + 1);
-    for (int i = 0; i < main->arg_count; i++)
-        run->inputs[i] = arena_alloc(model->arena, type_bytes(main->args[i].type) + 1);
+    bool *filled = ARENA_ARRAY(model->arena, bool, shape.input_count + 1);
+    run->inputs = ARENA_ARRAY(model->arena, void *, shape.input_count + 1);
+    for (int i = 0; i < shape.input_count; i++)
+        run->inputs[i] = arena_alloc(model->arena, type_bytes(shape.inputs[i].type) + 1);
     for (int i = 0; i < list->count; i++)
         if (!load_input(run, list->items[i], filled))
             return false;
-    for (int i = 0; i < main->arg_count; i++)
+    for (int i = 0; i < shape.input_count; i++)
         if (!filled[i])
             return diag_error(model->diag, loc_file(model->path), "input '%s' is missing: give --input %s=FILE",
-                              main->args[i].name, main->args[i].name);
+                              shape.inputs[i].name, shape.inputs[i].name);
     return true;
 }
 
@@ -128,13 +128,13 @@ static const Type *output_type(const Run *run, const Module *kn, int index) {
 }
 
 static bool run_in_process(Run *run, const Module *kn) {
-    const Func *main = module_main(run->model->imported);
+    const DatasetShape shape = model_inputs(run->model);
     Runner *runner = runner_new(run->model->arena, kn, 1, run->model->diag);
     if (!runner)
         return false;
     RunnerState *state = runner_state(runner, 0);
     for (int i = 0; i < runner_input_count(runner); i++)
-        memcpy(state->inputs[i], run->inputs[i], type_bytes(main->args[i].type));
+        memcpy(state->inputs[i], run->inputs[i], type_bytes(shape.inputs[i].type));
     memcpy(state->sizes, run->model->at, sizeof state->sizes);
     // Outputs first: they come under their own names, in the order of the model.
     runner_run(runner, 0, NULL, NULL);
@@ -155,7 +155,7 @@ static bool run_compiled(Run *run, const Module *kn, const char *cc) {
     bool done = native_open(&native, model->arena, model->diag, kn, model->context.target, dir, "model", cc,
                             model->threads);
     for (int i = 0; done && i < native.model->input_count; i++)
-        memcpy(native.inputs[i], run->inputs[i], type_bytes(module_main(model->imported)->args[i].type));
+        memcpy(native.inputs[i], run->inputs[i], type_bytes(model_inputs(model).inputs[i].type));
     if (done)
         native_set_sizes(&native, model->at);
     done = done && native_run(&native, model->diag);
@@ -226,7 +226,7 @@ static void trim_outputs(Run *run) {
 static bool run_model(Run *run) {
     Model *model = run->model;
     const Options *options = model->options;
-    if (!model_import(model) || !take_sizes(model) || !load_inputs(run))
+    if (!model_import(model) || !model_take_frame(model) || !take_sizes(model) || !load_inputs(run))
         return false;
     if (run->precision == ELEM_I8 && !model_calibrate(model))
         return false;

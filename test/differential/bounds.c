@@ -19,7 +19,7 @@ typedef struct { OpKind kind; bool takes_inexact; double own, moved; } FloatRule
 
 static const FloatRule rules[] = {
     {OP_relu, true, 0, 0},   {OP_clip, true, 0, 0},    {OP_abs, true, 0, 0},      {OP_neg, true, 0, 0},     {OP_min, true, 0, 0},
-    {OP_max, true, 0, 0},    {OP_where, true, 0, 0},   {OP_concat, true, 0, 0},   {OP_add, true, 1, 1},     {OP_sub, true, 1, 1},
+    {OP_max, true, 0, 0},    {OP_where, true, 0, 0},   {OP_lookup, true, 0, 0},   {OP_concat, true, 0, 0},   {OP_add, true, 1, 1},     {OP_sub, true, 1, 1},
     {OP_mul, true, 1, 1},    {OP_dequantize, true, 0, 0}, {OP_quantize, false, 0, 0}, {OP_fake_quant, false, 0, 0},
     {OP_cast, false, 0, 0},  {OP_floor, false, 0, 0},  {OP_ceil, false, 0, 0},    {OP_round, false, 0, 0},  {OP_sign, false, 0, 0},
     {OP_hardmax, false, 0, 0}, {OP_div, false, 0, 0},  {OP_reciprocal, false, 0, 0}, {OP_sqrt, false, 0, 0},

@@ -45,7 +45,13 @@ static void resample_expect(const Resample *r, size_t count, void *expected, flo
     }
 }
 
+static void case_resample_u8(Test *test);
+
 void case_resample(Test *test) {
+    if (!strcmp(test->row->result, "u8")) {
+        case_resample_u8(test);
+        return;
+    }
     struct qn_resample_args a = resample_args(test);
     const bool exact = random_chance(test, 40);
     if (exact) a.taps = 2;
@@ -64,6 +70,73 @@ void case_resample(Test *test) {
     check(test, &(Call){.args = &a, .input_count = 3, .expected = expected, .bound = bound,
                         .inputs = {memory_of(in, elem, in_elems, 0), memory_of(indices, 4, (size_t)cells, 0),
                                    memory_of(weights, 4, (size_t)cells, 0)},
+                        .output = memory_of(before, elem, out_elems, 0)});
+}
+
+// Weights as large as an image's, some of them negative, or any bits.
+static int32_t resample_weight(Test *test, bool wild) {
+    return wild ? (int32_t)((uint32_t)random_int(test, 0, 65535) << 16 | (uint32_t)random_int(test, 0, 65535)) : random_int(test, -400000, 1 << 22);
+}
+
+static void resample_u8_expect(const struct qn_resample_args *a, const uint8_t *in, const int32_t *indices, const int32_t *weights, size_t count,
+                               uint8_t *expected) {
+    const Resample r = {a, in, indices, NULL};
+    for (size_t i = 0; i < count; i++) {
+        int64_t sum = 1 << 21;
+        for (int k = 0; k < a->taps; k++) sum += (int64_t)weights[i / a->inner % a->count * a->taps + k] * in[resample_at(&r, i, k)];
+        const int32_t value = (int32_t)(uint32_t)sum >> 22; // the sum's low 32 bits
+        expected[i] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+    }
+}
+
+// Taps side by side, as a filter's, or anywhere.
+static void case_resample_u8(Test *test) {
+    struct qn_resample_args a = {.size = random_int(test, 1, 60), .count = random_int(test, 1, 60), .taps = random_int(test, 1, 9),
+                                 .inner = random_chance(test, 70) ? random_int(test, 1, 4) : random_channels(test, 200)};
+    const int outer = random_int(test, 1, 5), cells = a.count * a.taps;
+    const bool filter = random_chance(test, 70), wild = random_chance(test, 20);
+    const size_t in_elems = (size_t)outer * a.size * a.inner, out_elems = (size_t)outer * a.count * a.inner;
+    const uint8_t *in = random_bytes(test, in_elems), *before = random_bytes(test, out_elems);
+    int32_t *weights = ARENA_ARRAY(test->arena, int32_t, cells), *indices = ARENA_ARRAY(test->arena, int32_t, cells);
+    for (int i = 0; i < cells; i++) {
+        weights[i] = resample_weight(test, wild) / (wild ? 1 : a.taps);
+        indices[i] = filter ? i / a.taps * a.size / a.count + i % a.taps : random_int(test, -1, a.size);
+    }
+    uint8_t *expected = copy_bytes(test, before, out_elems);
+    a.rows = outer * a.count;
+    resample_u8_expect(&a, in, indices, weights, out_elems, expected);
+    check(test, &(Call){.args = &a, .input_count = 3, .expected = expected,
+                        .inputs = {memory_of(in, 1, in_elems, 0), memory_of(indices, 4, (size_t)cells, 0), memory_of(weights, 4, (size_t)cells, 0)},
+                        .output = memory_of(before, 1, out_elems, 0)});
+}
+
+// ---- lookup
+
+// An image within another, or pixels one behind the other.
+void case_lookup(Test *test) {
+    struct qn_lookup_args a = {.in_c = random_int(test, 1, 5), .out_h = random_int(test, 1, 6), .out_w = random_channels(test, 150),
+                               .out_c = RANDOM_OF(test, 1, 3, 3, 3, 4, 7), .elem_bytes = RANDOM_OF(test, 1, 1, 2, 4, 8)};
+    const int images = random_int(test, 1, 3);
+    a.out_pixel = a.out_c + (random_chance(test, 25) ? random_int(test, 1, 9) : 0);
+    a.out_row = a.out_w * a.out_pixel + (random_chance(test, 50) ? random_int(test, 1, 40) : 0);
+    a.out_image = a.out_h * a.out_row;
+    a.rows = images * a.out_h;
+    const size_t elem = (size_t)a.elem_bytes, in_elems = (size_t)a.rows * a.out_w * a.in_c, out_elems = (size_t)images * a.out_image;
+    const uint8_t *in = random_bytes(test, in_elems), *table = random_bytes(test, (size_t)a.out_c * 256 * elem);
+    const uint8_t *before = random_bytes(test, out_elems * elem);
+    uint8_t *expected = copy_bytes(test, before, out_elems * elem);
+    int32_t *channels = ARENA_ARRAY(test->arena, int32_t, a.out_c);
+    for (int c = 0; c < a.out_c; c++) channels[c] = random_int(test, -a.in_c - 1, a.in_c);
+    for (size_t i = 0; i < (size_t)a.rows * a.out_w * a.out_c; i++) {
+        const size_t c = i % a.out_c, pixel = i / a.out_c, row = pixel / a.out_w;
+        int channel = channels[c] < 0 ? channels[c] + a.in_c : channels[c];
+        channel = channel < 0 ? 0 : channel >= a.in_c ? a.in_c - 1 : channel;
+        const size_t to = row * a.out_row + pixel % a.out_w * a.out_pixel + c;
+        memcpy(expected + to * elem, table + (c * 256 + in[pixel * a.in_c + (size_t)channel]) * elem, elem);
+    }
+    check(test, &(Call){.args = &a, .input_count = 3, .expected = expected,
+                        .inputs = {memory_of(in, 1, in_elems, 0), memory_of(table, elem, (size_t)a.out_c * 256, 0),
+                                   memory_of(channels, 4, (size_t)a.out_c, 0)},
                         .output = memory_of(before, elem, out_elems, 0)});
 }
 

@@ -165,7 +165,7 @@ static int print_image(int argc, char **argv) {
         if (!parse_size(argv[i + 1], &width, &height))
             return fail("expected WxH");
         bool done = strcmp(argv[i], "crop") == 0 ? image_crop(&image, width, height, &made, &fault)
-                                                  : image_resize(&image, width, height, &made, &fault);
+                    : image_resize(&image, strcmp(argv[i], "nearest") == 0 ? RESIZE_NEAREST : RESIZE_ANTIALIAS, width, height, &made, &fault);
         image_free(&image);
         if (!done)
             return fail(fault.text);

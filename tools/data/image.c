@@ -101,15 +101,33 @@ bool image_load(const char *path, int channels, Image *image, Fault *fault) {
     return done;
 }
 
+bool image_turn(const Image *image, int turns, bool mirrored, bool upended, Image *result, Fault *fault) {
+    const bool turned = turns & 1, right = turns == 1 || turns == 2, down = turns == 2 || turns == 3;
+    const int width = turned ? image->height : image->width, height = turned ? image->width : image->height;
+    const size_t channels = (size_t)image->channels;
+    if (!image_alloc(result, width, height, image->channels, fault))
+        return false;
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            int column = right != mirrored ? width - 1 - x : x, row = down != upended ? height - 1 - y : y;
+            size_t from = turned ? (size_t)column * (size_t)image->width + (size_t)row : (size_t)row * (size_t)image->width + (size_t)column;
+            memcpy(result->pixels + ((size_t)y * (size_t)width + (size_t)x) * channels, image->pixels + from * channels, channels);
+        }
+    return true;
+}
+
+// Python's round: to nearest, ties to even, which is nearbyint's.
+int crop_start(int size, int kept) {
+    return (int)nearbyint((size - kept) / 2.0);
+}
+
 bool image_crop(const Image *image, int width, int height, Image *result, Fault *fault) {
     if (width > image->width || height > image->height)
         return fault_set(fault, "the crop of %d x %d exceeds the image of %d x %d", width, height, image->width,
                          image->height);
     if (!image_alloc(result, width, height, image->channels, fault))
         return false;
-    // Python's round: to nearest, ties to even, which is nearbyint's.
-    int left = (int)nearbyint((image->width - width) / 2.0);
-    int top = (int)nearbyint((image->height - height) / 2.0);
+    int left = crop_start(image->width, width), top = crop_start(image->height, height);
     size_t channels = (size_t)image->channels, row = (size_t)width * channels;
     for (int y = 0; y < height; y++)
         memcpy(result->pixels + (size_t)y * row,

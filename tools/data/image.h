@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "passes/resize_filter.h"
+
 typedef struct {
     int width, height, channels;
     uint8_t *pixels; // malloc'd
@@ -28,9 +30,13 @@ bool image_load(const char *path, int channels, Image *image, Fault *fault);
 bool jpeg_decode(const uint8_t *data, size_t bytes, Image *image, Fault *fault);
 bool png_decode(const uint8_t *data, size_t bytes, Image *image, Fault *fault);
 
-// Antialiased bilinear resize; the same bytes as Pillow's Image.resize(size, Image.BILINEAR).
-bool image_resize(const Image *image, int width, int height, Image *result, Fault *fault);
-// The middle width x height, torchvision's rounding. Must not exceed the image.
+// RESIZE_ANTIALIAS gives the same bytes as Pillow's Image.resize(size, Image.BILINEAR), RESIZE_NEAREST as its Image.NEAREST.
+bool image_resize(const Image *image, ResizeKind kind, int width, int height, Image *result, Fault *fault);
+// Quarter turns clockwise, then left and right, top and bottom change places.
+bool image_turn(const Image *image, int turns, bool mirrored, bool upended, Image *result, Fault *fault);
+// Where the middle `kept` of `size` begins, by torchvision's rounding.
+int crop_start(int size, int kept);
+// The middle width x height. Must not exceed the image.
 bool image_crop(const Image *image, int width, int height, Image *result, Fault *fault);
 
 // The whole file, malloc'd.

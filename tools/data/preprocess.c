@@ -65,6 +65,30 @@ static bool parse_layout(const char *text, Preprocess *preprocess) {
     return true;
 }
 
+static bool parse_filter(const char *text, Preprocess *preprocess) {
+    static const char *const words[] = {"antialias", "linear", "nearest"};
+    int index;
+    if (!parse_word(text, words, 3, &index))
+        return false;
+    preprocess->filter = (ResizeKind)index;
+    return true;
+}
+
+static bool parse_flip(const char *text, Preprocess *preprocess) {
+    static const char *const words[] = {"horizontal", "vertical", "both"};
+    int index;
+    if (!parse_word(text, words, 3, &index))
+        return false;
+    preprocess->mirrored = index != 1;
+    preprocess->upended = index != 0;
+    return true;
+}
+
+static bool parse_rotate(const char *text, Preprocess *preprocess) {
+    static const char *const words[] = {"0", "90", "180", "270"};
+    return parse_word(text, words, 4, &preprocess->turns);
+}
+
 static bool parse_color(const char *text, Preprocess *preprocess) {
     static const char *const words[] = {"rgb", "bgr", "gray"};
     int index;
@@ -106,7 +130,10 @@ static const struct {
     bool (*parse)(const char *text, Preprocess *preprocess);
     const char *expected;
 } spec_rows[] = {
+    {"rotate", parse_rotate, "degrees clockwise: 0, 90, 180 or 270"},
+    {"flip", parse_flip, "horizontal, vertical or both"},
     {"resize", parse_resize, "a size: N (shorter side) or WIDTHxHEIGHT"},
+    {"filter", parse_filter, "antialias, linear or nearest (area, cubic and Lanczos filters are not built)"},
     {"crop", parse_crop, "a size: N or WIDTHxHEIGHT"},
     {"color", parse_color, "rgb, bgr or gray"},
     {"mean", parse_mean, "one number or three, as 123.675:116.28:103.53"},
@@ -126,7 +153,7 @@ static bool parse_item(char *item, Preprocess *preprocess, Fault *fault) {
                 return true;
             return fault_set(fault, "%s: expected %s, found '%s'", item, spec_rows[i].expected, equals + 1);
         }
-    return fault_set(fault, "unknown key '%s'; known: resize crop color mean std scale layout", item);
+    return fault_set(fault, "unknown key '%s'; known: rotate flip resize filter crop color mean std scale layout", item);
 }
 
 bool preprocess_parse(const char *spec, Preprocess *preprocess, Fault *fault) {
@@ -169,13 +196,30 @@ bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *inp
 }
 
 // The shorter side becomes `side`; the other one is cut off to a whole number, as torchvision does.
-static void shorter_side(const Image *image, int side, int *width, int *height) {
-    int64_t w = image->width, h = image->height;
+static void shorter_side(int64_t w, int64_t h, int side, int *width, int *height) {
     int64_t longer = side * (w < h ? h : w) / (w < h ? w : h);
     if (longer > MAX_IMAGE_SIDE)
         longer = MAX_IMAGE_SIDE;
     *width = w <= h ? side : (int)longer;
     *height = w <= h ? (int)longer : side;
+}
+
+bool preprocess_fit(const Preprocess *preprocess, const ImageInput *input, int width, int height, Fitted *fitted, Fault *fault) {
+    bool turned = preprocess->turns & 1;
+    *fitted = (Fitted){.width = turned ? height : width, .height = turned ? width : height};
+    if (preprocess->resize_height)
+        *fitted = (Fitted){.width = preprocess->resize_width, .height = preprocess->resize_height};
+    else if (preprocess->resize_width)
+        shorter_side(fitted->width, fitted->height, preprocess->resize_width, &fitted->width, &fitted->height);
+    fitted->crop_width = preprocess->crop_width ? preprocess->crop_width : fitted->width;
+    fitted->crop_height = preprocess->crop_width ? preprocess->crop_height : fitted->height;
+    if (fitted->crop_width > fitted->width || fitted->crop_height > fitted->height)
+        return fault_set(fault, "the crop of %d x %d exceeds the image of %d x %d", fitted->crop_width, fitted->crop_height,
+                         fitted->width, fitted->height);
+    if (fitted->crop_width != input->width || fitted->crop_height != input->height)
+        return fault_set(fault, "the image has %d x %d pixels, the input takes %d x %d; add resize=%dx%d to --preprocess",
+                         fitted->crop_width, fitted->crop_height, input->width, input->height, input->width, input->height);
+    return true;
 }
 
 // Replaces *image by what `made` holds.
@@ -189,25 +233,20 @@ static bool replace(Image *image, Image *made, bool done) {
 
 static bool fit(Image *image, const Preprocess *preprocess, const ImageInput *input, Fault *fault) {
     Image made;
-    if (preprocess->resize_width) {
-        int width = preprocess->resize_width, height = preprocess->resize_height;
-        if (height == 0)
-            shorter_side(image, preprocess->resize_width, &width, &height);
-        if ((width != image->width || height != image->height) &&
-            !replace(image, &made, image_resize(image, width, height, &made, fault)))
-            return false;
-    }
-    if (preprocess->crop_width &&
-        !replace(image, &made, image_crop(image, preprocess->crop_width, preprocess->crop_height, &made, fault)))
+    Fitted fitted;
+    if (!preprocess_fit(preprocess, input, image->width, image->height, &fitted, fault))
         return false;
-    if (image->width != input->width || image->height != input->height)
-        return fault_set(fault, "the image has %d x %d pixels, the input takes %d x %d; add resize=%dx%d to --preprocess",
-                         image->width, image->height, input->width, input->height, input->width, input->height);
-    return true;
+    if ((preprocess->turns || preprocess->mirrored || preprocess->upended) &&
+        !replace(image, &made, image_turn(image, preprocess->turns, preprocess->mirrored, preprocess->upended, &made, fault)))
+        return false;
+    if ((fitted.width != image->width || fitted.height != image->height) &&
+        !replace(image, &made, image_resize(image, preprocess->filter, fitted.width, fitted.height, &made, fault)))
+        return false;
+    return !preprocess->crop_width ||
+           replace(image, &made, image_crop(image, fitted.crop_width, fitted.crop_height, &made, fault));
 }
 
-// What each value of a pixel becomes, as elements of the input.
-static void fill_table(const Preprocess *preprocess, int channel, Elem elem, uint64_t table[256]) {
+void preprocess_table(const Preprocess *preprocess, int channel, Elem elem, uint64_t table[256]) {
     for (int i = 0; i < 256; i++) {
         float value = (float)((i * preprocess->scale - preprocess->mean[channel]) / preprocess->std[channel]);
         Array one = {.elem = ELEM_F32, .data = &value};
@@ -223,7 +262,7 @@ static void lay_out(const Image *image, const Preprocess *preprocess, const Imag
     size_t bytes = (size_t)elem_bits(elem) / 8;
     for (size_t c = 0; c < channels; c++) {
         uint64_t table[256];
-        fill_table(preprocess, (int)c, elem, table);
+        preprocess_table(preprocess, (int)c, elem, table);
         const uint8_t *from = image->pixels + (preprocess->color == COLOR_BGR ? channels - 1 - c : c);
         size_t first = input->layout == LAYOUT_NCHW ? c * pixels : c;
         size_t step = input->layout == LAYOUT_NCHW ? 1 : channels;

@@ -7,6 +7,9 @@ typedef enum { LAYOUT_AUTO, LAYOUT_NCHW, LAYOUT_NHWC } Layout;
 typedef enum { COLOR_RGB, COLOR_BGR, COLOR_GRAY } Color;
 
 typedef struct {
+    int turns;               // quarter turns clockwise, first of all
+    bool mirrored, upended;  // then left and right, top and bottom change places
+    ResizeKind filter;
     int resize_width, resize_height; // both 0: no resize; height 0: the shorter side becomes resize_width
     int crop_width, crop_height;     // 0: no crop
     Color color;
@@ -16,7 +19,8 @@ typedef struct {
     Layout layout;
 } Preprocess;
 
-// "resize=256,crop=224,color=rgb,mean=123.675:116.28:103.53,std=58.395:57.12:57.375,scale=1,layout=nchw"; sizes N or WxH.
+// "rotate=90,flip=horizontal,resize=256,filter=antialias,crop=224,color=rgb,mean=123.675:116.28:103.53,std=58.395:57.12:57.375,scale=1,
+// layout=nchw"; sizes N or WxH.
 bool preprocess_parse(const char *spec, Preprocess *preprocess, Fault *fault);
 
 // Where an image goes in an input of this type: rank 4, batch 1, 1 or 3 channels first or last. LAYOUT_AUTO decides by
@@ -26,6 +30,13 @@ typedef struct {
     Layout layout;
 } ImageInput;
 bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *input, Fault *fault);
+
+// An image's size after resizing, and what the crop keeps of it.
+typedef struct { int width, height, crop_width, crop_height; } Fitted;
+// For an image of this size (not turned yet). A fault where what is kept exceeds it or is not what the input takes.
+bool preprocess_fit(const Preprocess *preprocess, const ImageInput *input, int width, int height, Fitted *fitted, Fault *fault);
+// What each value of a pixel becomes in a channel of the input, as elements of it.
+void preprocess_table(const Preprocess *preprocess, int channel, Elem elem, uint64_t table[256]);
 
 // Reads, resizes, crops and normalises one image into f32 (or, where the input is u8, into bytes, which then takes no
 // mean, deviation or scale).

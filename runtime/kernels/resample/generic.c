@@ -52,3 +52,28 @@ QN_KERNEL qn_resample_s8_s8__any__generic(const struct qn_resample_args *a, cons
         }
     }
 }
+
+QN_INLINE uint8_t qn_resample_generic_byte(uint32_t sum) {
+    const int32_t value = (int32_t)sum >> 22;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+QN_KERNEL qn_resample_u8_u8__any__generic(const struct qn_resample_args *a, const void *input, const void *indices,
+                                          const void *weights, void *output, int32_t begin, int32_t end) {
+    for (int32_t r = begin; r < end; r++) {
+        const int32_t row = r % a->count;
+        const uint8_t *in = (const uint8_t *)input + (ptrdiff_t)(r / a->count) * a->size * a->inner;
+        const int32_t *index = (const int32_t *)indices + (ptrdiff_t)row * a->taps;
+        const uint32_t *weight = (const uint32_t *)weights + (ptrdiff_t)row * a->taps;
+        uint8_t *out = (uint8_t *)output + (ptrdiff_t)r * a->inner;
+        for (int32_t i = 0; i < a->inner; i += QN_RESAMPLE_BLOCK) {
+            const int32_t n = a->inner - i < QN_RESAMPLE_BLOCK ? a->inner - i : QN_RESAMPLE_BLOCK;
+            uint32_t sum[QN_RESAMPLE_BLOCK] = {0};
+            for (int32_t k = 0; k < a->taps; k++) {
+                const uint8_t *p = in + qn_resample_generic_index(a, index[k]) + i;
+                for (int32_t j = 0; j < n; j++) sum[j] += weight[k] * p[j];
+            }
+            for (int32_t j = 0; j < n; j++) out[i + j] = qn_resample_generic_byte(sum[j] + (1u << 21));
+        }
+    }
+}

@@ -114,6 +114,13 @@ static int take_count(Reader *reader) {
     return reader->good = false, 0;
 }
 
+// Of one of the `count` entries before.
+static int take_index(Reader *reader, int count) {
+    uint64_t index = take_number(reader);
+    if (index < (uint64_t)count) return (int)index;
+    return reader->good = false, -1;
+}
+
 static float take_float(Reader *reader) {
     uint32_t bits = (uint32_t)take_fixed(reader, 4);
     float value;
@@ -181,8 +188,8 @@ static void take_entries(Reader *reader, Histograms *histograms) {
         histograms->count = i + 1;
         uint64_t kind = take_number(reader);
         if (kind == KIND_SEEN) entry->seen = take_observer(reader);
-        else if (kind == KIND_MOVED) entry->moved = take_count(reader);
-        if (kind > KIND_MOVED || entry->moved >= i) reader->good = false;
+        else if (kind == KIND_MOVED) entry->moved = take_index(reader, i);
+        if (kind > KIND_MOVED) reader->good = false;
     }
 }
 

@@ -370,6 +370,12 @@ static double measured_density(const MixedSearch *work, const Trial *trial) {
     return (work->best->score.loss - trial->score.loss) / fmax(trial->score.ns - work->best->score.ns, 1);
 }
 
+static bool is_among(Trial *const *trials, int count, const Trial *trial) {
+    for (int i = 0; i < count; i++)
+        if (trials[i] == trial) return true;
+    return false;
+}
+
 // The best few that may fit, measured; the best of them is taken. *more: whether there were any.
 static bool spend(MixedSearch *work, bool *banned, Ranked *ranked, bool *more) {
     const int count = rank_moves(work, work->best->floats, banned, MOVE_KINDS, ranked);
@@ -380,8 +386,10 @@ static bool spend(MixedSearch *work, bool *banned, Ranked *ranked, bool *more) {
         if (ranked[i].ns > 2 * room) continue; // beyond what an estimate may be off
         bool *floats = copy_floats(work, work->best->floats);
         put_into_float(work, floats, ranked[i].tensor, ranked[i].kind);
+        Trial *trial = trial_of(work, floats);
+        if (is_among(trials, made, trial)) continue; // another move to the same operators
         moves[made] = move_index(ranked[i].tensor, ranked[i].kind);
-        trials[made++] = trial_of(work, floats);
+        trials[made++] = trial;
     }
     *more = made > 0;
     if (!trials_run(work->trials, made, trials)) return false;

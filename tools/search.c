@@ -92,15 +92,6 @@ static int parse_options(SearchCommand *command, Model *model) {
 
 // ---- tables
 
-static bool same_factors(const CalibrationTable *a, const CalibrationTable *b) {
-    if (a->equalized_count != b->equalized_count) return false;
-    for (int i = 0; i < a->equalized_count; i++) {
-        const ChannelFactors *x = &a->equalized[i], *y = &b->equalized[i];
-        if (strcmp(x->name, y->name) || x->count != y->count || memcmp(x->factors, y->factors, sizeof *x->factors * (size_t)x->count)) return false;
-    }
-    return true;
-}
-
 // "[NAME=]FILE"; without a name the method that the table says it was made by, or the file's.
 static bool read_table(SearchRun *run, char *item) {
     Model *model = run->model;
@@ -117,7 +108,7 @@ static bool read_table(SearchRun *run, char *item) {
     for (int i = 0; i < index; i++)
         if (!strcmp(run->names[i], run->names[index]))
             return diag_error(model->diag, loc_file(path), "--tables: '%s' stands twice; name this table with NAME=FILE", run->names[index]);
-    if (index && !same_factors(&run->tables[0], table))
+    if (index && !factors_agree(run->tables[0].equalized_count, run->tables[0].equalized, table->equalized_count, table->equalized))
         return diag_error(model->diag, loc_file(path), "has other factors of channels (equalize:) than the first table; make all with one --equalize, on the same data");
     run->options.table_count++;
     return true;

@@ -2,6 +2,7 @@
 // may end in sections for other precisions; its quantization table has its own words for types. ncnn's has lines
 // `layer_param_0 scale scale ...` for the weights of each output channel, then `layer scale` for the layer's input, where
 // scale = 127 / threshold.
+#include <float.h>
 #include <string.h>
 #include <strings.h>
 
@@ -51,6 +52,10 @@ void ncnn_line(TableState *state, const TableWord *words, CalibrationTable *tabl
     if (is_weight_name(words->text)) return; // scales of weights are found from the weights
     if (words->next->next) {
         table_fault(state, words->next->next->place, "a layer's input has one scale");
+        return;
+    }
+    if (127 / entry.scale > FLT_MAX) {
+        table_fault(state, words->next->place, "the scale is too small: 127 / scale is the threshold");
         return;
     }
     table->layers = table_grown(state, table->layers, table->layer_count, sizeof entry);

@@ -94,6 +94,15 @@ assert both["reached"] and set(both["ops"]) == {"c2", "c3", "c5", "c6"}, both
 by_loss = json.loads(call(*search, "--loss", "sqnr", "--expected-loss", "0.01"))["mixed"]
 assert by_loss["reached"] and by_loss["final"]["loss"] <= 0.01 < by_loss["start"]["loss"], by_loss
 
+# A budget that both ends of the one bad tensor fit into. Several moves put the same two operators into float: each network is scored once.
+constants["w2"][0] /= 1000
+constants["w3"][:, 0] *= 1000
+save("one_bad.onnx", nodes, constants, [("x", TensorProto.FLOAT, SHAPE)], [("c7", TensorProto.FLOAT, SHAPE)])
+fitting = json.loads(call("search", "one_bad.onnx", *search[2:], "--max-slowdown", "100", "-o", "fitting"))["mixed"]
+assert {"c5", "c6"} <= set(fitting["ops"]) and fitting["final"]["cosine"] > 0.99, fitting
+for line in files("fitting")[2].split("# networks")[1].splitlines()[1:]:
+    assert all(float(share) <= 1 for share in line.split()[3:6]), line  # loss, cosine, agreement
+
 # Enough already: nothing is searched.
 at_once = json.loads(call(*search, "--methods", "kl", "--expected-cos", "0.5"))
 assert at_once["ops"] == [] and at_once["mixed"]["ops"] == [] and at_once["mixed"]["reached"]

@@ -1,6 +1,6 @@
 # Histograms of two runs join to those of one run over all samples, byte for byte, and so do the tables of every method but ema;
 # of tables alone, those of minmax.
-# REQUIRES: numpy
+# REQUIRES: numpy, onnx
 # RUN: rm -rf %t && mkdir %t && %python %s %qanat %root/docs/examples/digits %t
 import os
 import random
@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 qanat, digits, work = sys.argv[1:4]
 os.chdir(work)
@@ -43,6 +45,16 @@ calibrate(model, "--data", "all.npz", "--equalize", "none", "--percentile", "99"
 assert lines("bca.table", True) == lines("all99.table", True)
 calibrate("--merge", "a.minmax.table", "b.minmax.table", "c.minmax.table", "-o", "ranges.table")
 assert lines("ranges.table", True) == lines("all.minmax.table", True)
+
+# A tensor that shares another's memory near the end of the file, with few bytes behind it.
+nodes = [helper.make_node("Sigmoid", [f"t{i - 1}" if i else "x"], [f"t{i}"]) for i in range(80)]
+nodes += [helper.make_node("Flatten", ["t79"], ["flat"]), helper.make_node("Mul", ["flat", "zero"], ["y"])]
+graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 4, 4])],
+                          [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 32])], [numpy_helper.from_array(np.float32(0), "zero")])
+onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), "moved.onnx")
+calibrate("moved.onnx", "--data", "random", "--limit", "2", "--method", "kl", "--histograms", "moved.hist", "-o", "moved.table")
+calibrate("--merge", "moved.hist", "--method", "kl", "-o", "again.table")
+assert lines("again.table", False) == lines("moved.table", False)
 
 # What can't be joined is said.
 assert "only tables of `--method minmax` can be joined by themselves" in calibrate("--merge", "a.kl.table", "b.kl.table", status=1)

@@ -107,14 +107,22 @@ static Attr *window_attrs(Arena *arena, const Window *window) {
 
 // ---- convolution
 
-// The same of dequantized integers, whose scales are those of output channels, or one.
+// O I K as O I 1 K, whose scales stay where they are.
+static const Type *widened_type(Arena *arena, const Type *type) {
+    const Quant *q = type->quant;
+    const int64_t shape[] = {type->shape[0], type->shape[1], 1, type->shape[2]};
+    const int axis = q->axis == 2 ? 3 : q->axis;
+    q = quant_per_axis(arena, q->storage, axis, q->count, q->scale, q->zero_point, q->storage_min, q->storage_max);
+    return type_quantized(arena, q, 4, shape);
+}
+
+// The same of dequantized integers.
 static Value *emit_stored_filter(const Node *node, const Dense *stored) {
     Importer *importer = node->importer;
-    const int64_t *shape = stored->type->shape;
     Dense *wide = ARENA_NEW(importer->scratch, Dense);
     *wide = *stored;
     if (stored->type->rank == 3)
-        wide->type = type_with_shape(importer->arena, stored->type, 4, (int64_t[]){shape[0], shape[1], 1, shape[2]});
+        wide->type = widened_type(importer->arena, stored->type);
     return emit_stored(importer, stored_transpose(importer, wide, (int[]){0, 2, 3, 1}), take_name(node, 1));
 }
 

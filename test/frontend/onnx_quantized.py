@@ -266,6 +266,10 @@ def elsewhere():
     y = b.pair(b.node("Resize", [y, "", b.const([1, 1, 2, 2], np.float32)], mode="nearest", coordinate_transformation_mode="asymmetric",
                       nearest_mode="floor"), 0.04, 0, U8)
     b.done("residual", [y], True, 0.04)
+    b = Build()  # scales along a filter's taps, and of its input channels
+    x = b.pair(b.input((1, 5, 17)), S[U8], Z[U8], U8)
+    y = b.node("Conv", [b.node("Conv", [x, b.weight((6, 5, 3), S8, 2)]), b.weight((4, 6, 1), S8, 1)])
+    b.done("taps", [y], False, 1e-4)
     b = Build()  # a weight whose channels have blocks of scales stays float
     x = b.input((3, 8))
     names = [b.const(rng.integers(-8, 8, (8, 5)), S4), b.const(rng.uniform(0.01, 0.02, (2, 5)), np.float32), b.const(np.zeros((2, 5), int), S4)]

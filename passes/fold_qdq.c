@@ -138,7 +138,7 @@ static bool drop_clamp(Op *op) {
 }
 
 // An activation behind the transpose of a product goes before it, where it can become part of the product.
-static bool raise_clamp(const Fold *fold, Op *op) {
+static bool raise_clamp(Op *op) {
     double low, high;
     Value *moved = op_operand(op, 0), *result = op->result_count ? &op->results[0] : NULL;
     if (!clamp_of(op, &low, &high) || !is_plain_f32(result->type)) return false;
@@ -149,7 +149,6 @@ static bool raise_clamp(const Fold *fold, Op *op) {
     Builder builder = builder_before(op);
     Value *clamped = &op_new(&builder, op->kind, 1, &source, 1, &source->type, op->attrs)->results[0];
     Value *made = &op_new(&builder, mover->kind, 1, &clamped, 1, &result->type, mover->attrs)->results[0];
-    (void)fold;
     give_name(is_returned(result) ? made : clamped, result);
     value_replace_uses(result, made);
     op_erase(op);
@@ -318,7 +317,7 @@ static bool rewrite_all(const Fold *fold, Func *func, Rewrite *rewrite) {
 }
 
 static bool move_pairs(const Fold *fold, Op *op) {
-    return raise_clamp(fold, op) || drop_clamp(op) || raise_quantize(fold, op) || sink_dequantize(fold, op);
+    return raise_clamp(op) || drop_clamp(op) || raise_quantize(fold, op) || sink_dequantize(fold, op);
 }
 
 static bool fold_pairs(const Fold *fold, Op *op) { return fold_op(fold, op) || fold_pair(op); }

@@ -442,7 +442,7 @@ def fastest(engines, spec, samples):
         engine.bind(samples[0])
         first = statistics.median(time_runs(engine, 3))
         times = time_runs(engine, max(3, min(300, int(TRIAL_S * 1e3 / first))))
-        tried.append((snr is not None and snr < LEAST_SNR_DB, statistics.median(times), engine, variant, snr))
+        tried.append((snr is not None and not snr >= LEAST_SNR_DB, statistics.median(times), engine, variant, snr))
     print([(t[3], t[1], t[4]) for t in tried], file=sys.stderr, flush=True)
     return min(tried, key=lambda t: t[:2])[2:]
 

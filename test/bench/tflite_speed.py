@@ -77,7 +77,8 @@ def apart(ours, theirs):
     worst = 0.0
     for x, y in zip(ours, theirs):
         difference = np.abs(x.astype(np.float64) - y.reshape(x.shape))
-        worst = max(worst, difference.mean() if x.dtype.kind != "f" else difference.max() / max(np.abs(y).max(), 1e-30))
+        distance = difference.mean() if x.dtype.kind != "f" else difference.max() / max(np.abs(y).max(), 1e-30)
+        worst = max(worst, distance if np.isfinite(distance) else np.inf)
     return worst
 
 

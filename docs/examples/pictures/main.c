@@ -116,7 +116,7 @@ static void show_classes(const struct qn_tensor *output, const void *data, Image
     int height = (int)output->shape[1], width = (int)output->shape[2], channels = output->rank == 4 ? (int)output->shape[3] : 1;
     *image = resized(image, width, height);
     for (int i = 0; i < width * height; i++) {
-        int class = channels == 1 ? (int)rint(get(output, data, (size_t)i)) : 0;
+        int class = channels == 1 ? (int)fmax(0, fmin(MAX_SIDE, rint(get(output, data, (size_t)i)))) : 0;
         for (int c = 1; c < channels; c++)
             if (get(output, data, (size_t)i * channels + c) > get(output, data, (size_t)i * channels + class)) class = c;
         for (int c = 0; class > 0 && c < CHANNELS; c++) { // bits of the class, the lowest ones in the highest bits of the colour
@@ -131,7 +131,9 @@ static void show_classes(const struct qn_tensor *output, const void *data, Image
 // Threes of x, y and depth, in pixels of the network's input.
 static void show_points(const struct qn_tensor *output, const void *data, size_t count, int width, int height, Image *image) {
     for (size_t i = 0; i < count; i++) {
-        int x = (int)(get(output, data, 3 * i) * image->width / width), y = (int)(get(output, data, 3 * i + 1) * image->height / height);
+        double at_x = get(output, data, 3 * i) * image->width / width, at_y = get(output, data, 3 * i + 1) * image->height / height;
+        if (!(fabs(at_x) <= 2 * MAX_SIDE && fabs(at_y) <= 2 * MAX_SIDE)) continue; // no place in a picture
+        int x = (int)at_x, y = (int)at_y;
         int size = 1 + image->width / 400;
         for (int dy = -size; dy <= size; dy++)
             for (int dx = -size; dx <= size; dx++)

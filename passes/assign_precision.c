@@ -69,10 +69,10 @@ static bool check_names(State *state) {
     return check_entries(state, count, names);
 }
 
-enum { MAX_MOVES = 8 };
-static bool serves_integers(const State *state, const Value *value, int moves);
+enum { MAX_BETWEEN = 8 }; // movers and softmaxes one behind the other
+static bool serves_integers(const State *state, const Value *value, int between);
 
-static bool wants_i8(const State *state, const Op *op) {
+static bool wants_i8_within(const State *state, const Op *op, int between) {
     if (!op_has(op, INT8) || op->result_count != 1) return false;
     const Type *type = op->results[0].type;
     if (type->elem != ELEM_F32 || type->quant) return false;
@@ -80,17 +80,19 @@ static bool wants_i8(const State *state, const Op *op) {
     if (entry) return entry->type == ELEM_I8;
     if (state->context->precision != ELEM_I8) return false;
     // Probabilities lose much in 8 bits, so what is read in f32 is computed so.
-    return op->kind != OP_softmax || serves_integers(state, &op->results[0], MAX_MOVES);
+    return op->kind != OP_softmax || (between && serves_integers(state, &op->results[0], between - 1));
 }
 
+static bool wants_i8(const State *state, const Op *op) { return wants_i8_within(state, op, MAX_BETWEEN + 1); }
+
 // Whether something in i8 reads the value, where it is or moved.
-static bool serves_integers(const State *state, const Value *value, int moves) {
+static bool serves_integers(const State *state, const Value *value, int between) {
     FOR_EACH_USE((Value *)value, use) {
         const Op *user = use->owner;
         bool is_moved = op_has(user, MOVES_DATA) && user->result_count == 1;
         if (user == state->func->last ? state->context->output_type != ELEM_F32
-            : is_moved                ? moves && serves_integers(state, &user->results[0], moves - 1)
-                                      : wants_i8(state, user))
+            : is_moved                ? between && serves_integers(state, &user->results[0], between - 1)
+                                      : wants_i8_within(state, user, between))
             return true;
     }
     return false;

@@ -149,19 +149,22 @@ void walk_next(Walk *walk) {
 
 // ---- quantized arithmetic
 
-float product_multiplier(float a_scale, float b_scale, float out_scale) {
-    return (float)((double)a_scale * b_scale / out_scale);
-}
+// With this one all integers but 0 saturate, as with a larger one, and sums of products are finite: 0 stays 0.
+static const float MOST_MULTIPLIER = 0x1p90f;
+
+static float bounded(double multiplier) { return multiplier < MOST_MULTIPLIER ? (float)multiplier : MOST_MULTIPLIER; }
+
+float product_multiplier(float a_scale, float b_scale, float out_scale) { return bounded((double)a_scale * b_scale / out_scale); }
 
 float product_multiplier_f32(float a_scale, float b_scale, float out_scale) {
     volatile float product = a_scale * b_scale; // rounded, whatever the compiler would rather do
-    return product / out_scale;
+    return bounded(product / out_scale);
 }
 
-float rescale_multiplier(float in_scale, float out_scale) { return (float)((double)in_scale / out_scale); }
+float rescale_multiplier(float in_scale, float out_scale) { return bounded((double)in_scale / out_scale); }
 
 float mean_multiplier(float in_scale, float out_scale, int64_t count) {
-    return (float)((double)in_scale / ((double)out_scale * (double)count));
+    return bounded((double)in_scale / ((double)out_scale * (double)count));
 }
 
 static int32_t clamp_i32(double value, int32_t lo, int32_t hi) {

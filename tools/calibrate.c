@@ -24,16 +24,28 @@ static bool write_table(Model *model, const CalibrationTable *table, const char 
     return output_close(&output, done, model->diag) && done;
 }
 
-// PREFIX.METHOD.table for each of --methods, or the one table.
+// Of --methods the table PREFIX.METHOD.table, or the one table.
+static const char *output_of(const Calibrate *run, int method) {
+    const Model *model = run->model;
+    if (!run->count)
+        return model->options->output;
+    return arena_printf(model->arena, "%s.%s.table", model->options->output, calibration_method_name(run->methods[method]));
+}
+
+// All or none.
 static bool write_tables(const Calibrate *run, const CalibrationTable *tables) {
     Model *model = run->model;
-    const char *output = model->options->output;
+    OutputFile outputs[METHOD_COUNT];
     if (!run->count)
-        return write_table(model, &tables[0], output);
-    for (int m = 0; m < run->count; m++)
-        if (!write_table(model, &tables[m], arena_printf(model->arena, "%s.%s.table", output, calibration_method_name(run->methods[m]))))
-            return false;
-    return true;
+        return write_table(model, &tables[0], output_of(run, 0));
+    int opened = 0;
+    bool done = true;
+    while (done && opened < run->count && output_open(&outputs[opened], output_of(run, opened), model->diag)) {
+        done = write_calibration(model, &tables[opened], outputs[opened].file);
+        opened++;
+    }
+    done = done && opened == run->count;
+    return outputs_close(outputs, opened, done, model->diag) && done;
 }
 
 static bool rewrite_qtable(Model *model, const char *from) {
@@ -97,6 +109,16 @@ static bool has_method(const Calibrate *run, CalibrationMethod method) {
     return has;
 }
 
+static int check_histograms(const Calibrate *run) {
+    const char *path = run->model->options->histograms;
+    for (int m = 0; path && m < (run->count ? run->count : 1); m++) {
+        const char *output = output_of(run, m);
+        if (output && (!strcmp(path, output) || same_file(path, output)))
+            return usage_error("calibrate: '%s' can't hold both the table and the histograms; name another file with --histograms", path);
+    }
+    return STATUS_DONE;
+}
+
 static int check_merge(const Calibrate *run, const Options *options) {
     if (has_method(run, METHOD_EMA))
         return usage_error("calibrate: ema is about the order of samples, which histograms don't keep; it can't be merged");
@@ -144,6 +166,8 @@ int cmd_calibrate(int argc, char **argv) {
     const char *qtable = options.qtable; // of no use to the network here
     options.qtable = NULL;
     status = model_open(&model, &options, 0);
+    if (!status)
+        status = check_histograms(&run);
     if (!status && options.merge)
         status = check_merge(&run, &options);
     if (!status)

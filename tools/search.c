@@ -47,13 +47,25 @@ static Loss loss_named(const char *name) {
     return loss;
 }
 
+// Whether `path` is among --tables.
+static int check_not_table(const Model *model, const char *path) {
+    char *list = arena_strdup(model->arena, model->options->tables ? model->options->tables : ""), *rest = NULL;
+    for (char *item = strtok_r(list, ",", &rest); item; item = strtok_r(NULL, ",", &rest)) {
+        const char *equals = strchr(item, '=');
+        if (same_file(path, equals ? equals + 1 : item)) return usage_error("the output '%s' would replace the table of that name; name another with -o", path);
+    }
+    return STATUS_DONE;
+}
+
 static int check_outputs(Model *model) {
     const Options *options = model->options;
     if (!options->output) return STATUS_DONE;
     if (!strcmp(options->output, "-")) return usage_error("search: -o names files PREFIX.table, PREFIX.qtable and PREFIX.log; - can't be all of them");
     static const char *const endings[] = {"table", "qtable", "log"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        int status = check_not_input(options, arena_printf(model->arena, "%s.%s", options->output, endings[i]));
+        const char *path = arena_printf(model->arena, "%s.%s", options->output, endings[i]);
+        int status = check_not_input(options, path);
+        if (!status) status = check_not_table(model, path);
         if (status) return status;
     }
     return STATUS_DONE;

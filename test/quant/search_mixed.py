@@ -140,4 +140,5 @@ for options, status, text in ((["nan.onnx", "--data", "data.npz"], 1, "error"), 
                               (["bad.onnx", "--data", "data.npz", "--max-slowdown", "-1"], 2, "expected a number from 0"),
                               (["bad.onnx", "--data", "data.npz", "--max-float-layers", "1"], 2, "exclude")):
     assert text in call("search", "--mode", "mixed", *options, status=status), options
+assert "would replace the table of that name" in call("search", "bad.onnx", "--data", "data.npz", "--tables", "a=one.table", "-o", "one", status=2)
 assert "need --mode mixed" in call("search", "bad.onnx", "--mode", "sensitive", "--data", "data.npz", "--max-slowdown", "1", status=2)

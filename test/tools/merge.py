@@ -61,6 +61,15 @@ assert "only tables of `--method minmax` can be joined by themselves" in calibra
 assert "tables and histograms can't be merged with one another" in calibrate("--merge", "a.hist", "b.kl.table", status=1)
 assert "ema is about the order of samples" in calibrate("--merge", "a.hist", "b.hist", "--method", "ema", status=2)
 assert "the output would replace the input 'b.hist'" in calibrate("--merge", "a.hist", "b.hist", "-o", "b.hist", status=2)
+# No output replaces another or an input, and of several tables all are written or none.
+for output in (["-o", "same"], ["--methods", "kl,mse", "-o", "aa"]):
+    name = "same" if output[1] == "same" else "aa.mse.table"
+    assert "can't hold both the table and the histograms" in calibrate("--merge", "a.hist", "b.hist", *output, "--histograms", name, status=2)
+    assert not os.path.exists(name)
+os.makedirs("part.mse.table")
+assert "part.mse.table: error: can't be written" in calibrate("--merge", "a.hist", "--methods", "kl,mse", "-o", "part", status=1)
+assert not os.path.exists("part.kl.table")
+
 calibrate(model, "--data", "a.npz", "--equalize", "range", "--histograms", "range.hist", "-o", "range.table")
 assert "range.hist: error: has other factors of channels" in calibrate("--merge", "a.hist", "range.hist", status=1)
 assert "unexpected argument 'b.hist'" in calibrate("a.hist", "b.hist", status=2)

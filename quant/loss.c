@@ -29,6 +29,7 @@ static double cosine_loss(const Pair *pair) {
         other += (double)pair->other[i] * pair->other[i];
     }
     const double norm = sqrt(real) * sqrt(other);
+    if (!isfinite(norm)) return 1; // as far as can be
     return 1 - (norm > 0 ? product / norm : real == other ? 1 : 0);
 }
 

@@ -23,7 +23,8 @@ typedef struct {
 } LossSample;
 
 const char *loss_name(LossKind kind);
-// Only f32 outputs count; without any, the loss is 0. NaN or infinity where an output or the user's metric is no number.
+// Only f32 outputs count; without any, the loss is 0. Where an output is no number, cosine gives 1, others may
+// give NaN or infinity, as the user's metric may.
 double loss_of_outputs(const Loss *loss, int count, const Value *const *outputs, void *const *real, void *const *other,
                        const LossSample *sample);
 // Opens a library with the user's metric. False after a message.

@@ -132,6 +132,12 @@ save("integers.onnx", [helper.make_node("Add", ["x", "x"], ["y"])], {}, [("x", T
 np.savez("integers.npz", x=np.arange(30, dtype=np.int32).reshape(3, 10))
 for mode in ("sensitive", "mixed"):
     assert json.loads(call("search", "integers.onnx", "--mode", mode, "--data", "integers.npz", "--json"))["ops"] == []
+# Zero in i8 is divided by while the division is still float: that is a bad candidate, and no end of the search.
+save("inverse.onnx", [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Reciprocal", ["r"], ["y"])], {}, [("x", TensorProto.FLOAT, [1, 32])],
+     [("y", TensorProto.FLOAT, [1, 32])])
+np.savez("positive.npz", x=np.abs(rng.normal(0, 1, (12, 32))).astype(np.float32) + 1e-3)
+inverse = json.loads(call("search", "inverse.onnx", "--mode", "mixed", "--data", "positive.npz", "--json"))["mixed"]
+assert 0 <= inverse["final"]["cosine"] <= 1 + 1e-9 and inverse["final"]["cosine"] >= inverse["start"]["cosine"], inverse
 constants["w4"] = np.full_like(constants["w4"], np.nan)
 save("nan.onnx", nodes, constants, [("x", TensorProto.FLOAT, SHAPE)], [("c7", TensorProto.FLOAT, SHAPE)])
 os.mkdir("nothing")

@@ -116,7 +116,7 @@ static bool read_table(SearchRun *run, char *item) {
     if (!parse_calibration_table(model->arena, model->diag, path, table) ||
         !resolve_calibration(model->arena, model->diag, model->imported, model->import.node_outputs, table, NULL))
         return false;
-    run->names[index] = equals ? item : table->method ? table->method : path;
+    run->names[index] = printable(model->arena, equals ? item : table->method ? table->method : path);
     for (int i = 0; i < index; i++)
         if (!strcmp(run->names[i], run->names[index]))
             return diag_error(model->diag, loc_file(path), "--tables: '%s' stands twice; name this table with NAME=FILE", run->names[index]);

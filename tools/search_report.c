@@ -44,7 +44,7 @@ static void write_trials(const SearchRun *run, FILE *out) {
     for (int i = 0; i < run->mixed.trial_count; i++) {
         const MixedTrial *trial = &run->mixed.trials[i];
         const Score *score = &trial->score;
-        fprintf(out, "# %d %s %.9g %.9f %.4f %.2f %lld\n", trial->floats, trial->table, score->loss, score->cosine, score->agreement, score->ns / 1000,
+        fprintf(out, "# %d %s %.9g %.9f %.4f %.2f %lld\n", trial->floats, table_word(run->model->arena, trial->table), score->loss, score->cosine, score->agreement, score->ns / 1000,
                 (long long)score->bytes);
     }
 }
@@ -56,7 +56,7 @@ static void write_log(const SearchRun *run, FILE *out) {
     for (int i = 0; i < run->found.count; i++) {
         const SensitiveOp *op = &run->found.ops[i];
         for (int t = 0; t < run->options.table_count; t++)
-            fprintf(out, "%s %s %.9g %.3g %d%s\n", table_word(run->model->arena, op->name), run->names[t], op->loss[t], op->error[t], op->samples[t],
+            fprintf(out, "%s %s %.9g %.3g %d%s\n", table_word(run->model->arena, op->name), table_word(run->model->arena, run->names[t]), op->loss[t], op->error[t], op->samples[t],
                     t == op->best ? " best" : "");
     }
     if (has_mixed(run)) write_trials(run, out);

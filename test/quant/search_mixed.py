@@ -147,4 +147,10 @@ for options, status, text in ((["nan.onnx", "--data", "data.npz"], 1, "error"), 
                               (["bad.onnx", "--data", "data.npz", "--max-float-layers", "1"], 2, "exclude")):
     assert text in call("search", "--mode", "mixed", *options, status=status), options
 assert "would replace the table of that name" in call("search", "bad.onnx", "--data", "data.npz", "--tables", "a=one.table", "-o", "one", status=2)
+
+# What a table's header says of its method is text of others: no control characters get to a terminal, and a name with a blank stays a word of the log.
+with open("one.table", encoding="utf-8") as file, open("strange.table", "w", encoding="utf-8") as out:
+    out.write("# method: \x1b[31mred two\n" + "".join(line for line in file if not line.startswith("# method")))
+assert "\x1b" not in call("search", "bad.onnx", "--data", "data.npz", "--tables", "strange.table", "--expected-cos", "1", "-o", "shown")
+assert all(line.split('"')[1].endswith("red two") for line in files("shown")[2].splitlines() if line[0] != "#")
 assert "need --mode mixed" in call("search", "bad.onnx", "--mode", "sensitive", "--data", "data.npz", "--max-slowdown", "1", status=2)

@@ -91,11 +91,11 @@ static bool commutes(const Op *op) {
            op->kind == OP_reduce_min;
 }
 
-// What is computed is quantized where it is computed.
-static bool raise_quantize(const Fold *fold, Op *op) {
+// What is computed is quantized where it is computed. The op that does so now; NULL.
+static Op *raised(const Fold *fold, Op *op) {
     Value *moved = op_operand(op, 0), *source = moved && moved->def && commutes(moved->def) ? op_operand(moved->def, 0) : NULL;
-    if (op->kind != OP_quantize || !is_i8(op->results[0].type) || !source || !value_has_one_use(moved)) return false;
-    if (!source->def || !value_has_one_use(source) || value_constant(source) || value_def(source, OP_dequantize)) return false;
+    if (op->kind != OP_quantize || !is_i8(op->results[0].type) || !source || !value_has_one_use(moved)) return NULL;
+    if (!source->def || !value_has_one_use(source) || value_constant(source) || value_def(source, OP_dequantize)) return NULL;
     Op *mover = moved->def;
     const Type *type = quantized_like(fold, source->type, op->results[0].type->quant);
     Builder builder = builder_before(op);
@@ -105,7 +105,13 @@ static bool raise_quantize(const Fold *fold, Op *op) {
     value_replace_uses(&op->results[0], made);
     op_erase(op);
     op_erase(mover);
-    return true;
+    return small->def;
+}
+
+static bool raise_quantize(const Fold *fold, Op *op) {
+    bool any = false;
+    while ((op = raised(fold, op))) any = true;
+    return any;
 }
 
 // ---- activations

@@ -118,7 +118,8 @@ double threshold_mse(const Observer *observer) {
     fill_tails(observer, false, plus);
     fill_tails(observer, true, minus);
     for (int i = 128; i >= 16; i--) { // 1/128 steps of the largest magnitude, down to an eighth
-        double threshold = largest * i / 128, low = fmax(observer->min, -threshold), high = fmin(observer->max, threshold);
+        // The range of the integers holds 0, whatever was seen.
+        double threshold = largest * i / 128, low = fmin(fmax(observer->min, -threshold), 0), high = fmax(fmin(observer->max, threshold), 0);
         double step = (high - low) / 255, inside = step * step / 12;
         double error = squared_error(observer, plus, high, inside) + squared_error(observer, minus, -low, inside);
         if (error < least) least = error, best = threshold;

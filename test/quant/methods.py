@@ -146,6 +146,16 @@ for name, data in (("normal", random.standard_normal((20, *SHAPE[1:]))), ("lapla
                 assert abs(have - want) <= tolerance * width + 2e-7 * abs(want), (name, method.__name__, tensor, table[tensor], expected)
 assert clipped >= 40, clipped
 
+# Values of one sign: the integers' range holds 0 all the same. `mse` of every candidate, on all values.
+spread = np.concatenate([np.linspace(4, 5, 9998), [6.5, 40]])
+for values in (spread, -spread):
+    np.savez("data.npz", x=values.astype(np.float32).reshape(2, 50, 100))
+    thresholds = 40 * np.arange(128, 15, -1) / 128
+    errors = [np.where(spread > t, (spread - t) ** 2, (t / 255) ** 2 / 12).sum() for t in thresholds]
+    best = thresholds[np.argmin(errors)]
+    assert best < 40
+    assert found("--method", "mse")["x"] == [best, values.min(), values.max()], (best, found("--method", "mse")["x"])
+
 # The same as literal numbers: k / 1024 occurs 1 + 3000 // (k + 40) times for k up to 500, once as 1, all with changing signs.
 values = np.concatenate([np.full(1 + 3000 // (k + 40), k / 1024) for k in range(1, 501)] + [[1]])
 values[:-1:2] *= -1

@@ -9,6 +9,7 @@ has an older oneDNN. Each engine gets the network in the 8-bit form that it like
 (peer_networks.py). Every round runs each engine a few times; reported are medians over all rounds. --report writes a page and
 a chart, of these results or of files that earlier runs wrote (--from)."""
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -80,10 +81,11 @@ class Contender:
     def place(self, processors, realtime):
         """Pins its threads, and a program's that it started; what it made before, it could make on all processors."""
         for pid in descendants(self.process.pid):
-            for task in os.listdir(f"/proc/{pid}/task"):
-                os.sched_setaffinity(int(task), processors)
-                if realtime:
-                    os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(1))
+            for task in tasks(pid):
+                with contextlib.suppress(ProcessLookupError): # it has ended
+                    os.sched_setaffinity(int(task), processors)
+                    if realtime:
+                        os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(1))
 
     def close(self):
         self.process.stdin.close()
@@ -98,10 +100,17 @@ def cpus(threads):
     return set(range(os.cpu_count() - threads, os.cpu_count()))
 
 
+def tasks(pid):
+    """Its threads; none where it has ended."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.listdir(f"/proc/{pid}/task")
+    return []
+
+
 def descendants(pid):
     pids = [pid]
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+    for task in tasks(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
             for child in file.read().split():
                 pids += descendants(int(child))
     return pids

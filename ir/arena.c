@@ -19,12 +19,14 @@ struct Arena {
     size_t total;
 };
 
+static _Noreturn void out_of_memory(size_t bytes) {
+    fprintf(stderr, "qanat: error: out of memory (asked for %zu bytes)\n", bytes);
+    exit(3);
+}
+
 static void *allocate(size_t bytes) {
     void *memory = calloc(1, bytes);
-    if (!memory) {
-        fprintf(stderr, "qanat: error: out of memory (asked for %zu bytes)\n", bytes);
-        exit(3);
-    }
+    if (!memory) out_of_memory(bytes);
     return memory;
 }
 
@@ -46,7 +48,7 @@ static Block *block_new(size_t size) {
 }
 
 void *arena_alloc(Arena *arena, size_t bytes) {
-    if (bytes > SIZE_MAX - 2 * sizeof(Block)) allocate(SIZE_MAX); // reports
+    if (bytes > SIZE_MAX - 2 * sizeof(Block)) out_of_memory(bytes);
     bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     arena->total += bytes;
     Block *head = arena->blocks;

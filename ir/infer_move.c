@@ -152,6 +152,8 @@ static bool infer_resampled(Diag *diag, const Op *op, Arena *arena, int64_t axis
     if (indices->quant || indices->elem != ELEM_I32 || weights->elem != weight || !type_same_shape(indices, weights))
         return infer_fail(diag, op, arena, "indices are %s and weights %s, expected i32 and %s of one shape",
                           type_text(arena, indices), type_text(arena, weights), elem_name(weight));
+    if (!input->shape[axis] && type_elem_count(indices))
+        return infer_fail(diag, op, arena, "input of shape %s has no elements along axis %lld to take", shape_text(arena, input), (long long)axis);
     int64_t shape[MAX_RANK];
     memcpy(shape, input->shape, sizeof(int64_t) * (size_t)input->rank);
     shape[axis] = indices->shape[0];

@@ -1,9 +1,10 @@
 // Losses of outputs; each in double, in the order of the elements.
 #include "quant/loss.h"
 
-#include <dlfcn.h>
 #include <math.h>
 #include <string.h>
+
+#include "quant/library.h"
 
 const char *loss_name(LossKind kind) {
     static const char *const names[LOSS_COUNT] = {"cosine", "sqnr", "kl", "top1", "metric"};
@@ -119,17 +120,9 @@ static double metric_loss(const Loss *loss, int count, const Value *const *outpu
 }
 
 bool loss_open_metric(Diag *diag, const char *path, Loss *loss) {
-    // A name without a slash would be looked for in the system's folders.
-    char own[4096];
-    snprintf(own, sizeof own, "%s%s", strchr(path, '/') ? "" : "./", path);
-    void *library = dlopen(own, RTLD_NOW | RTLD_LOCAL);
-    if (!library) return diag_error(diag, loc_file(path), "can't be opened as a shared library: %s", dlerror());
-    const int *abi = dlsym(library, "qn_metric_abi");
-    MetricFn *metric = (MetricFn *)(uintptr_t)dlsym(library, "qn_metric_loss");
-    if (!abi || !metric)
-        return diag_error(diag, loc_file(path), "has no '%s'; see qanat_metric.h", metric ? "qn_metric_abi" : "qn_metric_loss");
-    if (*abi != QN_METRIC_ABI)
-        return diag_error(diag, loc_file(path), "was made for version %d of qanat_metric.h, this is version %d; compile it again", *abi, QN_METRIC_ABI);
+    static const LibraryKind kind = {"qanat_metric.h", "qn_metric_abi", "qn_metric_loss", QN_METRIC_ABI};
+    MetricFn *metric = (MetricFn *)(uintptr_t)library_symbol(diag, path, &kind);
+    if (!metric) return false;
     *loss = (Loss){LOSS_METRIC, metric, path};
     return true;
 }

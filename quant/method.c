@@ -1,10 +1,10 @@
 // The table of methods, and the call of a user's own.
 #include "quant/method.h"
 
-#include <dlfcn.h>
 #include <math.h>
 #include <string.h>
 
+#include "quant/library.h"
 #include "quant/qanat_method.h"
 
 static const double DEFAULT_PERCENTILE = 99.99;
@@ -47,16 +47,9 @@ const char *calibration_method_text(Arena *arena, CalibrationMethod method, cons
 // ---- a method of the user's
 
 const MethodLibrary *method_library_open(Arena *arena, Diag *diag, const char *path) {
-    // dlopen searches the system's folders for a name without a slash.
-    void *library = dlopen(strchr(path, '/') ? path : arena_printf(arena, "./%s", path), RTLD_NOW | RTLD_LOCAL);
-    if (!library) return diag_error(diag, loc_file(path), "the shared library can't be opened: %s", dlerror()), NULL;
-    const int *abi = dlsym(library, "qn_method_abi");
-    void *symbol = dlsym(library, "qn_method");
-    if (!abi || !symbol)
-        return diag_error(diag, loc_file(path), "the library has no %s; see qanat_method.h", abi ? "qn_method" : "qn_method_abi"), NULL;
-    if (*abi != QN_METHOD_ABI)
-        return diag_error(diag, loc_file(path), "the library is for version %d of qanat_method.h, this is version %d; compile it anew", *abi,
-                          QN_METHOD_ABI), NULL;
+    static const LibraryKind kind = {"qanat_method.h", "qn_method_abi", "qn_method", QN_METHOD_ABI};
+    void *symbol = library_symbol(diag, path, &kind);
+    if (!symbol) return NULL;
     MethodLibrary *opened = ARENA_NEW(arena, MethodLibrary);
     const char *slash = strrchr(path, '/');
     opened->name = arena_strdup(arena, slash ? slash + 1 : path);

@@ -44,17 +44,22 @@ typedef struct Program Program;
 Program *program_new(Arena *arena, const Module *kn, int threads, Diag *diag);
 int program_input_count(const Program *program);
 int program_output_count(const Program *program);
-const Value *program_input(const Program *program, int index);  // kn.input's buffer: type as the user sees it
+const Value *program_input(const Program *program, int index);  // kn.input's buffer: type as the user sees it; states follow
 const Value *program_output(const Program *program, int index);
 // Called after the step that completes `buffer` (a value of a kn.alloc or kn.output, with the name of its tensor).
 // data points past the halo; strides follow from the buffer's type.
 typedef void ProgramTap(void *context, const Value *buffer, const void *data);
+// States (ir/state.h) are no inputs or outputs here: they are in the arena, and stay there from one run to the next.
 // The sizes that vary; none in most programs, which take no `sizes` (NULL), and alone can be tapped.
 const Sizes *program_sizes(const Program *program);
 // `arena`: memory of program_arena_bytes, aligned to 64: one a thread that runs the program. NULL tap: none.
 size_t program_arena_bytes(const Program *program);
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
                  const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context);
+// States are what they begin with: before the first run in an arena of zeros, and for each run that shall not go on from the last.
+void program_reset(const Program *program, void *arena);
+int program_state_count(const Program *program);
+const void *program_state(const Program *program, const void *arena, int index); // what the next run reads
 // In a tap of `buffer`: what is in `arena` of use to what comes behind, copied to `fork`, as large.
 void program_fork(const Program *program, const Value *buffer, const void *arena, void *fork);
 // What is left of a run once `buffer`, which a tap was called with, is complete; `arena` and `outputs` hold what they held then.

@@ -19,7 +19,7 @@ set(embed_headers ${embed_files})
 list(FILTER embed_headers EXCLUDE REGEX "\\.c$")
 
 foreach(path ${embed_texts})
-  if(path MATCHES "^runtime/(kernels/[a-z0-9_]+/([a-z0-9]+)|entry|fused)\\.c$")
+  if(path MATCHES "^runtime/(kernels/[a-z0-9_]+/([a-z0-9]+)|entry|fused|state)\\.c$")
     separate_arguments(isa_flags UNIX_COMMAND "${ISA_FLAGS_${CMAKE_MATCH_2}}")
     string(REGEX REPLACE "\\.c$" ".bc" bitcode ${path})
     get_filename_component(folder ${embed_dir}/${bitcode} DIRECTORY)

@@ -96,6 +96,7 @@ Program *program_new(Arena *arena, const Module *kn, int threads, Diag *diag) {
 }
 
 int program_input_count(const Program *program) { return program->steps->input_count; }
+int program_state_count(const Program *program) { return program->steps->states ? program->steps->states->count : 0; }
 int program_output_count(const Program *program) { return program->steps->output_count; }
 const Value *program_input(const Program *program, int index) { return program->steps->inputs[index]; }
 const Value *program_output(const Program *program, int index) { return program->steps->outputs[index]; }
@@ -198,13 +199,33 @@ static int run_step(Run *run, int index, const struct qn_pool *pool) {
     return last;
 }
 
+// An arena begins as that of a compiled model does.
+static int32_t *turn_of(void *arena) { return &((struct qn_arena_header *)arena)->turn; }
+
+static Run run_new(const Program *program, void *arena, const void *const *inputs, void *const *outputs, const int32_t *sizes) {
+    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, sizes, NULL}};
+    if (program->steps->states) qn_states_bind(program->steps->states, run.memory.arena, *turn_of(arena), &run.memory.inputs, &run.memory.outputs);
+    return run;
+}
+
+void program_reset(const Program *program, void *arena) {
+    if (!program->steps->states) return;
+    *turn_of(arena) = 0;
+    qn_states_reset(program->steps->states, (unsigned char *)arena + QN_ARENA_HEADER_BYTES);
+}
+
+const void *program_state(const Program *program, const void *arena, int index) {
+    const size_t *offset = program->steps->states->items[index].offset;
+    return (const unsigned char *)arena + QN_ARENA_HEADER_BYTES + offset[((const struct qn_arena_header *)arena)->turn];
+}
+
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
                  const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context) {
     const Steps *steps = program->steps;
     BUG_UNLESS(!pool || pool->threads <= program->threads, "a pool of %d threads for a program of %d", pool->threads,
                program->threads);
     BUG_UNLESS(!tap || !steps->sizes.count, "taps of a program whose buffers vary");
-    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, sizes, NULL}};
+    Run run = run_new(program, arena, inputs, outputs, sizes);
     const Variant *variant = choose_variant(steps, sizes);
     for (int i = variant->first, next_tap = 0; i < variant->first + variant->count; i++) {
         i = run_step(&run, i, pool);
@@ -212,6 +233,7 @@ void program_run(const Program *program, void *arena, const void *const *inputs,
             if (tap)
                 tap(context, program->taps[next_tap].buffer, pointer_at(&run, program->taps[next_tap].address, 0));
     }
+    if (steps->states) *turn_of(arena) = 1 - *turn_of(arena);
 }
 
 static int step_of_tap(const Program *program, const Value *buffer) {
@@ -228,12 +250,16 @@ void program_fork(const Program *program, const Value *buffer, const void *arena
         const size_t offset = QN_ARENA_HEADER_BYTES + (size_t)life->begin;
         if (life->first <= step && life->last > step) memcpy((char *)fork + offset, (const char *)arena + offset, (size_t)(life->end - life->begin));
     }
+    if (!steps->states) return;
+    const size_t offset = QN_ARENA_HEADER_BYTES + steps->states->addresses;
+    memcpy((char *)fork + offset, (const char *)arena + offset, QN_ARENA_HEADER_BYTES + (size_t)steps->plan_bytes - offset);
+    *turn_of(fork) = ((const struct qn_arena_header *)arena)->turn;
 }
 
 void program_resume(const Program *program, const Value *buffer, void *arena, const void *const *inputs, void *const *outputs) {
     const Steps *steps = program->steps;
     BUG_UNLESS(!steps->sizes.count, "resuming a program whose buffers vary");
-    Run run = {.program = program, .memory = {(unsigned char *)arena + QN_ARENA_HEADER_BYTES, inputs, outputs, NULL, NULL}};
+    Run run = run_new(program, arena, inputs, outputs, NULL);
     for (int i = step_of_tap(program, buffer) + 1; i < steps->step_count; i++) i = run_step(&run, i, NULL);
 }
 

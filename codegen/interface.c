@@ -119,6 +119,17 @@ static void print_struct(FILE *out, const Interface *interface, const char *kind
     fprintf(out, "};\n\n");
 }
 
+static void print_states(FILE *out, const Steps *steps) {
+    fprintf(out, "// Puts what is kept from run to run back to its start, as after %s.", "init");
+    if (!steps->states) fprintf(out, " This network keeps nothing.");
+    for (int i = 0; steps->states && i < steps->states->count; i++) {
+        fprintf(out, "%s", i ? ", " : " It is: ");
+        const char *name = steps->inputs[steps->input_count + i]->name;
+        print_comment_text(out, name ? name : "a state");
+    }
+    fputc('\n', out);
+}
+
 void interface_print(FILE *out, const Interface *interface, const Steps *steps) {
     const char *name = interface->name;
     char upper[256] = {0};
@@ -142,7 +153,7 @@ void interface_print(FILE *out, const Interface *interface, const Steps *steps) 
     fprintf(out, "int %s_run(void *arena, const struct %s_inputs *inputs, const struct %s_outputs *outputs,\n", name,
             name, name);
     fprintf(out, "    const struct qn_pool *pool);\n");
-    fprintf(out, "// Recurrent state back to its start.\n");
+    print_states(out, steps);
     fprintf(out, "int %s_reset(void *arena);\n", name);
     fprintf(out, "extern const struct qn_model %s_info;\n\n", name);
     fprintf(out, "#ifdef __cplusplus\n}\n#endif\n#endif\n");

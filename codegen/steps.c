@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ir/custom.h"
+#include "ir/state.h"
 #include "runtime/entry.h"
 
 // Kernels may read 64 bytes before and after a buffer.
@@ -316,6 +317,36 @@ static void add_memory(Steps *steps, const Func *func) {
     }
 }
 
+// What a state begins with, as the program stores it; NULL: zeros.
+static const void *start_of(Arena *arena, const Module *module, int index, const Type *buffer) {
+    const Type *type = buffer->quant ? type_quantized(arena, buffer->quant, buffer->rank, buffer->shape)
+                                     : type_tensor(arena, buffer->elem, buffer->rank, buffer->shape);
+    Tensor tensor = module_start_tensor(arena, module, index, type);
+    unsigned char *bytes = tensor.data, any = 0;
+    for (size_t i = 0; i < type_bytes(type); i++) any |= bytes[i] ^= buffer->quant && buffer->elem == ELEM_U8 && type->elem == ELEM_I8 ? 0x80 : 0;
+    return any ? bytes : NULL;
+}
+
+// Two places for each at the end of the plan, and the addresses of all inputs and outputs.
+static void add_states(Arena *arena, Steps *steps) {
+    const int count = module_state_count(steps->module);
+    if (!count) return;
+    struct qn_states *states = ARENA_NEW(arena, struct qn_states);
+    struct qn_state *items = ARENA_ARRAY(arena, struct qn_state, count);
+    steps->input_count -= count, steps->output_count -= count;
+    *states = (struct qn_states){count, steps->input_count, steps->output_count, (size_t)steps->plan_bytes, items};
+    steps->plan_bytes += align_up(8 * (int64_t)(steps->input_count + steps->output_count + 2 * count)) + READ_SLACK;
+    for (int i = 0; i < count; i++) {
+        const Type *type = steps->inputs[steps->input_count + i]->type;
+        items[i] = (struct qn_state){.bytes = (size_t)(type_elem_count(type) * elem_bytes(type)), .start = start_of(arena, steps->module, i, type)};
+        for (int turn = 0; turn < 2; turn++) {
+            items[i].offset[turn] = (size_t)steps->plan_bytes;
+            steps->plan_bytes += align_up((int64_t)items[i].bytes) + READ_SLACK;
+        }
+    }
+    steps->states = states;
+}
+
 static void add_variant(Arena *arena, Steps *steps, const Func *func) {
     Variant *variant = &steps->variants[steps->variant_count++];
     *variant = (Variant){.first = steps->step_count, .box = func_sizes(arena, func)};
@@ -349,6 +380,7 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
     for (const Func *func = kn->funcs; func; func = func->next) add_memory(steps, func);
     steps->weights_bytes = steps->weight_count ? steps->weights_bytes + READ_SLACK : 0;
     steps->plan_bytes = align_up(steps->plan_bytes) + READ_SLACK;
+    add_states(arena, steps);
     for (const Func *func = kn->funcs; func; func = func->next)
         if (func != main) add_variant(arena, steps, func);
     add_variant(arena, steps, main);

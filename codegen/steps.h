@@ -5,6 +5,7 @@
 #include "ir/map.h"
 #include "ir/sizes.h"
 #include "ir/targets.h"
+#include "runtime/state.h"
 
 typedef enum { AT_NOTHING, AT_ARENA, AT_WEIGHTS, AT_INPUT, AT_OUTPUT, AT_SCRATCH, AT_ROWS } Place;
 
@@ -64,6 +65,7 @@ typedef struct {
     WeightBlob *weights;
     const Value **inputs, **outputs; // by index
     int64_t plan_bytes, scratch_bytes, worker_bytes, live_bytes, weights_bytes; // as runtime/entry.h has them
+    const struct qn_states *states; // their starts are in this program's memory; NULL: none. The last inputs and outputs
     int life_count;
     Lifetime *lives; // in order of where they begin
     Map *blobs; // by Dense: its WeightBlob

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ir/map.h"
+#include "ir/state.h"
 
 // ---- types
 
@@ -293,6 +294,7 @@ bool module_verify(const Module *module, Diag *diag) {
         *slot = (void *)func;
         func_verify(&verifier, func);
     }
+    if (verifier.good) verifier.good = module_verify_states(module, diag);
     arena_free(verifier.scratch);
     return verifier.good;
 }

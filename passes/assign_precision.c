@@ -5,7 +5,7 @@
 // one float and one quantized form; either is made from the other when first asked for.
 #include <math.h>
 
-#include "ir/eval.h"
+#include "ir/state.h"
 #include "passes/explain.h"
 #include "passes/quantize.h"
 #include "passes/rewrite.h"
@@ -90,7 +90,7 @@ static bool serves_integers(const State *state, const Value *value, int between)
     FOR_EACH_USE((Value *)value, use) {
         const Op *user = use->owner;
         bool is_moved = op_has(user, MOVES_DATA) && user->result_count == 1;
-        if (user == state->func->last ? state->context->output_type != ELEM_F32
+        if (user == state->func->last ? state->context->output_type != ELEM_F32 && use->index < module_output_count(state->func->module)
             : is_moved                ? between && serves_integers(state, &user->results[0], between - 1)
                                       : wants_i8_within(state, user, between))
             return true;
@@ -108,13 +108,33 @@ static bool check_qtable_types(const State *state) {
     return fine;
 }
 
+// A range that holds two.
+static const CalibrationEntry *joined_ranges(Arena *arena, const CalibrationEntry *a, const CalibrationEntry *b) {
+    if (!a || !b) return a ? a : b;
+    CalibrationEntry *both = arena_copy(arena, a, sizeof *a);
+    if (b->min < both->min) both->min = b->min;
+    if (b->max > both->max) both->max = b->max;
+    if (b->threshold > both->threshold) both->threshold = b->threshold;
+    return both;
+}
+
+// A state begins a run with what the one before left.
+static const CalibrationEntry *range_over_runs(const State *state, const Value *value) {
+    const CalibrationTable *table = state->context->calibration;
+    const Module *module = state->func->module;
+    const int number = value->index - module_input_count(module);
+    const CalibrationEntry *entry = table ? calibration_find(table, value) : NULL;
+    if (!table || value->def || number < 0) return entry;
+    return joined_ranges(state->arena, entry, calibration_find(table, module_next_state(module, number)));
+}
+
 // The quantization that the calibration gives a value of the float network; NULL with a message.
 static const Quant *calibrated(State *state, const Value *value) {
     const PassContext *context = state->context;
     Loc loc = loc_file(state->func->module->file);
     loc.name = value->name;
     if (forms_of(state, value)->shared) return forms_of(state, value)->shared;
-    const CalibrationEntry *entry = context->calibration ? calibration_find(context->calibration, value) : NULL;
+    const CalibrationEntry *entry = range_over_runs(state, value);
     if (entry) return activation_quant(state->arena, entry, context->symmetric);
     const CalibrationTable *table = context->calibration;
     if (table && table->count && table->entries[0].loc.file) loc.file = table->entries[0].loc.file;
@@ -409,7 +429,8 @@ static bool rewrite(State *state, Op *op) {
 
 static bool quantize_input(State *state, Value *arg) {
     Elem wanted = state->context->input_type;
-    if (wanted == ELEM_F32 || arg->type->elem != ELEM_F32) return true;
+    const bool is_state = arg->index >= module_input_count(state->func->module);
+    if (wanted == ELEM_F32 || arg->type->elem != ELEM_F32 || is_state) return true;
     const Quant *quant = calibrated(state, arg);
     if (!quant) return false;
     Forms *forms = forms_of(state, arg);
@@ -432,9 +453,10 @@ static void keep_output_name(State *state, Value *output, Value *quant) {
 
 static bool finish_outputs(State *state) {
     Op *ret = state->func->last;
+    const int outputs = module_output_count(state->func->module);
     for (int i = 0; i < ret->operand_count; i++) {
         Value *value = op_operand(ret, i);
-        bool is_float = value->type->elem == ELEM_F32;
+        bool is_float = value->type->elem == ELEM_F32 && i < outputs; // states stay as they are
         if (is_float && state->context->output_type != ELEM_F32) {
             value = quant_form(state, value);
             if (!value) return false;

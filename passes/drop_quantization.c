@@ -3,7 +3,7 @@
 // the model brought: it is a float network, to be calibrated anew (--requantize, drop_quantization{all}).
 #include <math.h>
 
-#include "ir/eval.h"
+#include "ir/state.h"
 #include "passes/rewrite.h"
 
 typedef struct {
@@ -121,6 +121,21 @@ static void drop_pairs(const Drop *drop) {
     }
 }
 
+// A state that began with integers begins with what they stand for.
+static bool drop_start(const Drop *drop, Module *module, int index) {
+    const Dense *start = module_state_start(module, index);
+    if (!start || !start->type->quant) return true;
+    const Op dequantize = {.kind = OP_dequantize, .loc = {.name = module_state(module, index)->name}};
+    const Type *type = type_with_elem(drop->arena, start->type, ELEM_F32);
+    Tensor from = module_start_tensor(drop->context->scratch, module, index, start->type), to = tensor_new(drop->arena, type), *results[] = {&to};
+    const Tensor *operands[] = {&from};
+    if (!eval_op(drop->context->diag, &dequantize, operands, results)) return false;
+    Dense *real = ARENA_NEW(drop->arena, Dense);
+    *real = (Dense){.type = type, .data = to.data, .bytes = type_bytes(type)};
+    module_set_state_start(module, index, real);
+    return true;
+}
+
 static void drop_input(const Drop *drop, Value *arg) {
     if (!is_quantized(arg)) return;
     FOR_EACH_USE(arg, use)
@@ -152,6 +167,8 @@ bool drop_quantization(Module *module, const PassContext *context) {
         if (is_dropped(&drop, op) && !drop_op(&drop, op)) return false;
     if (!drop.all) return true;
     drop_pairs(&drop);
+    for (int i = 0; i < module_state_count(module); i++)
+        if (!drop_start(&drop, module, i)) return false;
     for (int i = 0; i < func->arg_count; i++) drop_input(&drop, &func->args[i]);
     for (int i = 0; i < func->last->operand_count; i++) drop_output(&drop, func->last, i);
     return dead_code(module, context);

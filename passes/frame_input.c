@@ -7,7 +7,7 @@
 // the filters' indices; what remains of a turn is a transpose of the small image.
 #include <string.h>
 
-#include "ir/eval.h"
+#include "ir/state.h"
 #include "passes/frame.h"
 #include "passes/rewrite.h"
 
@@ -185,7 +185,7 @@ bool frame_input(Module *module, const PassContext *context) {
     const FrameInput *frame = context->frame;
     Func *func = module_main(module);
     if (!frame) return true;
-    if (!func || func->arg_count != 1) return diag_error(context->diag, loc_file(module->file), "a frame needs a network of one input");
+    if (!func || module_input_count(module) != 1) return diag_error(context->diag, loc_file(module->file), "a frame needs a network of one input");
     Value *arg = &func->args[0], old = *arg;
     State state = {context, frame, module->arena, builder_before(func->first)};
     state.builder.loc.name = "frame";

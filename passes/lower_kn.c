@@ -1,6 +1,7 @@
 // nn to kn for one target. First every convolution asks for the halo that its fast kernel wants around its input,
 // returned values are given the caller's memory, and others a place within another where that saves a copy; then ops are lowered in order into a new @main. A value's buffer is
 // an arena allocation of its own, a view of another's (reshape), the caller's memory, or read-only data.
+#include "ir/state.h"
 #include "passes/explain.h"
 #include "passes/lower.h"
 
@@ -59,7 +60,9 @@ static void plan_halos(Lower *lower) {
 
 // ---- the caller's memory
 
-static const Type *edge_type(const Lower *lower, const Type *tensor, Elem wanted) {
+// A state is stored as kernels want it: no copy is needed.
+static const Type *edge_type(const Lower *lower, const Type *tensor, bool is_state, Elem wanted) {
+    if (is_state) wanted = lower->context->target->activations;
     Elem stored = tensor->quant && tensor->elem == ELEM_I8 && wanted == ELEM_U8 ? ELEM_U8 : tensor->elem;
     return type_buffer(lower->arena, tensor, stored, NULL);
 }
@@ -82,10 +85,11 @@ static void copy_edge(Lower *lower, Value *from, Value *to, const Type *tensor) 
 }
 
 static void lower_inputs(Lower *lower) {
+    const int inputs = lower->from->arg_count - module_state_count(lower->from->module);
     for (int i = 0; i < lower->from->arg_count; i++) {
         Value *arg = &lower->from->args[i];
         const char *name = arg->name ? arg->name : arena_printf(lower->arena, "input%d", i);
-        Value *memory = edge(lower, OP_kn_input, edge_type(lower, arg->type, lower->context->input_type), i, name);
+        Value *memory = edge(lower, OP_kn_input, edge_type(lower, arg->type, i >= inputs, lower->context->input_type), i, name);
         if (!is_stored_by_target(arg->type) || (memory->type->elem == ELEM_U8) == (lower->flip != 0)) {
             result_is(lower, arg, memory);
             continue;
@@ -112,10 +116,11 @@ static bool can_write_output(Lower *lower, const Value *value, const Value *memo
 
 static void plan_outputs(Lower *lower) {
     Op *ret = lower->from->last;
+    const int outputs = ret->operand_count - module_state_count(lower->from->module);
     for (int i = 0; i < ret->operand_count; i++) {
         Value *value = op_operand(ret, i);
         const char *name = value->name ? value->name : arena_printf(lower->arena, "output%d", i);
-        Value *memory = edge(lower, OP_kn_output, edge_type(lower, value->type, lower->context->output_type), i, name);
+        Value *memory = edge(lower, OP_kn_output, edge_type(lower, value->type, i >= outputs, lower->context->output_type), i, name);
         if (can_write_output(lower, value, memory)) result_is(lower, value, memory);
         lower->outputs[i] = memory;
     }
@@ -142,12 +147,14 @@ static void return_all(Func *func) {
     FOR_EACH_OP(func, op) count += op->result_count;
     Value **values = ARENA_ARRAY(func->module->arena, Value *, count);
     count = 0;
-    for (int i = 0; i < ret->operand_count; i++) values[count++] = op_operand(ret, i);
+    const int outputs = module_output_count(func->module);
+    for (int i = 0; i < outputs; i++) values[count++] = op_operand(ret, i);
     FOR_EACH_OP(func, op) {
         bool returned = op->kind == OP_constant || !op->result_count;
         for (int i = 0; i < ret->operand_count && !returned; i++) returned = op_operand(ret, i) == &op->results[0];
         if (!returned && op->results[0].name) values[count++] = &op->results[0];
     }
+    for (int i = outputs; i < ret->operand_count; i++) values[count++] = op_operand(ret, i); // states stay the last
     Builder builder = builder_before(ret);
     op_new(&builder, OP_return, count, values, 0, NULL, NULL);
     op_erase(ret);

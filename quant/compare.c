@@ -96,10 +96,11 @@ static void tap(void *context, const Value *buffer, const void *data) {
     buffer_rows(buffer->type, data, buffer->type->quant ? compare_quant_row : compare_real_row, &walk);
 }
 
-static void keep_inputs(Work *work, int worker, const RunnerState *state) {
-    for (int i = 0, inputs = runner_input_count(work->alone.runner); i < inputs; i++) { // the first tensors
-        const Type *type = runner_input_type(work->alone.runner, i);
-        if (type->elem == ELEM_F32) memcpy(work->real[worker][i], state->inputs[i], type_bytes(type));
+static void keep_inputs(Work *work, int worker) {
+    const Runner *runner = work->alone.runner;
+    for (int i = 0; i < runner_input_count(runner) + runner_state_count(runner); i++) { // the first tensors
+        const Type *type = runner_input_type(runner, i);
+        if (type->elem == ELEM_F32) memcpy(work->real[worker][i], runner_input(runner, worker, i), type_elem_count(type) * sizeof(float));
     }
 }
 
@@ -119,9 +120,11 @@ static bool compare_sample(void *context, int worker, int sample, char *message)
     if (!work->source->load(work->source->context, sample, alone->inputs, message)) return false;
     for (int i = 0; i < runner_input_count(work->alone.runner); i++)
         memcpy(quant->inputs[i], alone->inputs[i], type_bytes(runner_input_type(work->alone.runner, i)));
-    keep_inputs(work, worker, alone);
-    runner_run(work->alone.runner, worker, tap, &(TapContext){work, work->alone.watched, worker, sample});
-    runner_run(work->quant.runner, worker, tap, &(TapContext){work, work->quant.watched, worker, sample});
+    const Runner *runners[] = {work->alone.runner, work->quant.runner};
+    for (int i = 0; i < 2 && (!sample || !work->source->keep_states); i++) runner_reset(runners[i], worker);
+    keep_inputs(work, worker);
+    runner_continue(work->alone.runner, worker, tap, &(TapContext){work, work->alone.watched, worker, sample});
+    runner_continue(work->quant.runner, worker, tap, &(TapContext){work, work->quant.watched, worker, sample});
     if (work->source->step) work->source->step(work->source->context);
     return check_finite(work, sample, message);
 }

@@ -109,14 +109,16 @@ static bool observe_sample(void *context, int worker, int sample, char *message)
     Observer *observers = work->observers[worker];
     if (!work->source->load(work->source->context, sample, state->inputs, message))
         return false;
+    if (!sample || !work->source->keep_states)
+        runner_reset(work->runner, worker);
     for (int i = 0; i < work->count; i++)
         observer_begin_sample(&observers[i]);
     for (int i = 0; i < work->count && !work->watched[i].buffer; i++)
         if (runner_input_type(work->runner, work->watched[i].order)->elem == ELEM_F32)
-            observer_add(&observers[i], state->inputs[work->watched[i].order],
+            observer_add(&observers[i], runner_input(work->runner, worker, work->watched[i].order),
                          type_elem_count(runner_input_type(work->runner, work->watched[i].order)));
     TapContext tapped = {work, observers};
-    runner_run(work->runner, worker, tap, &tapped);
+    runner_continue(work->runner, worker, tap, &tapped);
     if (work->extremes && sample >= work->first_averaged)
         keep_extremes(work, observers, sample);
     if (work->source->step)

@@ -11,6 +11,7 @@ typedef struct {
     bool (*load)(void *context, int sample, void *const *inputs, char *message);
     const char *(*path)(void *context, int sample);
     void (*step)(void *context); // after each sample; may be NULL
+    bool keep_states;            // the samples are one stream, in order: then there is one thread
     void *context;
 } SampleSource;
 

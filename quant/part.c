@@ -30,5 +30,5 @@ SampleSource part_of(Arena *arena, const SampleSource *source, int most, Part *p
     int *samples = ARENA_ARRAY(arena, int, count);
     for (int i = 0; i < count; i++) samples[i] = named[(int64_t)i * source->count / count].sample;
     *part = (Part){source, samples};
-    return (SampleSource){count, source->description, part_load, part_path, NULL, part};
+    return (SampleSource){count, source->description, part_load, part_path, NULL, false, part};
 }

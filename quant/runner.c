@@ -108,6 +108,15 @@ RunnerState *runner_state(const Runner *runner, int worker) {
 }
 
 void runner_run(const Runner *runner, int worker, ProgramTap *tap, void *context) {
+    runner_reset(runner, worker);
+    runner_continue(runner, worker, tap, context);
+}
+
+void runner_reset(const Runner *runner, int worker) {
+    program_reset(runner->program, runner->states[worker].arena);
+}
+
+void runner_continue(const Runner *runner, int worker, ProgramTap *tap, void *context) {
     RunnerState *state = &runner->states[worker];
     program_run(runner->program, state->arena, (const void *const *)state->inputs, state->outputs, state->sizes, NULL,
                 tap, context);
@@ -115,6 +124,16 @@ void runner_run(const Runner *runner, int worker, ProgramTap *tap, void *context
 
 int runner_input_count(const Runner *runner) {
     return runner->input_count;
+}
+
+int runner_state_count(const Runner *runner) {
+    return program_state_count(runner->program);
+}
+
+const void *runner_input(const Runner *runner, int worker, int index) {
+    const RunnerState *state = &runner->states[worker];
+    const int inputs = runner->input_count;
+    return index < inputs ? state->inputs[index] : program_state(runner->program, state->arena, index - inputs);
 }
 
 int runner_output_count(const Runner *runner) {

@@ -17,7 +17,10 @@ Module *lower_watched(Arena *arena, const Module *imported, const PassContext *c
 Runner *runner_new(Arena *arena, const Module *kn, int workers, Diag *diag);
 void runner_free(const Runner *runner);
 RunnerState *runner_state(const Runner *runner, int worker);
+// From the start of all states (ir/state.h); runner_continue: from those that the last run left.
 void runner_run(const Runner *runner, int worker, ProgramTap *tap, void *context);
+void runner_continue(const Runner *runner, int worker, ProgramTap *tap, void *context);
+void runner_reset(const Runner *runner, int worker); // states begin anew
 // In the middle of a run of one worker, at a tap of `buffer` at `data`: gives `spare` what is left of the run needs of the worker's
 // memory, where its place for that buffer is returned; then resumes there. runner_spare: arena and outputs like a worker's own.
 RunnerState *runner_spare(const Runner *runner, int worker);
@@ -25,6 +28,9 @@ void *runner_fork(const Runner *runner, int worker, const Value *buffer, const v
 void runner_resume(const Runner *runner, int worker, const Value *buffer);
 int runner_input_count(const Runner *runner);
 int runner_output_count(const Runner *runner);
+int runner_state_count(const Runner *runner);
+// What the next run reads: of the inputs, then of the states.
+const void *runner_input(const Runner *runner, int worker, int index);
 const Type *runner_input_type(const Runner *runner, int index);
 const Value *runner_output(const Runner *runner, int index);
 

@@ -16,7 +16,7 @@ QN_ENTRY int qn_entry_init(const struct qn_program *program, void *arena, const 
     if (qn_cpu_lacks(program->cpu_features)) return QN_ERR_CPU;
     header->program = program;
     header->threads = options && options->threads > 1 ? options->threads : 1;
-    return QN_OK;
+    return qn_entry_reset(program, arena);
 }
 
 // The arena was prepared by init of this model.
@@ -84,7 +84,6 @@ static void qn_entry_steps(const struct qn_program *program, struct qn_context *
 // The sizes stand behind the inputs' addresses.
 static int qn_entry_bounded(const struct qn_program *program, struct qn_context *context, const struct qn_pool *pool) {
     int32_t i;
-    context->sizes = (const int32_t *)(const void *)(context->inputs + program->input_count);
     for (i = 0; i < program->size_count; i++)
         if (context->sizes[i] < program->sizes[i].least || context->sizes[i] > program->sizes[i].most) return QN_ERR_SIZE;
     for (i = 0; i < program->variant_count; i++) {
@@ -98,10 +97,11 @@ static int qn_entry_bounded(const struct qn_program *program, struct qn_context 
 
 QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const void *const *inputs,
                           void *const *outputs, const struct qn_pool *pool) {
+    struct qn_arena_header *header = (struct qn_arena_header *)arena;
     struct qn_context context;
     int status = qn_entry_check(program, arena), i;
     if (status != QN_OK) return status;
-    if (pool && pool->threads > ((const struct qn_arena_header *)arena)->threads) return QN_ERR_THREADS;
+    if (pool && pool->threads > header->threads) return QN_ERR_THREADS;
     if ((program->input_count && !inputs) || (program->output_count && !outputs)) return QN_ERR_POINTER;
     for (i = 0; i < program->input_count; i++)
         if (!inputs[i]) return QN_ERR_POINTER;
@@ -110,12 +110,19 @@ QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const v
     context.arena = (unsigned char *)arena + QN_ARENA_HEADER_BYTES;
     context.inputs = inputs;
     context.outputs = outputs;
-    context.sizes = NULL;
+    context.sizes = program->size_count ? (const int32_t *)(const void *)(inputs + program->input_count) : NULL;
     context.rows = NULL;
-    if (program->size_count) return qn_entry_bounded(program, &context, pool);
-    qn_entry_steps(program, &context, pool, 0, program->step_count);
-    return QN_OK;
+    if (program->states) qn_states_bind(program->states, context.arena, header->turn, &context.inputs, &context.outputs);
+    if (program->size_count) status = qn_entry_bounded(program, &context, pool);
+    else qn_entry_steps(program, &context, pool, 0, program->step_count);
+    if (program->states && status == QN_OK) header->turn = 1 - header->turn;
+    return status;
 }
 
-// No op keeps state between runs so far: a prepared arena is at its start.
-QN_ENTRY int qn_entry_reset(const struct qn_program *program, void *arena) { return qn_entry_check(program, arena); }
+QN_ENTRY int qn_entry_reset(const struct qn_program *program, void *arena) {
+    const int status = qn_entry_check(program, arena);
+    if (status != QN_OK) return status;
+    ((struct qn_arena_header *)arena)->turn = 0;
+    if (program->states) qn_states_reset(program->states, (unsigned char *)arena + QN_ARENA_HEADER_BYTES);
+    return QN_OK;
+}

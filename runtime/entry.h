@@ -1,12 +1,13 @@
 // What every compiled model does in the same way: checks, the arena's layout, and the loop over its steps. The code
 // generators add only data and one task a step. Linked as bitcode by the LLVM route, as text by the C route.
 //
-// An arena is: a header of 64 bytes; the memory plan (plan_bytes); scratch_bytes for the first thread; worker_bytes for each
+// An arena is: a header of 64 bytes; the memory plan (plan_bytes), states at its end; scratch_bytes for the first thread; worker_bytes for each
 // other, the last scratch_bytes of them its scratch, the others for rows of fused steps. All are multiples of 64.
 #ifndef QN_ENTRY_H
 #define QN_ENTRY_H
 #include "runtime/fused.h"
 #include "runtime/qanat.h"
+#include "runtime/state.h"
 
 enum { QN_ARENA_HEADER_BYTES = 64, QN_ARENA_ALIGN = 64 };
 
@@ -48,12 +49,14 @@ struct qn_program {
     const struct qn_variant *variants;             // the first that the sizes lie in is run; the last holds all others
     const struct qn_rows_term *terms;              // none for a step: its rows don't vary
     const struct qn_size *sizes;
+    const struct qn_states *states; // NULL: none
 };
 
 // The arena's header: what init leaves there.
 struct qn_arena_header {
     const struct qn_program *program;
     int32_t threads;
+    int32_t turn; // which of each state's two places the next run reads
 };
 
 // Steps that run together, on their way through a run.

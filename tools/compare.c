@@ -4,7 +4,7 @@
 
 #include "quant/compare.h"
 #include "tools/json.h"
-#include "tools/prepare.h"
+#include "tools/states.h"
 
 static const OptionId ids[] = {OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, QUANTIZE_OPTIONS, MODEL_OPTIONS, OPT_json, OPT_COUNT};
 
@@ -84,11 +84,11 @@ static bool compare(Comparison *work) {
     Dataset *dataset = dataset_open(model->arena, model->diag, options->data, model->preprocess, model_inputs(model),
                                     options->limit > 0 ? options->limit : DEFAULT_LIMIT, options->seed);
     if (!dataset) return false;
-    DatasetSource source = {dataset, progress_new(model->arena, "comparing", dataset_count(dataset))};
+    DatasetSource source = {dataset, progress_new(model->arena, "comparing", dataset_count(dataset)), keeps_states(model)};
     const SampleSource samples = dataset_source(&source);
     const PassContext context = model_context(model, ELEM_I8, false);
     const Module *network = model->imported;
-    bool done = compare_layers(model->arena, network, &context, &samples, model->threads, &work->count, &work->layers);
+    bool done = compare_layers(model->arena, network, &context, &samples, sample_threads(model), &work->count, &work->layers);
     progress_end(source.progress);
     work->data = samples.description;
     if (done) (options->json ? print_json : print_text)(work);

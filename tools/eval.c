@@ -7,7 +7,7 @@
 #include "quant/runner.h"
 #include "tools/json.h"
 #include "tools/frame.h"
-#include "tools/prepare.h"
+#include "tools/states.h"
 
 static const OptionId ids[] = {OPT_data,    OPT_labels, OPT_preprocess, OPT_frame, OPT_limit,     OPT_target, OPT_isa,
                                QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_seed, OPT_threads, MODEL_OPTIONS, OPT_json,   OPT_COUNT};
@@ -75,7 +75,8 @@ static bool eval_sample(void *context, int worker, int sample, char *message) {
         RunnerState *state = runner_state(runner, worker);
         for (int i = 0; p > 0 && i < runner_input_count(runner); i++)
             memcpy(state->inputs[i], first->inputs[i], type_bytes(runner_input_type(runner, i)));
-        runner_run(runner, worker, NULL, NULL);
+        if (!sample || !keeps_states(eval->model)) runner_reset(runner, worker);
+        runner_continue(runner, worker, NULL, NULL);
         const Type *type = runner_output(runner, 0)->type;
         Arena *arena = arena_new();
         eval->verdicts[p][sample] = judge(scores_of(arena, type, state->outputs[0]), type_elem_count(type),
@@ -187,7 +188,7 @@ static bool evaluate(Eval *eval) {
                                  options->limit, options->seed);
     if (!eval->dataset || !check_labels(eval) || (integer && !model_calibrate(model)))
         return false;
-    int count = dataset_count(eval->dataset), workers = model->threads < count ? model->threads : count;
+    int count = dataset_count(eval->dataset), threads = sample_threads(model), workers = threads < count ? threads : count;
     bool done = make_runners(eval, workers) && eval_samples(eval, workers);
     if (done)
         (options->json ? print_json : print_text)(eval);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/state.h"
+
 // Where red, green and blue lie in a pixel.
 static const struct { const char *name; int channels, colors[3]; } formats[] = {
     {"rgb8", 3, {0, 1, 2}}, {"bgr8", 3, {2, 1, 0}}, {"rgba8", 4, {0, 1, 2}}, {"bgra8", 4, {2, 1, 0}}, {"gray8", 1, {0, 0, 0}},
@@ -80,8 +82,8 @@ const FrameInput *frame_read(Arena *arena, Diag *diag, const Module *module, con
     Loc loc = loc_file(module->file);
     if (!parse_frame(text, &frame))
         return diag_error(diag, loc, "carries a frame '%s' that is none of FORMAT:HEIGHTxWIDTH; give --frame", text), NULL;
-    if (!main || main->arg_count != 1)
-        return diag_error(diag, loc, "--frame needs a network of one input, this one has %d", main ? main->arg_count : 0), NULL;
+    if (!main || module_input_count(main->module) != 1)
+        return diag_error(diag, loc, "--frame needs a network of one input, this one has %d", main ? module_input_count(main->module) : 0), NULL;
     const Type *type = main->args[0].type;
     if (!preprocess_parse(spec ? spec : "", &preprocess, &fault) || !image_input(type, &preprocess, &input, &fault) ||
         !preprocess_fit(&preprocess, &input, frame.width, frame.height, &fitted, &fault))

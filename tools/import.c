@@ -2,14 +2,14 @@
 #include <string.h>
 
 #include "ir/print.h"
-#include "tools/prepare.h"
+#include "tools/states.h"
 
-static const OptionId ids[] = {OPT_output, OPT_format, OPT_shape, OPT_constant, OPT_custom, OPT_preprocess, OPT_frame, OPT_COUNT};
+static const OptionId ids[] = {OPT_output, OPT_format, OPT_shape, OPT_constant, OPT_state, OPT_custom, OPT_preprocess, OPT_frame, OPT_COUNT};
 
 // Plain import: the passes are `qanat opt`'s and `compile`'s.
 static bool import_plain(Model *model, Module **module) {
     *module = import_model(model->arena, model->diag, model->path, &model->import);
-    if (!*module)
+    if (!*module || !tie_states(model, *module))
         return false;
     if (model->preprocess)
         (*module)->attrs = attr_string(model->arena, (*module)->attrs, "qanat.preprocess", model->preprocess);

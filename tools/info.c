@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/state.h"
 #include "tools/data/npy.h"
 #include "tools/dot.h"
 #include "tools/json.h"
@@ -61,10 +62,13 @@ static void print_tensor(const Model *model, const char *what, const Value *valu
 static void print_text(const Model *model, const Facts *facts) {
     const Func *main = module_main(model->imported);
     printf("model     %s\n", model->path);
-    for (int i = 0; i < main->arg_count; i++)
+    const int inputs = module_input_count(model->imported);
+    for (int i = 0; i < inputs; i++)
         print_tensor(model, "input", &main->args[i]);
-    for (int i = 0; i < facts->output_count; i++)
+    for (int i = 0; i < module_output_count(model->imported); i++)
         print_tensor(model, "output", facts->outputs[i]);
+    for (int i = inputs; i < main->arg_count; i++)
+        print_tensor(model, "state", &main->args[i]);
     printf("weights   %lld elements, %zu bytes\n", (long long)facts->weight_elems, facts->weight_bytes);
     printf("work      %lld multiply-accumulates\n", (long long)facts->macs);
     printf("operators %d, after folding and fusing:\n", facts->op_count);
@@ -88,11 +92,15 @@ static void print_json(const Model *model, const Facts *facts) {
     printf("{\"model\": ");
     json_string(stdout, model->path);
     printf(", \"inputs\": [");
-    for (int i = 0; i < main->arg_count; i++)
+    const int inputs = module_input_count(model->imported);
+    for (int i = 0; i < inputs; i++)
         json_tensor(&main->args[i], i == 0);
     printf("], \"outputs\": [");
-    for (int i = 0; i < facts->output_count; i++)
+    for (int i = 0; i < module_output_count(model->imported); i++)
         json_tensor(facts->outputs[i], i == 0);
+    printf("], \"states\": [");
+    for (int i = inputs; i < main->arg_count; i++)
+        json_tensor(&main->args[i], i == inputs);
     printf("], \"weight_elems\": %lld, \"weight_bytes\": %zu, \"macs\": %lld, \"ops\": {",
            (long long)facts->weight_elems, facts->weight_bytes, (long long)facts->macs);
     for (int kind = 0; kind < OP_COUNT; kind++)

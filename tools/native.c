@@ -141,8 +141,9 @@ static void run_rows(const Native *native, qn_task *task, void *context, const s
 static int time_step(const Native *native, int step, double *us, int stride) {
     const struct qn_program *program = program_of(native);
     const struct qn_step *steps = &program->steps[step];
-    const struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES, (const void *const *)native->inputs,
-                                       native->outputs, NULL, NULL};
+    struct qn_context context = {(unsigned char *)native->arena + QN_ARENA_HEADER_BYTES, (const void *const *)native->inputs,
+                                 native->outputs, NULL, NULL};
+    if (program->states) qn_states_bind(program->states, context.arena, 0, &context.inputs, &context.outputs);
     const int workers = native->threads;
     double all = 0, start = now_us();
     if (!steps->fused) {

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "ir/map.h"
+#include "ir/state.h"
 #include "tools/constants.h"
 #include "tools/customs.h"
 #include "tools/files.h"
 #include "tools/frame.h"
 #include "tools/methods.h"
+#include "tools/states.h"
 #include "tools/tables.h"
 #include "tools/tune.h"
 
@@ -345,6 +347,8 @@ bool model_import(Model *model) {
         return false;
     if (!module_main(model->imported))
         return diag_error(model->diag, loc_file(model->path), "the module has no function @main");
+    if (!tie_states(model, model->imported))
+        return false;
     const Attr *carried = attr_find(model->imported->attrs, "qanat.preprocess");
     if (carried && carried->kind == ATTR_STRING && !model->preprocess)
         model->preprocess = carried->s;
@@ -362,7 +366,7 @@ DatasetShape model_inputs(const Model *model) {
     const Func *main = module_main(model->imported);
     if (model->context.frame)
         return (DatasetShape){1, &model->frame_input};
-    return (DatasetShape){main->arg_count, main->args};
+    return (DatasetShape){module_input_count(model->imported), main->args};
 }
 
 // ---- calibration
@@ -387,7 +391,7 @@ static void source_step(void *context) {
 
 SampleSource dataset_source(DatasetSource *source) {
     return (SampleSource){dataset_count(source->dataset), dataset_describe(source->dataset), source_load, source_path,
-                          source_step, source};
+                          source_step, source->keep_states, source};
 }
 
 Dataset *model_calibration_data(const Model *model, Model *own) {
@@ -412,11 +416,11 @@ static bool measure(Model *model, const CalibrationTable *given, int count, cons
     if (!dataset)
         return false;
     Progress *progress = progress_new(model->arena, "calibrating", dataset_count(dataset));
-    DatasetSource source = {dataset, progress};
+    DatasetSource source = {dataset, progress, keeps_states(model)};
     SampleSource samples = dataset_source(&source);
-    bool done = given ? calibrate_missing(model->arena, own.imported, &own.context, &samples, &model->calibrate, model->threads, given, tables)
+    bool done = given ? calibrate_missing(model->arena, own.imported, &own.context, &samples, &model->calibrate, sample_threads(model), given, tables)
                       : calibrate_methods(model->arena, own.imported, &own.context, &samples, &model->calibrate, count, methods,
-                                          model->threads, tables);
+                                          sample_threads(model), tables);
     progress_end(progress);
     dataset_close(dataset);
     for (int i = 0; i < count; i++)

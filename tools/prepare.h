@@ -92,11 +92,15 @@ DatasetShape model_inputs(const Model *model);
 // The input that --input names, or random numbers.
 bool model_fill_inputs(Model *model, void *const *inputs);
 // A dataset as a source of samples; `progress` may be NULL.
-typedef struct { const Dataset *dataset; Progress *progress; } DatasetSource;
+typedef struct {
+    const Dataset *dataset;
+    Progress *progress;
+    bool keep_states; // the samples are one stream
+} DatasetSource;
 SampleSource dataset_source(DatasetSource *source);
 
-#define MODEL_OPTIONS OPT_requantize, OPT_shape, OPT_constant, OPT_custom, OPT_library, OPT_verbose
+#define MODEL_OPTIONS OPT_requantize, OPT_state, OPT_shape, OPT_constant, OPT_custom, OPT_library, OPT_verbose
 #define TUNE_OPTIONS OPT_tune, OPT_tuned
 #define QUANTIZE_OPTIONS                                                                           \
     OPT_quantize, OPT_qtable, OPT_calibration, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess,        \
-        OPT_method, OPT_percentile, OPT_equalize, OPT_activations, OPT_weights, OPT_weight_scales
+        OPT_method, OPT_percentile, OPT_equalize, OPT_activations, OPT_weights, OPT_weight_scales, OPT_keep_state

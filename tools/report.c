@@ -8,6 +8,7 @@
 #include "codegen/steps.h"
 #include "quant/equalize.h"
 #include "tools/native.h"
+#include "tools/states.h"
 
 static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_iterations, OPT_isa,
                                QUANTIZE_OPTIONS, TUNE_OPTIONS, MODEL_OPTIONS, OPT_COUNT};
@@ -105,9 +106,9 @@ static bool observe_values(Report *report) {
     Model *model = report->model, own;
     Dataset *dataset = model_calibration_data(model, &own);
     if (!dataset) return false;
-    DatasetSource source = {dataset, progress_new(model->arena, "observing", dataset_count(dataset))};
+    DatasetSource source = {dataset, progress_new(model->arena, "observing", dataset_count(dataset)), keeps_states(model)};
     const SampleSource samples = dataset_source(&source);
-    bool done = observe(model->arena, report->network, &model->context, &samples, OBSERVE_BINS | OBSERVE_EXTREMES, model->threads, &report->seen);
+    bool done = observe(model->arena, report->network, &model->context, &samples, OBSERVE_BINS | OBSERVE_EXTREMES, sample_threads(model), &report->seen);
     progress_end(source.progress);
     report->calibrated_on = samples.description;
     dataset_close(dataset);
@@ -117,10 +118,10 @@ static bool observe_values(Report *report) {
 static bool compare_values(Report *report, const Dataset *dataset) {
     Model *model = report->model;
     if (report->precision == ELEM_F32) return true;
-    DatasetSource source = {dataset, progress_new(model->arena, "comparing", dataset_count(dataset))};
+    DatasetSource source = {dataset, progress_new(model->arena, "comparing", dataset_count(dataset)), keeps_states(model)};
     const SampleSource samples = dataset_source(&source);
     const PassContext context = model_context(model, report->precision, false);
-    bool done = compare_layers(model->arena, model->imported, &context, &samples, model->threads, &report->compared_count, &report->compared);
+    bool done = compare_layers(model->arena, model->imported, &context, &samples, sample_threads(model), &report->compared_count, &report->compared);
     progress_end(source.progress);
     return done;
 }

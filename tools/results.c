@@ -57,6 +57,21 @@ void results_add_buffer(Results *results, const char *name, const Type *type, co
         ((uint8_t *)result->data)[i] ^= 0x80;
 }
 
+void results_join(Results *runs, int count) {
+    for (int i = 0; i < runs->count; i++) {
+        Result *all = &runs->items[i];
+        const size_t bytes = (size_t)all->count * (size_t)elem_bits(all->elem) / 8;
+        char *data = arena_alloc(runs->arena, bytes * (size_t)count + 1);
+        for (int run = 0; run < count; run++)
+            memcpy(data + bytes * (size_t)run, runs[run].items[i].data, bytes);
+        int64_t *shape = ARENA_ARRAY(runs->arena, int64_t, all->rank + 1);
+        if (all->rank)
+            memcpy(shape, all->shape, sizeof *shape * (size_t)all->rank);
+        shape[0] = all->rank ? shape[0] * count : count;
+        *all = (Result){all->name, all->elem, all->rank ? all->rank : 1, shape, data, all->count * count};
+    }
+}
+
 static Result *find_result(const Results *results, const char *name) {
     for (int i = 0; i < results->count; i++)
         if (!strcmp(results->items[i].name, name))

@@ -25,6 +25,8 @@ void results_add(Results *results, const char *name, Elem elem, int rank, const 
 void results_add_buffer(Results *results, const char *name, const Type *type, const void *data);
 // Outputs whose size depends on data: of tensor `name` the first elements along `axis`, as many as its count says.
 void results_trim(Results *results, const char *name, int axis);
+// One stream of several runs, in the first of them: each tensor's first dimension counts on from run to run.
+void results_join(Results *runs, int count);
 bool results_write(const Results *results, const char *path, Diag *diag);
 double result_f64(const Result *result, int64_t index);
 

@@ -1,13 +1,14 @@
-// qanat run: one input through the network, by any of the routes: kernels in process, the reference interpreter, the
+// qanat run: one input, or a stream of them, through the network, by any of the routes: kernels in process, the reference interpreter, the
 // compiled object, or the emitted C by a C compiler. All of them give the same integers.
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/state.h"
 #include "quant/runner.h"
 #include "tools/native.h"
 #include "tools/frame.h"
-#include "tools/prepare.h"
 #include "tools/results.h"
+#include "tools/states.h"
 
 static const OptionId ids[] = {OPT_input,  OPT_output, OPT_preprocess, OPT_frame, OPT_labels,    OPT_top,  OPT_dump_all,
                                OPT_via,    OPT_cc,     OPT_target,      OPT_isa,       QUANTIZE_OPTIONS, TUNE_OPTIONS,
@@ -17,8 +18,9 @@ typedef struct {
     Model *model;
     Elem precision;
     bool dump_all;
-    void **inputs; // as the model takes them
-    Results results;
+    int samples;    // 1, or all of a stream
+    void ***inputs; // of each, as the model takes them
+    Results *results;
 } Run;
 
 // ---- inputs
@@ -36,23 +38,45 @@ static const char *split_name(const Func *main, const char *text, int *index) {
     return text;
 }
 
+static void open_samples(Run *run, int count) {
+    Arena *arena = run->model->arena;
+    const DatasetShape shape = model_inputs(run->model);
+    run->samples = count;
+    run->results = ARENA_ARRAY(arena, Results, count);
+    run->inputs = ARENA_ARRAY(arena, void **, count);
+    for (int s = 0; s < count; s++) {
+        run->results[s].arena = arena;
+        run->inputs[s] = ARENA_ARRAY(arena, void *, shape.input_count + 1);
+        for (int i = 0; i < shape.input_count; i++)
+            run->inputs[s][i] = arena_alloc(arena, type_bytes(shape.inputs[i].type) + 1);
+    }
+}
+
+// Each input has as many samples.
+static bool take_samples(Run *run, const Dataset *dataset) {
+    const int count = dataset_count(dataset);
+    if (!run->samples)
+        open_samples(run, count);
+    return run->samples == count ||
+           diag_error(run->model->diag, loc_file(dataset_path(dataset, 0)), "holds %d samples, another input %d", count, run->samples);
+}
+
 static bool load_input(Run *run, const char *text, bool *filled) {
     Model *model = run->model;
-    int index;
+    const Options *options = model->options;
+    int index, limit = !keeps_states(model) ? 1 : options->limit > 0 ? options->limit : -1;
     const char *path = split_name(module_main(model->imported), text, &index);
     DatasetShape shape = model_inputs(model);
-    void **inputs = run->inputs;
-    if (index >= 0) {
+    if (index >= 0)
         shape = (DatasetShape){1, &shape.inputs[index]};
-        inputs = &run->inputs[index];
-    }
-    Dataset *dataset =
-        dataset_open(model->arena, model->diag, path, model->data_preprocess, shape, 1, model->options->seed);
+    Dataset *dataset = dataset_open(model->arena, model->diag, path, model->data_preprocess, shape, limit, options->seed);
     if (!dataset)
         return false;
     Fault fault;
-    bool done = dataset_load(dataset, 0, inputs, &fault) ||
-                diag_error(model->diag, loc_file(dataset_path(dataset, 0)), "%s", fault.text);
+    bool done = take_samples(run, dataset);
+    for (int s = 0; done && s < run->samples; s++)
+        done = dataset_load(dataset, s, run->inputs[s] + (index >= 0 ? index : 0), &fault) ||
+               diag_error(model->diag, loc_file(dataset_path(dataset, s)), "%s", fault.text);
     dataset_close(dataset);
     for (int i = 0; done && i < shape.input_count; i++)
         filled[index >= 0 ? index : i] = true;
@@ -76,12 +100,11 @@ static bool load_inputs(Run *run) {
     const DatasetShape shape = model_inputs(model);
     const TextList *list = &model->options->input;
     bool *filled = ARENA_ARRAY(model->arena, bool, shape.input_count + 1);
-    run->inputs = ARENA_ARRAY(model->arena, void *, shape.input_count + 1);
-    for (int i = 0; i < shape.input_count; i++)
-        run->inputs[i] = arena_alloc(model->arena, type_bytes(shape.inputs[i].type) + 1);
     for (int i = 0; i < list->count; i++)
         if (!load_input(run, list->items[i], filled))
             return false;
+    if (!run->samples && !shape.input_count)
+        open_samples(run, 1);
     for (int i = 0; i < shape.input_count; i++)
         if (!filled[i])
             return diag_error(model->diag, loc_file(model->path), "input '%s' is missing: give --input %s=FILE",
@@ -94,25 +117,30 @@ static bool load_inputs(Run *run) {
 static void tap_tensor(void *context, const Value *value, const Tensor *tensor) {
     Run *run = context;
     if (value->name && !value_constant(value))
-        results_add(&run->results, value->name, tensor->type->elem, tensor->type->rank, tensor->type->shape,
+        results_add(run->results, value->name, tensor->type->elem, tensor->type->rank, tensor->type->shape,
                     tensor->data);
 }
 
 static bool run_interpreter(Run *run, const Module *quantized) {
     const Func *main = module_main(quantized);
     Arena *arena = run->model->arena;
-    int output_count = main->last->operand_count;
+    const int input_count = module_input_count(quantized), output_count = module_output_count(quantized);
     Tensor *inputs = ARENA_ARRAY(arena, Tensor, main->arg_count + 1);
-    Tensor *outputs = ARENA_ARRAY(arena, Tensor, output_count + 1);
-    for (int i = 0; i < main->arg_count; i++)
-        inputs[i] = (Tensor){main->args[i].type, run->inputs[i]};
-    if (!eval_func(run->model->diag, arena, main, inputs, outputs, run->dump_all ? tap_tensor : NULL, run))
-        return false;
-    for (int i = 0; i < output_count; i++) {
-        const Value *value = op_operand(main->last, i);
-        const Type *type = outputs[i].type;
-        results_add(&run->results, value->name ? value->name : arena_printf(arena, "output%d", i), type->elem, type->rank,
-                    type->shape, outputs[i].data);
+    Tensor *outputs = ARENA_ARRAY(arena, Tensor, main->last->operand_count + 1);
+    for (int i = input_count; i < main->arg_count; i++)
+        inputs[i] = module_start_tensor(arena, quantized, i - input_count, main->args[i].type);
+    for (int s = 0; s < run->samples; s++) {
+        for (int i = 0; i < input_count; i++)
+            inputs[i] = (Tensor){main->args[i].type, run->inputs[s][i]};
+        if (!eval_func(run->model->diag, arena, main, inputs, outputs, run->dump_all ? tap_tensor : NULL, run))
+            return false;
+        for (int i = 0; i < output_count; i++) {
+            const Value *value = op_operand(main->last, i);
+            const Type *type = outputs[i].type;
+            results_add(&run->results[s], value->name ? value->name : arena_printf(arena, "output%d", i), type->elem, type->rank,
+                        type->shape, outputs[i].data);
+        }
+        memcpy(inputs + input_count, outputs + output_count, sizeof *inputs * (size_t)(main->arg_count - input_count));
     }
     return true;
 }
@@ -120,7 +148,7 @@ static bool run_interpreter(Run *run, const Module *quantized) {
 static void tap_buffer(void *context, const Value *buffer, const void *data) {
     Run *run = context;
     if (buffer->name)
-        results_add_buffer(&run->results, buffer->name, buffer->type, data);
+        results_add_buffer(run->results, buffer->name, buffer->type, data);
 }
 
 static const Type *output_type(const Run *run, const Module *kn, int index) {
@@ -133,13 +161,16 @@ static bool run_in_process(Run *run, const Module *kn) {
     if (!runner)
         return false;
     RunnerState *state = runner_state(runner, 0);
-    for (int i = 0; i < runner_input_count(runner); i++)
-        memcpy(state->inputs[i], run->inputs[i], type_bytes(shape.inputs[i].type));
     memcpy(state->sizes, run->model->at, sizeof state->sizes);
-    // Outputs first: they come under their own names, in the order of the model.
-    runner_run(runner, 0, NULL, NULL);
-    for (int i = 0; i < runner_output_count(runner); i++)
-        results_add_buffer(&run->results, runner_output(runner, i)->name, output_type(run, kn, i), state->outputs[i]);
+    runner_reset(runner, 0);
+    for (int s = 0; s < run->samples; s++) {
+        for (int i = 0; i < runner_input_count(runner); i++)
+            memcpy(state->inputs[i], run->inputs[s][i], type_bytes(shape.inputs[i].type));
+        // Outputs first: they come under their own names, in the order of the model.
+        runner_continue(runner, 0, NULL, NULL);
+        for (int i = 0; i < runner_output_count(runner); i++)
+            results_add_buffer(&run->results[s], runner_output(runner, i)->name, output_type(run, kn, i), state->outputs[i]);
+    }
     if (run->dump_all)
         runner_run(runner, 0, tap_buffer, run);
     runner_free(runner);
@@ -154,15 +185,17 @@ static bool run_compiled(Run *run, const Module *kn, const char *cc) {
         return false;
     bool done = native_open(&native, model->arena, model->diag, kn, model->context.target, dir, "model", cc,
                             model->threads);
-    for (int i = 0; done && i < native.model->input_count; i++)
-        memcpy(native.inputs[i], run->inputs[i], type_bytes(model_inputs(model).inputs[i].type));
     if (done)
         native_set_sizes(&native, model->at);
-    done = done && native_run(&native, model->diag);
-    for (int i = 0; done && i < native.model->output_count; i++) {
-        const struct qn_tensor *output = &native.model->outputs[i];
-        results_add(&run->results, output->name, elem_of_code(output->type), output->rank, output_type(run, kn, i)->shape,
-                    native.outputs[i]);
+    for (int s = 0; done && s < run->samples; s++) {
+        for (int i = 0; i < native.model->input_count; i++)
+            memcpy(native.inputs[i], run->inputs[s][i], type_bytes(model_inputs(model).inputs[i].type));
+        done = native_run(&native, model->diag);
+        for (int i = 0; done && i < native.model->output_count; i++) {
+            const struct qn_tensor *output = &native.model->outputs[i];
+            results_add(&run->results[s], output->name, elem_of_code(output->type), output->rank, output_type(run, kn, i)->shape,
+                        native.outputs[i]);
+        }
     }
     native_close(&native);
     temp_dir_remove(dir);
@@ -195,7 +228,7 @@ static bool run_route(Run *run) {
 
 static bool print_top(const Run *run) {
     const Options *options = run->model->options;
-    const Result *output = &run->results.items[0];
+    const Result *output = &run->results->items[0];
     int count = 0, top = options->top >= 0 ? options->top : 5;
     const char **names = NULL;
     if (options->labels && !(names = read_class_names(run->model->arena, run->model->diag, options->labels, &count)))
@@ -220,7 +253,7 @@ static void trim_outputs(Run *run) {
     const Op *ret = module_main(module)->last;
     for (int i = 0; axes && axes->kind == ATTR_INTS && i < axes->ints.count && i < ret->operand_count; i++)
         if (axes->ints.data[i] >= 0 && op_operand(ret, i)->name)
-            results_trim(&run->results, op_operand(ret, i)->name, (int)axes->ints.data[i]);
+            results_trim(run->results, op_operand(ret, i)->name, (int)axes->ints.data[i]);
 }
 
 static bool run_model(Run *run) {
@@ -232,10 +265,13 @@ static bool run_model(Run *run) {
         return false;
     if (!run_route(run))
         return false;
-    trim_outputs(run);
+    if (keeps_states(model))
+        results_join(run->results, run->samples);
+    else
+        trim_outputs(run);
     if ((!options->output || options->labels || options->top >= 0) && !print_top(run))
         return false;
-    return !options->output || results_write(&run->results, options->output, model->diag);
+    return !options->output || results_write(run->results, options->output, model->diag);
 }
 
 int cmd_run(int argc, char **argv) {
@@ -249,6 +285,8 @@ int cmd_run(int argc, char **argv) {
         return usage_error("--cc has no effect without --via c");
     if (options.dump_all && !options.output)
         return usage_error("--dump-all needs -o FILE.npz");
+    if (options.dump_all && options.keep_state)
+        return usage_error("--dump-all shows one run: it does not go with --keep-state");
     if ((status = model_open(&model, &options, 1)) == STATUS_DONE)
         status = parse_precisions(&options, &precisions);
     if (status == STATUS_DONE && precisions.count != 1)
@@ -256,8 +294,7 @@ int cmd_run(int argc, char **argv) {
     if (status == STATUS_DONE) {
         Run run = {.model = &model,
                    .precision = precisions.items[0],
-                   .dump_all = options.dump_all,
-                   .results = {.arena = model.arena}};
+                   .dump_all = options.dump_all};
         status = run_model(&run) ? STATUS_DONE : STATUS_INPUT;
     }
     model_close(&model);

@@ -175,7 +175,7 @@ static int64_t label_of(void *context, int sample) { return dataset_label(((cons
 
 static bool search(SearchRun *run, const Dataset *dataset) {
     Model *model = run->model;
-    DatasetSource source = {dataset, NULL};
+    DatasetSource source = {.dataset = dataset};
     const SampleSource samples = dataset_source(&source);
     const PassContext context = model_context(model, ELEM_I8, false);
     Progress *progress = progress_new(model->arena, "searching", 1);

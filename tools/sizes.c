@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "codegen/steps.h"
+#include "ir/state.h"
 #include "tools/data/npy.h"
 #include "tools/prepare.h"
 
@@ -167,8 +168,9 @@ static bool take_file(DataSizes *data, const char *path, int input) {
     if (!array_file_open(&file, path, &fault))
         return true; // said when it is loaded
     bool good = true;
-    bool alone = main->arg_count == 1 || input >= 0;
-    for (int i = 0; good && i < main->arg_count; i++) {
+    const int inputs = module_input_count(data->model->imported);
+    bool alone = inputs == 1 || input >= 0;
+    for (int i = 0; good && i < inputs; i++) {
         const Array *array = array_file_find(&file, main->args[i].name ? main->args[i].name : "");
         if (!array && alone && file.count == 1)
             array = &file.arrays[0];

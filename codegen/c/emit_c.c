@@ -394,12 +394,34 @@ static void print_steps(FILE *out, const char *name, const Steps *steps) {
     fprintf(out, "};\n");
 }
 
+static void print_start(FILE *out, const char *name, int index, const struct qn_state *state) {
+    const unsigned char *bytes = state->start;
+    fprintf(out, "static const unsigned char %s_start_%d[] = {", name, index);
+    for (size_t i = 0; i < state->bytes; i++) fprintf(out, "%s%d,", i % 24 ? "" : "\n    ", bytes[i]);
+    fprintf(out, "\n};\n");
+}
+
+static void print_states(FILE *out, const char *name, const struct qn_states *states) {
+    for (int i = 0; i < states->count; i++)
+        if (states->items[i].start) print_start(out, name, i, &states->items[i]);
+    fprintf(out, "static const struct qn_state %s_state[] = {\n", name);
+    for (int i = 0; i < states->count; i++) {
+        const struct qn_state *state = &states->items[i];
+        fprintf(out, "    {%zu, {%zu, %zu}, ", state->bytes, state->offset[0], state->offset[1]);
+        if (state->start) fprintf(out, "%s_start_%d},\n", name, i);
+        else fprintf(out, "NULL},\n");
+    }
+    fprintf(out, "};\nstatic const struct qn_states %s_states = {%d, %d, %d, %zu, %s_state};\n", name, states->count, states->input_count,
+            states->output_count, states->addresses, name);
+}
+
 static void print_program(Printer *p, const Interface *interface) {
     const char *name = interface->name;
     const Steps *steps = p->steps;
     const BoundedTables *tables = bounded_tables(p->arena, steps);
     if (steps->step_count) print_steps(p->out, name, steps);
     if (tables) print_variants(p->out, name, tables);
+    if (steps->states) print_states(p->out, name, steps->states);
     fprintf(p->out, "static const struct qn_program %s_program = {\n    %s%s, %d, %d, %d, 0x%llxu, %lld, %lld, %lld,\n", name,
             steps->step_count ? name : "NULL", steps->step_count ? "_steps" : "", steps->step_count, interface->input_count,
             interface->output_count, (unsigned long long)target_cpu_features(p->options->target),
@@ -408,7 +430,7 @@ static void print_program(Printer *p, const Interface *interface) {
         fprintf(p->out, "    %d, %d, %d, %s_variants, %s%s, %s_sizes,\n", tables->sizes->count, tables->variant_count,
                 tables->term_count, name, tables->term_count ? name : "NULL", tables->term_count ? "_terms" : "", name);
     else fprintf(p->out, "    0, 0, 0, NULL, NULL, NULL,\n");
-    fprintf(p->out, "};\n");
+    fprintf(p->out, steps->states ? "    &%s_states,\n};\n" : "    NULL,\n};\n", name);
     print_tensors(p->out, name, "inputs", interface->input_count, interface->inputs);
     print_tensors(p->out, name, "outputs", interface->output_count, interface->outputs);
 }
@@ -459,6 +481,7 @@ static void print_body(Printer *p, const Interface *interface) {
     print_path(p, "runtime/fused.c");
     print_target_end(p->out, features);
     fprintf(p->out, "// ---- the model\n\n");
+    print_path(p, "runtime/state.c");
     print_path(p, "runtime/entry.c");
     print_program(p, interface);
     print_functions(p->out, interface->name);

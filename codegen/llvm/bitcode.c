@@ -21,7 +21,7 @@ static LLVMModuleRef load(Emitter *e, const char *path) {
 }
 
 static bool is_needed(const Emitter *e, const char *name) {
-    if (!strncmp(name, "qn_entry_", 9) || !strncmp(name, "qn_fused_", 9)) return true;
+    if (!strncmp(name, "qn_entry_", 9) || !strncmp(name, "qn_fused_", 9) || !strncmp(name, "qn_states_", 10)) return true;
     for (int i = 0; i < e->steps->step_count; i++)
         if (e->part_of[i] == e->part && !strcmp(e->steps->steps[i].kernel->symbol, name)) return true;
     return false;
@@ -51,7 +51,7 @@ static void set_target(Emitter *e) {
         const char *name = LLVMGetValueName2(f, &length);
         if (LLVMIsDeclaration(f)) continue;
         LLVMSetLinkage(f, LLVMInternalLinkage);
-        if (!strncmp(name, "qn_entry_", 9) || !strncmp(name, "qn_cpu", 6)) continue;
+        if (!strncmp(name, "qn_entry_", 9) || !strncmp(name, "qn_cpu", 6) || !strncmp(name, "qn_states_", 10)) continue;
         set_string_attribute(e, f, "target-cpu", target->cpu);
         set_string_attribute(e, f, "target-features", target->features);
         set_string_attribute(e, f, "tune-cpu", "generic");
@@ -62,6 +62,7 @@ void bitcode_link(Emitter *e) {
     if (!e->part) {
         link_file(e, "runtime/entry.bc");
         link_file(e, "runtime/fused.bc");
+        link_file(e, "runtime/state.bc");
     }
     for (int i = 0; i < e->steps->step_count; i++) {
         const KernelInfo *kernel = e->steps->steps[i].kernel;

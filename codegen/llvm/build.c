@@ -335,6 +335,24 @@ static LLVMValueRef terms_table(Emitter *e, const BoundedTables *tables) {
     return table(e, "terms", tables->term_count, records);
 }
 
+// struct qn_states of runtime/state.h.
+static LLVMValueRef states_record(Emitter *e, const struct qn_states *states) {
+    if (!states) return LLVMConstNull(e->ptr);
+    LLVMValueRef *records = ARENA_ARRAY(e->arena, LLVMValueRef, states->count);
+    for (int i = 0; i < states->count; i++) {
+        const struct qn_state *state = &states->items[i];
+        LLVMValueRef offsets[] = {int64(e, (int64_t)state->offset[0]), int64(e, (int64_t)state->offset[1])}, start = LLVMConstNull(e->ptr);
+        if (state->start) {
+            LLVMValueRef bytes = LLVMConstStringInContext2(e->context, state->start, state->bytes, 1);
+            start = global(e, arena_printf(e->arena, "%s_%d", prefixed(e, "start"), i), bytes, LLVMPrivateLinkage, 64);
+        }
+        records[i] = RECORD(e, int64(e, (int64_t)state->bytes), LLVMConstArray2(e->i64, offsets, 2), start);
+    }
+    LLVMValueRef value = RECORD(e, int32(e, states->count), int32(e, states->input_count), int32(e, states->output_count),
+                                int64(e, (int64_t)states->addresses), table(e, "state", states->count, records));
+    return global(e, prefixed(e, "states"), value, LLVMPrivateLinkage, 8);
+}
+
 // struct qn_program of runtime/entry.h.
 static LLVMValueRef program_record(Emitter *e, LLVMValueRef sizes) {
     const Steps *steps = e->steps;
@@ -345,7 +363,7 @@ static LLVMValueRef program_record(Emitter *e, LLVMValueRef sizes) {
                                 int32(e, e->interface->output_count),
                                 int64(e, (int64_t)target_cpu_features(e->options->target)), int64(e, steps->plan_bytes),
                                 int64(e, steps->scratch_bytes), int64(e, steps->worker_bytes), int32(e, steps->sizes.count), int32(e, tables->variant_count),
-                                int32(e, tables->term_count), variants_table(e, tables), terms_table(e, tables), sizes);
+                                int32(e, tables->term_count), variants_table(e, tables), terms_table(e, tables), sizes, states_record(e, steps->states));
     return global(e, prefixed(e, "program"), value, LLVMInternalLinkage, 8);
 }
 

@@ -4,7 +4,10 @@
 #include "passes/resize_filter.h"
 
 typedef struct {
-    const Type *type;      // of the frame: u8, 1 H W C
+    const Type *type;      // of the frame: u8, 1 H W C, or as nn.yuv_to_rgb takes it
+    const char *yuv;       // layout of luma and chroma; NULL: pixels
+    IntList matrix;        // of nn.yuv_to_rgb; empty: its default
+    int frame_height, frame_width; // rows may be longer
     const int *colors;     // the frame's channels that are red, green and blue; of a gray frame thrice 0
     int turns;             // quarter turns clockwise, first of all
     bool mirrored, upended; // then left and right, top and bottom change places

@@ -46,8 +46,8 @@ static Value *resample(State *state, Value *input, int axis, int64_t outputs, in
 // plain: nothing but [least, most] is kept, in order. Else the filter makes what is kept, of elements from `least` on.
 typedef struct { int axis, least, most; bool plain; ResizeFilter filter; } Axis;
 
-// Resized from `in` to `out`, of which `count` from `first` on are kept, of an image that is reversed along it.
-typedef struct { int in, out, first, count; bool reversed; } Fit;
+// Resized from `in` to `out`, of which `count` from `first` on are kept, of an image that is reversed along it. `row`: elements there are.
+typedef struct { int in, row, out, first, count; bool reversed; } Fit;
 
 // Only taps that an output has, of those that the stretch allows for; indices count from `least` on.
 static ResizeFilter packed(State *state, const ResizeFilter *filter, int least) {
@@ -76,7 +76,7 @@ static Axis plan_axis(State *state, int axis, Fit fit) {
         if (filter.indices[i] < plan.least) plan.least = filter.indices[i];
         if (filter.indices[i] > plan.most) plan.most = filter.indices[i];
     }
-    if (axis != 1) plan.least = 0, plan.most = fit.in - 1; // parts of rows don't lie together: a slice would be a copy
+    if (axis != 1 && !state->frame->yuv) plan.least = 0, plan.most = fit.row - 1; // parts of rows don't lie together: a slice would be a copy
     plan.filter = packed(state, &filter, plan.least);
     return plan;
 }
@@ -96,17 +96,32 @@ static Value *to_gray(State *state, Value *image) {
     return resample(state, image, 3, 1, 3, indices, weights);
 }
 
+// The part of the frame that the axes need, of luma and chroma its colours.
+static Value *opened(State *state, Value *image, const Axis *rows, const Axis *columns) {
+    const FrameInput *frame = state->frame;
+    Arena *arena = state->arena;
+    if (!frame->yuv) return slice(state, slice(state, image, 1, rows->least, rows->most + 1), 2, columns->least, columns->most + 1);
+    const int64_t *shape = image->type->shape, bytes[] = {1, shape[1], shape[2] * shape[3], 1};
+    if (shape[3] > 1) image = make(state, OP_reshape, 1, &image, attr_ints(arena, NULL, "shape", 4, bytes));
+    Attr *attrs = attr_string(arena, NULL, "layout", frame->yuv);
+    attrs = attr_int(arena, attrs, "top", rows->least);
+    attrs = attr_int(arena, attrs, "left", columns->least);
+    attrs = attr_int(arena, attrs, "height", rows->most + 1 - rows->least);
+    attrs = attr_int(arena, attrs, "width", columns->most + 1 - columns->least);
+    if (frame->matrix.count) attrs = attr_ints(arena, attrs, "matrix", frame->matrix.count, frame->matrix.data);
+    return make(state, OP_yuv_to_rgb, 1, &image, attrs);
+}
+
 // The turned image's columns first, then its rows, as Pillow resizes; the image itself is not turned before it is small.
 static Value *fitted(State *state, Value *image) {
     const FrameInput *frame = state->frame;
-    const int64_t *shape = image->type->shape;
     const bool turned = frame->turns & 1, right = frame->turns == 1 || frame->turns == 2, down = frame->turns == 2 || frame->turns == 3;
-    const int across = turned ? 1 : 2, along = turned ? 2 : 1;
-    Axis columns = plan_axis(state, across, (Fit){(int)shape[across], frame->width, frame->left, frame->crop_width, right != frame->mirrored});
-    Axis rows = plan_axis(state, along, (Fit){(int)shape[along], frame->height, frame->top, frame->crop_height, down != frame->upended});
-    image = slice(state, image, across, columns.least, columns.most + 1);
-    image = slice(state, image, along, rows.least, rows.most + 1);
-    if (frame->gray && frame->type->shape[3] > 1) image = to_gray(state, image);
+    const int height = frame->frame_height, width = frame->frame_width, row = (int)frame->type->shape[2];
+    Fit columns_fit = {turned ? height : width, turned ? height : row, frame->width, frame->left, frame->crop_width, right != frame->mirrored};
+    Fit rows_fit = {turned ? width : height, turned ? row : height, frame->height, frame->top, frame->crop_height, down != frame->upended};
+    Axis columns = plan_axis(state, turned ? 1 : 2, columns_fit), rows = plan_axis(state, turned ? 2 : 1, rows_fit);
+    image = opened(state, image, turned ? &columns : &rows, turned ? &rows : &columns);
+    if (frame->gray && image->type->shape[3] > 1) image = to_gray(state, image);
     image = fit_axis(state, fit_axis(state, image, &columns), &rows);
     if (!turned) return image;
     return make(state, OP_transpose, 1, &image, attr_ints(state->arena, NULL, "perm", 4, (int64_t[]){0, 2, 1, 3}));

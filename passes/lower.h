@@ -23,6 +23,9 @@ Lowered *lowered_get(Lower *lower, const Value *value);
 
 // ---- buffers
 Value *buffer_alloc(Lower *lower, const Type *tensor, const int32_t halo[4], const char *name);
+// A result that a kernel writes densely: the buffer itself, or one that dense_result_done copies from.
+Value *dense_result(Lower *lower, Value *value);
+void dense_result_done(Lower *lower, Value *value, Value *dense);
 // Read-only data: a blob of count elements.
 Value *buffer_weights(Lower *lower, Elem elem, const void *data, size_t bytes, const char *name);
 Value *buffer_view(Lower *lower, Value *source, const Type *type, int64_t offset_bytes);
@@ -130,6 +133,7 @@ void lower_bit_cast(Lower *lower, Op *op);
 void lower_resample(Lower *lower, Op *op);
 void lower_resample_u8(Lower *lower, Op *op);
 void lower_lookup(Lower *lower, Op *op);
+void lower_yuv_to_rgb(Lower *lower, Op *op);
 void lower_dft(Lower *lower, Op *op);
 void lower_sample(Lower *lower, Op *op);
 void lower_roi_align(Lower *lower, Op *op);

@@ -13,13 +13,12 @@ static AxisView axis_view(const Type *type, int64_t first, int64_t last) {
     return view;
 }
 
-// A result that a kernel writes densely: the buffer itself, or one that dense_result_done copies from.
-static Value *dense_result(Lower *lower, Value *value) {
+Value *dense_result(Lower *lower, Value *value) {
     Value *buffer = result_buffer(lower, value);
     return buffer_is_dense(buffer) ? buffer : buffer_alloc(lower, value->type, NULL, NULL);
 }
 
-static void dense_result_done(Lower *lower, Value *value, Value *dense) {
+void dense_result_done(Lower *lower, Value *value, Value *dense) {
     Value *buffer = result_buffer(lower, value);
     if (buffer == dense) return;
     const Type *types[] = {dense->type, buffer->type};

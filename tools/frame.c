@@ -1,18 +1,26 @@
 // From --frame and --preprocess to what the pass frame_input does.
 #include "tools/frame.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ir/state.h"
 
-// Where red, green and blue lie in a pixel.
-static const struct { const char *name; int channels, colors[3]; } formats[] = {
-    {"rgb8", 3, {0, 1, 2}}, {"bgr8", 3, {2, 1, 0}}, {"rgba8", 4, {0, 1, 2}}, {"bgra8", 4, {2, 1, 0}}, {"gray8", 1, {0, 0, 0}},
+// Where red, green and blue lie in a pixel; or the layout of luma and chroma, of `channels` bytes a pixel in each row.
+static const struct { const char *name; int channels, colors[3]; bool yuv; } formats[] = {
+    {"rgb8", 3, {0, 1, 2}, false}, {"bgr8", 3, {2, 1, 0}, false}, {"rgba8", 4, {0, 1, 2}, false}, {"bgra8", 4, {2, 1, 0}, false},
+    {"gray8", 1, {0, 0, 0}, false}, {"nv12", 1, {0, 1, 2}, true}, {"nv21", 1, {0, 1, 2}, true}, {"i420", 1, {0, 1, 2}, true},
+    {"yv12", 1, {0, 1, 2}, true}, {"yuyv", 2, {0, 1, 2}, true}, {"uyvy", 2, {0, 1, 2}, true},
 };
 enum { FORMAT_COUNT = sizeof formats / sizeof *formats };
 
-typedef struct { int format, height, width; } FrameSpec;
+// What luma and chroma weigh: the parts of red and blue in luma, by their standard.
+static const struct { const char *name; double red, blue; } matrices[] = {
+    {"bt601", 0.299, 0.114}, {"bt709", 0.2126, 0.0722}, {"bt2020", 0.2627, 0.0593}};
+enum { MATRIX_COUNT = sizeof matrices / sizeof *matrices };
+
+typedef struct { int format, height, width, stride, matrix; bool full; } FrameSpec; // stride: bytes of a row, 0: no gaps
 
 static bool parse_side(const char *text, char **end, int *side) {
     long value = strtol(text, end, 10);
@@ -20,23 +28,96 @@ static bool parse_side(const char *text, char **end, int *side) {
     return *end != text && value >= 1 && value <= MAX_IMAGE_SIDE;
 }
 
+static bool starts_with(const char *text, const char *prefix, const char **rest) {
+    size_t length = strlen(prefix);
+    *rest = text + length;
+    return !strncmp(text, prefix, length);
+}
+
+static bool parse_matrix(const char *text, int *matrix) {
+    for (*matrix = 0; *matrix < MATRIX_COUNT; ++*matrix)
+        if (!strcmp(matrices[*matrix].name, text))
+            return true;
+    return false;
+}
+
+// "stride=704,matrix=bt709,range=full"
+static bool parse_details(const char *text, FrameSpec *spec) {
+    while (*text) {
+        const char *value;
+        size_t length = strcspn(text, ",");
+        char item[32], *end;
+        if (length >= sizeof item)
+            return false;
+        memcpy(item, text, length);
+        item[length] = 0;
+        text += length + (text[length] == ',');
+        if (starts_with(item, "stride=", &value)) {
+            if (!parse_side(value, &end, &spec->stride) || *end)
+                return false;
+        } else if (starts_with(item, "matrix=", &value) && formats[spec->format].yuv) {
+            if (!parse_matrix(value, &spec->matrix))
+                return false;
+        } else if (starts_with(item, "range=", &value) && formats[spec->format].yuv) {
+            spec->full = !strcmp(value, "full");
+            if (!spec->full && strcmp(value, "limited") != 0)
+                return false;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Rows hold the pixels; chroma comes for two pixels each way, and the stride of pixels is a whole number of them.
+static bool is_sound(const FrameSpec *spec) {
+    const int channels = formats[spec->format].channels, unit = formats[spec->format].yuv ? 2 * channels : channels;
+    if (formats[spec->format].yuv && (spec->width % 2 || (channels == 1 && spec->height % 2)))
+        return false;
+    return (!spec->stride || (spec->stride >= spec->width * channels && spec->stride % unit == 0)) &&
+           (int64_t)spec->height * spec->width <= MAX_IMAGE_PIXELS;
+}
+
 static bool parse_frame(const char *text, FrameSpec *spec) {
     size_t length = strcspn(text, ":");
     char *end;
-    for (spec->format = 0; spec->format < FORMAT_COUNT; spec->format++)
+    *spec = (FrameSpec){0};
+    for (; spec->format < FORMAT_COUNT; spec->format++)
         if (strlen(formats[spec->format].name) == length && !strncmp(formats[spec->format].name, text, length))
             break;
     return spec->format < FORMAT_COUNT && text[length] == ':' && parse_side(text + length + 1, &end, &spec->height) && *end == 'x' &&
-           parse_side(end + 1, &end, &spec->width) && !*end &&
-           (int64_t)spec->height * spec->width <= MAX_IMAGE_PIXELS;
+           parse_side(end + 1, &end, &spec->width) && (!*end || *end == ',') && parse_details(end + (*end == ','), spec) && is_sound(spec);
 }
 
 int check_frame(const char *flag, const char *text) {
     FrameSpec spec;
     if (!text || parse_frame(text, &spec))
         return STATUS_DONE;
-    return usage_error("%s: expected FORMAT:HEIGHTxWIDTH, as rgb8:480x640, with a format of rgb8, bgr8, rgba8, bgra8 or gray8, found '%s'",
-                       flag, text);
+    return usage_error("%s: expected FORMAT:HEIGHTxWIDTH[,stride=BYTES][,matrix=bt601|bt709|bt2020][,range=limited|full], as rgb8:480x640, with a "
+                       "format of rgb8, bgr8, rgba8, bgra8, gray8, nv12, nv21, i420, yv12, yuyv or uyvy (the last six of even sizes, and only they with a matrix "
+                       "and a range), found '%s'", flag, text);
+}
+
+// The matrix of nn.yuv_to_rgb: its own default for what OpenCV has, else from the parts of red and blue, rounded.
+static IntList matrix_of(Arena *arena, const FrameSpec *spec) {
+    if (!spec->matrix && !spec->full)
+        return (IntList){0};
+    const double red = matrices[spec->matrix].red, blue = matrices[spec->matrix].blue, green = 1 - red - blue;
+    const double luma = 1048576.0 * (spec->full ? 1 : 255.0 / 219), chroma = 1048576.0 * (spec->full ? 1 : 255.0 / 224);
+    const double factors[] = {luma, 2 * (1 - red) * chroma, -2 * red * (1 - red) / green * chroma, -2 * blue * (1 - blue) / green * chroma,
+                              2 * (1 - blue) * chroma};
+    int64_t *matrix = ARENA_ARRAY(arena, int64_t, 6);
+    for (int i = 0; i < 5; i++)
+        matrix[i] = llround(factors[i]);
+    matrix[5] = spec->full ? 0 : 16;
+    return (IntList){.count = 6, .data = matrix};
+}
+
+static const Type *frame_type(Arena *arena, const FrameSpec *spec) {
+    const int channels = formats[spec->format].channels;
+    const bool planes = formats[spec->format].yuv && channels == 1;
+    const int64_t shape[] = {1, planes ? spec->height / 2 * 3 : spec->height, spec->stride ? spec->stride / channels : spec->width, channels};
+    return type_tensor(arena, ELEM_U8, 4, shape);
 }
 
 static const void *tables(Arena *arena, const Preprocess *preprocess, const ImageInput *input, Elem elem) {
@@ -53,8 +134,11 @@ static const void *tables(Arena *arena, const Preprocess *preprocess, const Imag
 
 static FrameInput frame_of(Arena *arena, const FrameSpec *spec, const Preprocess *preprocess, const ImageInput *input, Elem elem,
                            const Fitted *fitted) {
-    int64_t shape[] = {1, spec->height, spec->width, formats[spec->format].channels};
-    return (FrameInput){.type = type_tensor(arena, ELEM_U8, 4, shape),
+    return (FrameInput){.type = frame_type(arena, spec),
+                        .yuv = formats[spec->format].yuv ? formats[spec->format].name : NULL,
+                        .matrix = matrix_of(arena, spec),
+                        .frame_height = spec->height,
+                        .frame_width = spec->width,
                         .colors = formats[spec->format].colors,
                         .turns = preprocess->turns,
                         .mirrored = preprocess->mirrored,
@@ -108,6 +192,7 @@ bool model_take_frame(Model *model) {
     model->frame_input = module_main(model->imported)->args[0];
     model->frame_input.type = frame->type;
     // Image files must be frames as they are: decoded, in the frame's order of channels.
-    model->data_preprocess = frame->colors[0] == 2 ? "layout=nhwc,color=bgr" : "layout=nhwc";
+    model->data_preprocess = arena_printf(model->arena, "layout=%s,columns=%d%s", frame->yuv ? frame->yuv : "nhwc", frame->frame_width,
+                                          frame->colors[0] == 2 ? ",color=bgr" : "");
     return true;
 }

@@ -263,6 +263,17 @@ static int bench_resample(const KernelInfo *row, Arena *arena, BenchCall *calls)
     return count;
 }
 
+// A frame of 640 x 480 in NV12.
+static int bench_yuv(Arena *arena, BenchCall *calls) {
+    int count = 0;
+    struct qn_yuv_args *a = ARENA_NEW(arena, struct qn_yuv_args);
+    *a = (struct qn_yuv_args){.rows = 480, .out_h = 480, .out_w = 640, .frame_bytes = 640 * 720, .luma_row = 640, .luma_step = 1, .u = 640 * 480,
+                              .v = 640 * 480 + 1, .chroma_row = 640, .chroma_step = 2, .chroma_shift = 1,
+                              .matrix = {1220542, 1673527, -852492, -409993, 2116026, 16}};
+    call_add(calls, &count, "640 x 480, NV12", a, 640.0 * 480 * 4.5, 640 * 720, 640 * 480 * 3, 2);
+    return count;
+}
+
 static int bench_matmul(Arena *arena, BenchCall *calls) {
     int count = 0;
     for (int transposed = 0; transposed < 2; transposed++) {
@@ -287,6 +298,7 @@ int bench_elements(const KernelInfo *row, Arena *arena, BenchCall *calls, int ma
     if (!strcmp(row->family, "softmax")) return bench_softmax(arena, calls);
     if (!strcmp(row->family, "softmax_table")) return bench_softmax_table(arena, calls);
     if (!strcmp(row->family, "resample")) return bench_resample(row, arena, calls);
+    if (!strcmp(row->family, "yuv")) return bench_yuv(arena, calls);
     if (!strcmp(row->family, "matmul")) return bench_matmul(arena, calls);
     return 0;
 }

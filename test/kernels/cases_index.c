@@ -140,6 +140,50 @@ void case_lookup(Test *test) {
                         .output = memory_of(before, elem, out_elems, 0)});
 }
 
+// ---- yuv
+
+// Where luma and chroma lie: planes, planes with both chromas in one, or groups of two pixels.
+static void yuv_planes_random(Test *test, struct qn_yuv_args *a, int height, int row) {
+    const bool packed = random_chance(test, 25), interleaved = random_chance(test, 60), swapped = random_chance(test, 50);
+    const int part = packed ? 2 : interleaved ? 1 : height / 2 * (row / 2);
+    a->luma_step = packed ? 2 : 1, a->chroma_step = packed ? 4 : interleaved ? 2 : 1, a->chroma_shift = !packed;
+    a->luma = packed ? random_int(test, 0, 1) : 0;
+    a->luma_row = packed ? 2 * row : row;
+    a->chroma_row = packed ? 2 * row : interleaved ? row : row / 2;
+    const int first = packed ? 1 - a->luma : height * row;
+    a->u = first + (swapped ? part : 0), a->v = first + (swapped ? 0 : part);
+    a->frame_bytes = packed ? 2 * row * height : height / 2 * 3 * row;
+}
+
+static void yuv_expect(const struct qn_yuv_args *a, const uint8_t *in, uint8_t *expected) {
+    for (int i = 0; i < a->rows * a->out_w; i++) {
+        const int x = a->left + i % a->out_w, y = a->top + i / a->out_w % a->out_h;
+        const uint8_t *frame = in + (size_t)(i / a->out_w / a->out_h) * a->frame_bytes;
+        const int chroma = (a->chroma_shift ? y / 2 : y) * a->chroma_row + x / 2 * a->chroma_step;
+        const double u = frame[chroma + a->u] - 128.0, v = frame[chroma + a->v] - 128.0;
+        const double light = fmax(0, frame[a->luma + y * a->luma_row + x * a->luma_step] - a->matrix[5]) * (double)a->matrix[0];
+        const double colours[] = {v * a->matrix[1], v * a->matrix[2] + u * a->matrix[3], u * a->matrix[4]};
+        for (int c = 0; c < 3; c++) expected[i * 3 + c] = (uint8_t)fmax(0, fmin(255, floor((light + colours[c]) / 1048576 + 0.5)));
+    }
+}
+
+void case_yuv(Test *test) {
+    static const int32_t usual[] = {1220542, 1673527, -852492, -409993, 2116026, 16};
+    const int height = 2 * random_int(test, 1, 5), row = 2 * random_int(test, 1, 110), images = random_int(test, 1, 2), most = (1 << 22) - 1;
+    struct qn_yuv_args a = {.top = random_int(test, 0, height - 1), .left = random_int(test, 0, row - 1)};
+    const bool wild = random_chance(test, 40);
+    yuv_planes_random(test, &a, height, row);
+    a.out_h = random_int(test, 1, height - a.top), a.out_w = random_chance(test, 50) ? row - a.left : random_int(test, 1, row - a.left);
+    a.rows = images * a.out_h;
+    for (int i = 0; i < 6; i++) a.matrix[i] = !wild ? usual[i] : i == 5 ? random_int(test, 0, 255) : random_int(test, -most, most);
+    const size_t in_elems = (size_t)images * a.frame_bytes, out_elems = (size_t)a.rows * a.out_w * 3;
+    const uint8_t *in = random_bytes(test, in_elems), *before = random_bytes(test, out_elems);
+    uint8_t *expected = copy_bytes(test, before, out_elems);
+    yuv_expect(&a, in, expected);
+    check(test, &(Call){.args = &a, .input_count = 1, .expected = expected, .inputs = {memory_of(in, 1, in_elems, 0)},
+                        .output = memory_of(before, 1, out_elems, 0)});
+}
+
 // ---- normalize
 
 void case_normalize(Test *test) {

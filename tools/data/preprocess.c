@@ -57,11 +57,12 @@ static bool parse_word(const char *text, const char *const *words, int count, in
 }
 
 static bool parse_layout(const char *text, Preprocess *preprocess) {
-    static const char *const words[] = {"nchw", "nhwc"};
+    static const char *const words[] = {"nchw", "nhwc", "nv12", "nv21", "i420", "yv12", "yuyv", "uyvy"};
     int index;
-    if (!parse_word(text, words, 2, &index))
+    if (!parse_word(text, words, 8, &index))
         return false;
-    preprocess->layout = index == 0 ? LAYOUT_NCHW : LAYOUT_NHWC;
+    preprocess->layout = index == 0 ? LAYOUT_NCHW : index == 1 ? LAYOUT_NHWC : LAYOUT_YUV;
+    preprocess->yuv = words[index];
     return true;
 }
 
@@ -121,6 +122,11 @@ static bool parse_resize(const char *text, Preprocess *preprocess) {
     return parse_size(text, &preprocess->resize_width, &preprocess->resize_height);
 }
 
+static bool parse_columns(const char *text, Preprocess *preprocess) {
+    int height;
+    return parse_size(text, &preprocess->columns, &height) && !height;
+}
+
 static bool parse_mean(const char *text, Preprocess *preprocess) {
     return parse_triple(text, preprocess->mean);
 }
@@ -139,7 +145,8 @@ static const struct {
     {"mean", parse_mean, "one number or three, as 123.675:116.28:103.53"},
     {"std", parse_std, "one number or three, not 0, as 58.395:57.12:57.375"},
     {"scale", parse_scale, "a number"},
-    {"layout", parse_layout, "nchw or nhwc"},
+    {"layout", parse_layout, "nchw or nhwc, or nv12, nv21, i420, yv12, yuyv or uyvy for a frame of a camera"},
+    {"columns", parse_columns, "a number of columns"},
 };
 
 static bool parse_item(char *item, Preprocess *preprocess, Fault *fault) {
@@ -153,7 +160,7 @@ static bool parse_item(char *item, Preprocess *preprocess, Fault *fault) {
                 return true;
             return fault_set(fault, "%s: expected %s, found '%s'", item, spec_rows[i].expected, equals + 1);
         }
-    return fault_set(fault, "unknown key '%s'; known: rotate flip resize filter crop color mean std scale layout", item);
+    return fault_set(fault, "unknown key '%s'; known: rotate flip resize filter crop color mean std scale layout columns", item);
 }
 
 bool preprocess_parse(const char *spec, Preprocess *preprocess, Fault *fault) {
@@ -173,11 +180,36 @@ static bool is_channels(int64_t dim) {
     return dim == 1 || dim == 3;
 }
 
+// A frame of luma and chroma: rows of bytes, or of groups of two pixels, which nn.yuv_to_rgb takes for bytes.
+static bool yuv_input(const Type *type, const Preprocess *preprocess, ImageInput *input) {
+    int64_t shape[] = {0, 0, 0, 1};
+    if (type->rank != 4 || type->elem != ELEM_U8) return false;
+    memcpy(shape, type->shape, 3 * sizeof *shape);
+    shape[2] *= type->shape[3];
+    const Type frame = {.kind = type->kind, .elem = ELEM_U8, .rank = 4, .shape = shape};
+    YuvPlanes planes;
+    if (shape[0] != 1 || !yuv_planes(preprocess->yuv, &frame, &planes) || planes.height > MAX_IMAGE_SIDE || planes.width > MAX_IMAGE_SIDE)
+        return false;
+    *input = (ImageInput){(int)planes.height, (int)planes.width, 3, LAYOUT_YUV, (int)planes.width, planes};
+    return true;
+}
+
+static bool take_columns(const Preprocess *preprocess, ImageInput *input, Fault *fault) {
+    if (preprocess->columns > input->width)
+        return fault_set(fault, "columns=%d, but the input has %d", preprocess->columns, input->width);
+    if (preprocess->columns)
+        input->width = preprocess->columns;
+    return true;
+}
+
 bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *input, Fault *fault) {
     char text[128];
     shape_text(text, sizeof text, type->elem, type->rank, type->shape);
     const int64_t *shape = type->shape;
     Layout layout = preprocess->layout;
+    if (layout == LAYOUT_YUV)
+        return yuv_input(type, preprocess, input) ? take_columns(preprocess, input, fault)
+                                                  : fault_set(fault, "the input is %s, which is no frame of %s", text, preprocess->yuv);
     if (type->rank != 4 || shape[0] != 1)
         return fault_set(fault, "images need an input of 4 dimensions with batch 1; this one is %s", text);
     if (layout == LAYOUT_AUTO)
@@ -191,8 +223,8 @@ bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *inp
                          channels == 1 ? 3 : 1, text);
     if (!elem_is_float(type->elem) && type->elem != ELEM_U8)
         return fault_set(fault, "images need an input of floats or u8; this one is %s", text);
-    *input = (ImageInput){(int)height, (int)width, (int)channels, layout};
-    return true;
+    *input = (ImageInput){(int)height, (int)width, (int)channels, layout, (int)width, {0}};
+    return take_columns(preprocess, input, fault);
 }
 
 // The shorter side becomes `side`; the other one is cut off to a whole number, as torchvision does.
@@ -256,9 +288,24 @@ void preprocess_table(const Preprocess *preprocess, int channel, Elem elem, uint
     }
 }
 
+// Luma of each pixel and chroma of the upper left one that shares it, by ITU-R 601 as OpenCV's RGB2YUV_I420 has them.
+static void lay_out_yuv(const Image *image, const YuvPlanes *planes, uint8_t *target) {
+    static const int weights[3][3] = {{269484, 528482, 102760}, {-155188, -305135, 460324}, {460324, -385875, -74448}};
+    const int offsets[] = {16 << 20, 128 << 20, 128 << 20};
+    for (int64_t i = 0; i < (int64_t)image->width * image->height; i++) {
+        const uint8_t *p = image->pixels + 3 * i;
+        const int64_t y = i / image->width, x = i % image->width;
+        const int64_t chroma = (y >> planes->chroma_shift) * planes->chroma_row + (x >> 1) * planes->chroma_step;
+        const bool first = x % 2 == 0 && (y & planes->chroma_shift) == 0;
+        const int64_t at[] = {planes->luma + y * planes->luma_row + x * planes->luma_step, planes->u + chroma, planes->v + chroma};
+        for (int c = 0; c < (first ? 3 : 1); c++)
+            target[at[c]] = (uint8_t)((weights[c][0] * p[0] + weights[c][1] * p[1] + weights[c][2] * p[2] + offsets[c] + (1 << 19)) >> 20);
+    }
+}
+
 static void lay_out(const Image *image, const Preprocess *preprocess, const ImageInput *input, Elem elem,
                     void *target) {
-    size_t pixels = (size_t)image->width * (size_t)image->height, channels = (size_t)image->channels;
+    size_t pixels = (size_t)input->pitch * (size_t)image->height, channels = (size_t)image->channels;
     size_t bytes = (size_t)elem_bits(elem) / 8;
     for (size_t c = 0; c < channels; c++) {
         uint64_t table[256];
@@ -266,8 +313,10 @@ static void lay_out(const Image *image, const Preprocess *preprocess, const Imag
         const uint8_t *from = image->pixels + (preprocess->color == COLOR_BGR ? channels - 1 - c : c);
         size_t first = input->layout == LAYOUT_NCHW ? c * pixels : c;
         size_t step = input->layout == LAYOUT_NCHW ? 1 : channels;
-        for (size_t i = 0; i < pixels; i++)
-            memcpy((char *)target + (first + i * step) * bytes, &table[from[i * channels]], bytes);
+        for (size_t i = 0; i < (size_t)image->width * (size_t)image->height; i++) {
+            size_t at = i / (size_t)image->width * (size_t)input->pitch + i % (size_t)image->width;
+            memcpy((char *)target + (first + at * step) * bytes, &table[from[i * channels]], bytes);
+        }
     }
 }
 
@@ -277,7 +326,9 @@ bool preprocess_load(const char *path, const Preprocess *preprocess, const Image
     if (!image_load(path, input->channels, &image, fault))
         return false;
     bool done = fit(&image, preprocess, input, fault);
-    if (done)
+    if (done && input->layout == LAYOUT_YUV)
+        lay_out_yuv(&image, &input->planes, target);
+    else if (done)
         lay_out(&image, preprocess, input, elem, target);
     image_free(&image);
     return done;

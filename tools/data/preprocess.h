@@ -1,9 +1,10 @@
 // From an image file to a network's input: the specification that --preprocess gives, and carrying it out.
 #pragma once
 #include "ir/type.h"
+#include "ir/yuv.h"
 #include "tools/data/image.h"
 
-typedef enum { LAYOUT_AUTO, LAYOUT_NCHW, LAYOUT_NHWC } Layout;
+typedef enum { LAYOUT_AUTO, LAYOUT_NCHW, LAYOUT_NHWC, LAYOUT_YUV } Layout;
 typedef enum { COLOR_RGB, COLOR_BGR, COLOR_GRAY } Color;
 
 typedef struct {
@@ -17,6 +18,8 @@ typedef struct {
     double scale;             // value = (pixel * scale - mean) / std
     double mean[3], std[3];   // in the order of the input's channels
     Layout layout;
+    const char *yuv;          // of LAYOUT_YUV: as nn.yuv_to_rgb calls it
+    int columns;              // how many of the input's columns the image fills; 0: all
 } Preprocess;
 
 // "rotate=90,flip=horizontal,resize=256,filter=antialias,crop=224,color=rgb,mean=123.675:116.28:103.53,std=58.395:57.12:57.375,scale=1,
@@ -24,10 +27,12 @@ typedef struct {
 bool preprocess_parse(const char *spec, Preprocess *preprocess, Fault *fault);
 
 // Where an image goes in an input of this type: rank 4, batch 1, 1 or 3 channels first or last. LAYOUT_AUTO decides by
-// the dimension that can be a channel count.
+// the dimension that can be a channel count. LAYOUT_YUV: a frame of luma and chroma.
 typedef struct {
     int height, width, channels;
     Layout layout;
+    int pitch;        // columns from row to row
+    YuvPlanes planes; // of LAYOUT_YUV
 } ImageInput;
 bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *input, Fault *fault);
 

@@ -1,0 +1,27 @@
+// Shape inference of ops on images of bytes.
+#include "ir/infer.h"
+#include "ir/yuv.h"
+
+static bool infer_yuv_matrix(Diag *diag, const Op *op, Arena *arena, IntList matrix) {
+    bool fits = !matrix.count || matrix.count == YUV_MATRIX;
+    for (int i = 0; fits && i < matrix.count; i++)
+        fits = i == YUV_BLACK ? matrix.data[i] >= 0 && matrix.data[i] <= 255 : matrix.data[i] > -YUV_MOST && matrix.data[i] < YUV_MOST;
+    return fits || infer_fail(diag, op, arena, "'matrix' is %s, expected nothing, or five factors of less than %d and the luma of black",
+                              ints_text(arena, matrix.count, matrix.data), YUV_MOST);
+}
+
+bool infer_yuv_to_rgb(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    yuv_to_rgb_view view = as_yuv_to_rgb(op);
+    const Type *frame = view.frame->type;
+    YuvPlanes planes;
+    if (frame->quant || frame->elem != ELEM_U8 || !yuv_planes(view.layout, frame, &planes))
+        return infer_fail(diag, op, arena, "frame is %s, expected u8 of images x rows x bytes x 1, of layout nv12, nv21, i420 or yv12 with a multiple of 3 "
+                          "rows of even bytes, or of yuyv or uyvy with a multiple of 4 bytes; it is '%s'", type_text(arena, frame), view.layout);
+    const int64_t height = view.height ? view.height : planes.height - view.top, width = view.width ? view.width : planes.width - view.left;
+    if (view.top < 0 || view.left < 0 || height < 0 || width < 0 || view.top > planes.height - height || view.left > planes.width - width)
+        return infer_fail(diag, op, arena, "%lld x %lld pixels at [%lld, %lld] are not within %lld x %lld", (long long)height, (long long)width,
+                          (long long)view.top, (long long)view.left, (long long)planes.height, (long long)planes.width);
+    if (!infer_yuv_matrix(diag, op, arena, view.matrix)) return false;
+    return infer_computed(diag, op, arena, frame, 4, (int64_t[]){frame->shape[0], height, width, 3}, results);
+}

@@ -44,13 +44,28 @@ bool is_tflite(const char *data, size_t bytes) { return bytes >= 8 && !memcmp(da
 // ---- operators
 
 // Of old models the code stands in a field of 8 bits.
-static const LiteRow *find_row(const Lite *lite, FlatTable table, int *code, const char **name) {
-    int64_t index = flat_int(table, FLAT_Operator_opcode_index);
-    *code = -1, *name = "unknown";
-    if (index < 0 || index >= lite->codes.count) return NULL;
-    FlatTable row = flat_vector_table(lite->codes, (uint32_t)index);
+static int code_of(FlatTable row) {
     int64_t old = flat_int(row, FLAT_OperatorCode_deprecated_builtin_code), new = flat_int(row, FLAT_OperatorCode_builtin_code);
-    *code = (int)(new > old ? new : old);
+    return (int)(new > old ? new : old);
+}
+
+static bool find_code(const Lite *lite, FlatTable table, FlatTable *row) {
+    int64_t index = flat_int(table, FLAT_Operator_opcode_index);
+    if (index < 0 || index >= lite->codes.count) return false;
+    *row = flat_vector_table(lite->codes, (uint32_t)index);
+    return true;
+}
+
+int lite_code(const Lite *lite, FlatTable table) {
+    FlatTable row;
+    return find_code(lite, table, &row) ? code_of(row) : -1;
+}
+
+static const LiteRow *find_row(const Lite *lite, FlatTable table, int *code, const char **name) {
+    FlatTable row;
+    *code = -1, *name = "unknown";
+    if (!find_code(lite, table, &row)) return NULL;
+    *code = code_of(row);
     bool custom = *code == CODE_CUSTOM;
     *name = custom ? printable(lite->scratch, flat_text(row, FLAT_OperatorCode_custom_code)) : arena_printf(lite->scratch, "builtin operator %d", *code);
     for (int i = 0; i < ROW_COUNT; i++)
@@ -144,8 +159,8 @@ static bool read_tensors(Lite *lite, FlatTable graph) {
     return true;
 }
 
-static LiteTensor *tensor_at(const Lite *lite, FlatVector list, uint32_t index) {
-    int64_t number = flat_vector_int(list, index);
+LiteTensor *lite_tensor_at(const Lite *lite, FlatVector list, uint32_t index) {
+    int64_t number = index < list.count ? flat_vector_int(list, index) : -1;
     return number >= 0 && number < lite->tensor_count ? &lite->tensors[number] : NULL;
 }
 
@@ -164,7 +179,7 @@ static bool apply_shapes(Lite *lite, FlatVector inputs) {
         LiteTensor *found = NULL;
         if (!option->input && inputs.count != 1) return lite_import_error(lite, "--shape must name an input: the model has %u", inputs.count);
         for (uint32_t j = 0; j < inputs.count; j++)
-            if (!option->input || !strcmp(option->input, tensor_at(lite, inputs, j)->name)) found = tensor_at(lite, inputs, j);
+            if (!option->input || !strcmp(option->input, lite_tensor_at(lite, inputs, j)->name)) found = lite_tensor_at(lite, inputs, j);
         if (!found) return lite_import_error(lite, "--shape names the input '%s', which the model does not have", option->input);
         if (!apply_shape(lite, found, option)) return false;
     }
@@ -194,23 +209,26 @@ static void take_input(Lite *lite, LiteTensor *tensor, Value *arg) {
         tensor->value = with_storage(lite, arg, tensor_type(lite, tensor), arena_printf(lite->scratch, "%s_i8", tensor->name));
 }
 
-static bool declare_inputs(Lite *lite, FlatVector inputs) {
+static bool declare_inputs(Lite *lite, FlatVector inputs, int states) {
     if (inputs.count >= MAX_NODES) return lite_import_error(lite, "it has more than 2^20 inputs");
     for (uint32_t i = 0; i < inputs.count; i++)
-        if (!check_input(lite, tensor_at(lite, inputs, i))) return false;
+        if (!check_input(lite, lite_tensor_at(lite, inputs, i))) return false;
     if (!apply_shapes(lite, inputs)) return false;
-    const Type **types = ARENA_ARRAY(lite->scratch, const Type *, inputs.count + 1);
-    const char **names = ARENA_ARRAY(lite->scratch, const char *, inputs.count + 1);
+    const int count = (int)inputs.count;
+    const Type **types = ARENA_ARRAY(lite->scratch, const Type *, count + states + 1);
+    const char **names = ARENA_ARRAY(lite->scratch, const char *, count + states + 1);
     for (uint32_t i = 0; i < inputs.count; i++) {
-        LiteTensor *tensor = tensor_at(lite, inputs, i);
+        LiteTensor *tensor = lite_tensor_at(lite, inputs, i);
         types[i] = tensor_edge_type(lite, tensor);
         names[i] = tensor->name;
         for (int k = 1; map_find(lite->names, names[i]); k++) names[i] = arena_printf(lite->scratch, "%s_%d", tensor->name, k);
         *map_get(lite->names, names[i]) = tensor;
     }
-    lite->func = func_new(lite->module, "main", (int)inputs.count, types, names);
+    lite->func = func_new(lite->module, "main", count + states, types, names);
+    lite->func->arg_count = count; // states follow as they are found
+    lite->state_room = states;
     lite->builder = builder_end(lite->func);
-    for (uint32_t i = 0; i < inputs.count; i++) take_input(lite, tensor_at(lite, inputs, i), &lite->func->args[i]);
+    for (uint32_t i = 0; i < inputs.count; i++) take_input(lite, lite_tensor_at(lite, inputs, i), &lite->func->args[i]);
     return true;
 }
 
@@ -240,28 +258,52 @@ static Value *output_value(Lite *lite, LiteTensor *tensor) {
 }
 
 static bool emit_return(Lite *lite, FlatVector outputs) {
-    Value **values = ARENA_ARRAY(lite->scratch, Value *, outputs.count + 1);
+    const int states = lite_state_count(lite);
+    Value **values = ARENA_ARRAY(lite->scratch, Value *, (int64_t)outputs.count + states + 1);
     lite->builder.loc = loc_file(lite->module->file);
     if (!outputs.count) return lite_import_error(lite, "the graph has no outputs");
     for (uint32_t i = 0; i < outputs.count; i++) {
-        LiteTensor *tensor = tensor_at(lite, outputs, i);
+        LiteTensor *tensor = lite_tensor_at(lite, outputs, i);
         values[i] = tensor ? output_value(lite, tensor) : NULL;
         if (!values[i]) return lite_import_error(lite, "the graph's output '%s' is computed by no node", tensor ? tensor->name : "?");
     }
-    op_new(&lite->builder, OP_return, (int)outputs.count, values, 0, NULL, NULL);
+    lite_next_states(lite, values + outputs.count);
+    op_new(&lite->builder, OP_return, (int)outputs.count + states, values, 0, NULL, NULL);
+    lite_declare_states(lite);
     return true;
 }
 
 // ---- the file
 
+static void convert_graph(Lite *lite, FlatVector operators) {
+    report_unsupported_ops(lite, operators);
+    for (uint32_t i = 0; i < operators.count && !lite->stopped; i++) convert_op(lite, flat_vector_table(operators, i), i);
+}
+
+void lite_run_graph(Lite *lite, uint32_t index) {
+    FlatTable graph = flat_vector_table(lite->subgraphs, index);
+    FlatVector operators = flat_vector(graph, FLAT_SubGraph_operators);
+    LiteTensor *tensors = lite->tensors;
+    const int count = lite->tensor_count;
+    lite->links_left -= (int64_t)operators.count + flat_vector(graph, FLAT_SubGraph_tensors).count;
+    if (operators.count >= MAX_NODES || lite->links_left < 0) {
+        lite_stop(lite, "its graphs have far more operators than the file holds: it may be damaged");
+        return;
+    }
+    lite->starting = true;
+    if (read_tensors(lite, graph)) convert_graph(lite, operators);
+    lite->starting = false;
+    lite->tensors = tensors, lite->tensor_count = count;
+}
+
 static bool import_graph(Lite *lite) {
     FlatTable graph = flat_vector_table(lite->subgraphs, 0);
     FlatVector operators = flat_vector(graph, FLAT_SubGraph_operators);
     if (operators.count >= MAX_NODES) return lite_import_error(lite, "it has more than 2^20 operators");
-    if (!read_tensors(lite, graph) || !declare_inputs(lite, flat_vector(graph, FLAT_SubGraph_inputs))) return false;
+    if (!read_tensors(lite, graph) || !declare_inputs(lite, flat_vector(graph, FLAT_SubGraph_inputs), lite_state_room(lite, operators))) return false;
     int errors = diag_error_count(lite->diag);
-    report_unsupported_ops(lite, operators);
-    for (uint32_t i = 0; i < operators.count && !lite->stopped; i++) convert_op(lite, flat_vector_table(operators, i), i);
+    lite_run_once(lite, operators);
+    convert_graph(lite, operators);
     if (lite->file.damaged) return lite_import_error(lite, "parts of the file point out of it: it is cut short or damaged");
     if (diag_error_count(lite->diag) > errors) return false;
     if (!emit_return(lite, flat_vector(graph, FLAT_SubGraph_outputs))) return false;

@@ -9,6 +9,8 @@
 #include "frontend/frontend.h"
 #include "frontend/tflite/flatbuffer.h"
 
+typedef struct LiteState LiteState; // states.c
+
 typedef struct {
     FlatTable table;
     const char *name;
@@ -22,6 +24,7 @@ typedef struct {
     const Quant *wide;       // of 16 and 32 bits: one scale, or one an index
     const Dense *dense;      // of a constant, once decoded
     Value *value, *real;     // as it is, and in f32
+    LiteState *state;        // that the operators change in it, or that it is the handle of; NULL: none so far
     bool described, defined, broken, is_output;
 } LiteTensor;
 
@@ -43,6 +46,10 @@ typedef struct {
     int64_t constant_bytes_left;  // of what constants may come to
     int64_t links_left, ops_left; // of the tensors that operators list, and of what they become
     bool stopped;                 // one of these is spent: nothing more is converted
+    Map *variables; // their states, by what handles say; NULL: none
+    LiteState *first_state, *last_state; // of those that are arguments, in their order
+    int state_room;                      // for further ones
+    bool starting;                       // a graph that runs once, before the first run
     bool reshaped; // the user gave shapes: those that the model states do not hold
 } Lite;
 
@@ -70,6 +77,12 @@ typedef struct {
 #undef TFLITE_MISSING
 
 // ---- import.c
+
+// The operator's number in the schema; -1: none.
+int lite_code(const Lite *lite, FlatTable table);
+LiteTensor *lite_tensor_at(const Lite *lite, FlatVector list, uint32_t index); // NULL if it lists none there
+// Converts the operators of another graph, with tensors of its own. Faults are reported.
+void lite_run_graph(Lite *lite, uint32_t index);
 
 bool lite_import_error(const Lite *lite, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -110,6 +123,21 @@ int64_t lite_option(const LiteOp *op, FlatField field);
 
 // Binds a result, converted to the type that the model states for it.
 bool lite_bind(const LiteOp *op, int index, Value *value);
+
+// ---- what is kept from run to run (states.c)
+
+// The most arguments that states of the main graph take.
+int lite_state_room(Lite *lite, FlatVector operators);
+// Runs the graphs that run once, for what variables begin with.
+void lite_run_once(Lite *lite, FlatVector operators);
+bool lite_is_variable(const LiteTensor *tensor);
+// What input `index` holds at this place, in f32: a variable tensor, or a plain one.
+Value *lite_state_real(const LiteOp *op, int index);
+// Its next value, in its own type; nothing where it is a plain tensor.
+bool lite_state_set(const LiteOp *op, int index, Value *value);
+int lite_state_count(const Lite *lite);
+void lite_next_states(const Lite *lite, Value **values); // as many
+void lite_declare_states(Lite *lite);                    // once the function is complete
 
 // ---- emitting (emit.c)
 

@@ -6,12 +6,72 @@
 
 // ---- gather
 
+// Where the first `batch` dimensions of both are one list of tensors, each with indices of its own. left: dimensions between these
+// and the axis; count: tensors.
+typedef struct { int batch, rank, left; int64_t count; } Batches;
+
+static bool read_batches(const LiteOp *op, const Type *in, const Type *at, Batches *b) {
+    for (int i = 0; i < b->batch; i++) {
+        if (in->shape[i] != at->shape[i]) return lite_error(op, "its first %d dimensions differ between input and indices", b->batch);
+        b->count *= in->shape[i];
+    }
+    if (b->rank < MAX_RANK && b->count <= MAX_FOLD_ELEMS && b->rank + at->rank - 1 <= MAX_RANK) return true;
+    return lite_error(op, "its batches are out of bounds");
+}
+
+// The tensors one behind the other along the axis.
+static Value *batches_beside(const LiteOp *op, Value *input, const Batches *b) {
+    const int64_t *own = input->type->shape + b->batch;
+    int64_t flat[MAX_RANK + 1] = {b->count}, joined[MAX_RANK];
+    int perm[MAX_RANK + 1];
+    for (int i = 0; i < b->rank; i++) flat[i + 1] = joined[i] = own[i];
+    for (int i = 0; i < b->rank + 1; i++) perm[i] = i < b->left ? i + 1 : i == b->left ? 0 : i;
+    joined[b->left] *= b->count;
+    return lite_reshape(op, lite_transpose(op, lite_reshape(op, input, b->rank + 1, flat), perm), b->rank, joined);
+}
+
+// Indices moved to each tensor's own part of the axis, in one list.
+static Value *batch_places(const LiteOp *op, Value *indices, int64_t length, const Batches *b) {
+    int64_t *starts = ARENA_ARRAY(op->lite->scratch, int64_t, b->count + 1), line[MAX_RANK];
+    for (int64_t i = 0; i < b->count; i++) starts[i] = i * length;
+    for (int i = 0; i < indices->type->rank; i++) line[i] = i < b->batch ? indices->type->shape[i] : 1;
+    Value *start = lite_reshape(op, lite_int_list(op, (int)b->count, starts), indices->type->rank, line);
+    Value *places = start ? lite_binary(op, OP_add, indices, lite_cast(op, start, indices->type->elem)) : NULL;
+    return lite_reshape(op, places, 1, (int64_t[]){type_elem_count(indices->type)});
+}
+
+// Of what was taken along the axis the batches come first.
+static Value *batches_first(const LiteOp *op, Value *taken, const Type *in, const Type *at, const Batches *b) {
+    int64_t apart[MAX_RANK + 1], out[MAX_RANK];
+    int perm[MAX_RANK + 1], to = 0;
+    const int64_t *own = in->shape + b->batch;
+    for (int i = 0; i < b->rank + 1; i++) {
+        apart[i] = i < b->left ? own[i] : i == b->left ? b->count : i == b->left + 1 ? type_elem_count(at) / (b->count ? b->count : 1) : own[i - 1];
+        perm[i] = !i ? b->left : i <= b->left ? i - 1 : i;
+    }
+    for (int i = 0; i < b->batch + b->left; i++) out[to++] = in->shape[i];
+    for (int i = b->batch; i < at->rank; i++) out[to++] = at->shape[i];
+    for (int i = b->left + 1; i < b->rank; i++) out[to++] = own[i];
+    return lite_reshape(op, lite_transpose(op, lite_reshape(op, taken, b->rank + 1, apart), perm), to, out);
+}
+
+static Value *gather_of_batches(const LiteOp *op, Value *input, Value *indices, int batch, int axis) {
+    const Type *in = input->type, *at = indices->type;
+    Batches b = {batch, in->rank - batch, axis - batch, 1};
+    if (!read_batches(op, in, at, &b)) return NULL;
+    Value *operands[] = {batches_beside(op, input, &b), batch_places(op, indices, in->shape[axis], &b)};
+    if (!operands[0] || !operands[1]) return NULL;
+    return batches_first(op, lite_emit(op, OP_gather, 2, operands, attr_int(op->lite->arena, NULL, "axis", b.left)), in, at, &b);
+}
+
 bool tflite_gather(const LiteOp *op) {
     Value *input = lite_input(op, 0), *indices = lite_input(op, 1);
     int axis;
     int64_t batch = lite_option(op, FLAT_GatherOptions_batch_dims);
     if (!input || !indices || !lite_axis(op, lite_option(op, FLAT_GatherOptions_axis), input->type->rank, &axis)) return false;
-    if (batch) return lite_error(op, "batch_dims other than 0 are not supported");
+    if (batch < 0) batch += indices->type->rank;
+    if (batch < 0 || batch > indices->type->rank || batch > axis) return lite_error(op, "its batch_dims %lld are out of bounds", (long long)batch);
+    if (batch) return lite_bind(op, 0, gather_of_batches(op, input, indices, (int)batch, axis));
     return lite_bind(op, 0, lite_emit(op, OP_gather, 2, (Value *[]){input, indices}, attr_int(op->lite->arena, NULL, "axis", axis)));
 }
 

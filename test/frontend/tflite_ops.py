@@ -1,8 +1,8 @@
 # REQUIRES: numpy
 # RUN: %python %s %qanat %t
 """One model an operator against what TFLite's reference kernels gave, as recorded in Inputs/tflite_recorded.json: floats within
-1e-5 of the largest, integers within one quantum. usage: tflite_ops.py QANAT SCRATCH [CASE...]; with --record in place of
-QANAT, the record is made anew by ai_edge_litert."""
+1e-5 of the largest, integers within one quantum. What keeps states is run several times in a row. usage: tflite_ops.py QANAT SCRATCH [CASE...]; with --record in
+place of QANAT, the record of these cases, or of all, is made anew by ai_edge_litert."""
 import json
 import os
 import subprocess
@@ -13,6 +13,7 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "Inputs"))
 import tflite_cases  # noqa: E402
+from tflite_states import RUNS, STREAMS  # noqa: E402
 from tflite_writer import Model  # noqa: E402
 
 RECORD = os.path.join(HERE, "Inputs", "tflite_recorded.json")
@@ -45,14 +46,18 @@ def reference(name, path, values):
     model.allocate_tensors()
     for detail, value in zip(model.get_input_details(), values):
         model.set_tensor(detail["index"], value)
-    model.invoke()
-    return [model.get_tensor(detail["index"]) for detail in model.get_output_details()]
+    runs = []
+    for _ in range(RUNS if name in STREAMS else 1):
+        model.invoke()
+        runs.append([model.get_tensor(detail["index"]) for detail in model.get_output_details()])
+    return [np.concatenate(results) if len(runs) > 1 else results[0] for results in zip(*runs)]
 
 
-def run(path, values):
-    command = [qanat, "run", path, "-o", os.path.join(scratch, "out.npz"), "-j", "1"]
+def run(name, path, values):
+    stream = name in STREAMS
+    command = [qanat, "run", path, "-o", os.path.join(scratch, "out.npz"), "-j", "1"] + ["--keep-state"] * stream
     for i, value in enumerate(values):
-        np.save(os.path.join(scratch, f"in{i}.npy"), value)
+        np.save(os.path.join(scratch, f"in{i}.npy"), np.concatenate([value] * RUNS) if stream else value)
         command += ["-i", f"{'abcdefgh'[i]}={scratch}/in{i}.npy"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (np.load(os.path.join(scratch, "out.npz")), "") if done.returncode == 0 else (None, done.stderr.strip())
@@ -70,6 +75,9 @@ def difference(actual, expected):
 names = [name for name, _, _ in tflite_cases.CASES if not only or name in only]
 if qanat == "--record":
     record = {}
+    if only:
+        with open(RECORD, encoding="utf-8") as file:
+            record = json.load(file)
     for name in names:
         path, values, _ = save(name)
         results = reference(name, path, values)
@@ -84,7 +92,7 @@ with open(RECORD, encoding="utf-8") as file:
 faults = [] if only or len(record) == len(names) else ["the record does not hold all cases"]
 for name in names:
     path, values, outputs = save(name)
-    results, message = run(path, values)
+    results, message = run(name, path, values)
     if results is None:
         faults.append(f"{name}: {message}")
         continue

@@ -499,6 +499,23 @@ def gather(c):
     return y
 
 
+@case("f", "i8")
+def gather_batches(c):
+    """Indices of their own for each of 2 x 3 tensors, along an axis behind another."""
+    a = c.activation([2, 3, 2, 5, 2])
+    y = c.result([2, 3, 2, 2, 2, 2])
+    places = c.random.draw([2, 3, 2, 2], 0, 5)
+    c.m.op("GATHER", [a, c.given(places, "int32")], [y], "GatherOptions", axis=3, batch_dims=2)
+    return y
+
+
+@case("f")
+def gather_batches_alone(c):
+    y = c.result([4])
+    c.m.op("GATHER", [c.activation([4, 3]), c.given(np.array([2, 0, 1, 1]), "int32")], [y], "GatherOptions", axis=1, batch_dims=1)
+    return y
+
+
 @case("f")
 def gather_nd(c):
     a = c.activation([3, 4, 2])

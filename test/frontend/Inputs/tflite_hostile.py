@@ -86,12 +86,56 @@ def repeated_links(m):
 
 def unrolled(m):
     x, ones = m.input("x", [1, 4096, 1]), m.tensor("ones", [1, 1], "float32", [1.0])
-    bias, state = m.tensor("bias", [1], "float32", [0.0]), m.tensor("state", [1, 1])
+    bias, state = m.tensor("bias", [1], "float32", [0.0]), m.tensor("state", [1, 1], is_variable=True)
     for i in range(500):
         y = m.tensor("y%d" % i, [1, 4096, 1])
         m.op("UNIDIRECTIONAL_SEQUENCE_RNN", [x, ones, ones, bias, state], [y], "SequenceRNNOptions", fused_activation_function=4)
         x = y
     return [x]
+
+
+def variable(m, start_shape, once=1):
+    """y = x + v; v = y: v begins with what graph 1 assigns."""
+    x, y, read = m.input("x", [2]), m.tensor("y", [2]), m.tensor("read", [2])
+    first = m.graph()
+    for graph in first, m:
+        graph.handle = graph.tensor("handle", [], "resource")
+        graph.op("VAR_HANDLE", [], [graph.handle], "VarHandleOptions", shared_name="v")
+    if start_shape:
+        first.op("ASSIGN_VARIABLE", [first.handle, first.tensor("start", start_shape, "float32", [1.0] * start_shape[0])], [])
+    m.op("CALL_ONCE", [], [], "CallOnceOptions", init_subgraph_index=once)
+    m.op("READ_VARIABLE", [m.handle], [read])
+    m.op("ADD", [x, read], [y], "AddOptions")
+    m.op("ASSIGN_VARIABLE", [m.handle, y], [])
+    return first, [y]
+
+
+def variable_of_two_types(m):
+    return variable(m, [3])[1]
+
+
+def graph_beyond(m):
+    return variable(m, [2], 7)[1]
+
+
+def graph_that_calls_itself(m):
+    first, outputs = variable(m, [2])
+    first.op("CALL_ONCE", [], [], "CallOnceOptions", init_subgraph_index=1)
+    return outputs
+
+
+def start_that_reads(m):
+    first, outputs = variable(m, None)
+    read = first.tensor("read", [2])
+    first.op("READ_VARIABLE", [first.handle], [read])
+    first.op("ASSIGN_VARIABLE", [first.handle, read], [])
+    return outputs
+
+
+def no_handle(m):
+    x, y = m.input("x", [2]), m.tensor("y", [2])
+    m.op("READ_VARIABLE", [x], [y])
+    return [y]
 
 
 tflite_writer.Writer = Repeating

@@ -2,6 +2,7 @@
 import sys
 
 import tflite_cases
+import tflite_states  # noqa: F401
 from tflite_writer import Model
 
 name, path, *keep = sys.argv[1:]

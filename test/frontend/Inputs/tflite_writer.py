@@ -7,13 +7,13 @@ import struct
 import numpy as np
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "frontend", "tflite")
-TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9}
+TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9, "resource": 13}
 # BuiltinOptions of the schema
-OPTIONS = dict(Conv2DOptions=1, DepthwiseConv2DOptions=2, Pool2DOptions=5, SVDFOptions=6, FullyConnectedOptions=8, SoftmaxOptions=9,
+OPTIONS = dict(Conv2DOptions=1, DepthwiseConv2DOptions=2, Pool2DOptions=5, SVDFOptions=6, RNNOptions=7, FullyConnectedOptions=8, LSTMOptions=14, SoftmaxOptions=9,
                ConcatenationOptions=10, AddOptions=11, L2NormOptions=12, ResizeBilinearOptions=15, ReshapeOptions=17,
                SpaceToDepthOptions=19, MulOptions=21, GatherOptions=23, ReducerOptions=27, SubOptions=28, DivOptions=29,
                SqueezeOptions=30, SequenceRNNOptions=31, StridedSliceOptions=32, SplitOptions=35, CastOptions=37, ArgMaxOptions=40, TransposeConvOptions=49,
-               ShapeOptions=55, ArgMinOptions=57, PackOptions=59, OneHotOptions=61, UnpackOptions=64, UnidirectionalSequenceLSTMOptions=71,
+               ShapeOptions=55, ArgMinOptions=57, PackOptions=59, OneHotOptions=61, UnpackOptions=64, BidirectionalSequenceLSTMOptions=69, BidirectionalSequenceRNNOptions=70, UnidirectionalSequenceLSTMOptions=71,
                ResizeNearestNeighborOptions=74, LeakyReluOptions=75, MirrorPadOptions=77, SplitVOptions=79, DepthToSpaceOptions=94,
                BatchMatMulOptions=101, CumsumOptions=102, CallOnceOptions=103, VarHandleOptions=111, GeluOptions=116)
 INLINE = {"BOOL": "?", "INT8": "b", "UINT8": "B", "INT32": "i", "UINT32": "I", "UINT64": "Q", "FLOAT32": "f"}
@@ -84,6 +84,14 @@ class Writer:
 class Model:
     def __init__(self):
         self.tensors, self.buffers, self.operators, self.codes, self.inputs = [], [{"table": "Buffer"}], [], [], []
+        self.number, self.graphs = 0, []
+
+    def graph(self):
+        """Another graph of the model: buffers and operators' codes are shared."""
+        other = Model()
+        other.buffers, other.codes, other.number = self.buffers, self.codes, len(self.graphs) + 1
+        self.graphs.append(other)
+        return other
 
     def tensor(self, name, shape, kind="float32", data=None, scale=None, zero=0, dim=0, **more):
         table = {"table": "Tensor", "name": name, "shape": list(shape), "type": TYPES[kind], **more}
@@ -114,11 +122,12 @@ class Model:
         self.operators.append(table)
 
     def save(self, path, outputs):
-        graph = {"table": "SubGraph", "tensors": self.tensors, "inputs": self.inputs, "outputs": outputs, "operators": self.operators}
+        graphs = [{"table": "SubGraph", "tensors": graph.tensors, "inputs": graph.inputs, "outputs": outputs if graph is self else [],
+                   "operators": graph.operators} for graph in [self, *self.graphs]]
         codes = [{"table": "OperatorCode", "deprecated_builtin_code": min(code, 127), "builtin_code": code, "custom_code": custom, "version": 1}
                  for code, custom in self.codes]
         writer = Writer()
-        root = writer.table({"table": "Model", "version": 3, "operator_codes": codes, "subgraphs": [graph], "buffers": self.buffers})
+        root = writer.table({"table": "Model", "version": 3, "operator_codes": codes, "subgraphs": graphs, "buffers": self.buffers})
         writer.out[:4] = struct.pack("<I", root)
         with open(path, "wb") as file:
             file.write(writer.out)

@@ -4,6 +4,7 @@
 #include "ir/tables.h"
 #include "ir/targets.h"
 #include "passes/frame.h"
+#include "passes/postprocess.h"
 
 typedef struct {
     const Target *target;
@@ -15,6 +16,7 @@ typedef struct {
     // that network, and may name tensors that this one does not have. NULL: it is the network that tables are for.
     const CalibrationTable *constants;
     const FrameInput *frame;             // --frame: what comes before the network; NULL: it takes its own input
+    const Postprocess *postprocess;      // --postprocess: what becomes of its outputs; NULL: they are given
     Elem precision;                      // default of assign_precision: ELEM_F32 or ELEM_I8
     Elem input_type, output_type;        // --input-type, --output-type: ELEM_F32, ELEM_I8 or ELEM_U8
     bool symmetric;                      // symmetric activations (zero point 0)

@@ -8,9 +8,10 @@
 #include "tools/native.h"
 #include "tools/peer.h"
 #include "tools/frame.h"
+#include "tools/postprocess.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_input,   OPT_preprocess, OPT_frame, OPT_target, OPT_isa,       OPT_threads,
+static const OptionId ids[] = {QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_input,   OPT_preprocess, OPT_frame, OPT_postprocess, OPT_target, OPT_isa,       OPT_threads,
                                OPT_iterations,   OPT_limit,   OPT_seed,       OPT_peer,   MODEL_OPTIONS, OPT_json,
                                OPT_COUNT};
 
@@ -162,7 +163,7 @@ static bool open_contenders(Bench *bench) {
 static bool run_bench(Bench *bench) {
     Model *model = bench->model;
     const TextList *input = &model->options->input;
-    if (!model_import(model) || !model_take_frame(model) || !model_resize(model, input->count ? input->items[0] : NULL, -1, false) ||
+    if (!model_import(model) || !model_take_frame(model) || !model_take_postprocess(model) || !model_resize(model, input->count ? input->items[0] : NULL, -1, false) ||
         !(bench->dir = temp_dir_new(model->arena, model->diag)))
         return false;
     bool done = open_contenders(bench) && time_all(bench);

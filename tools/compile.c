@@ -7,10 +7,11 @@
 
 #include "codegen/codegen.h"
 #include "tools/frame.h"
+#include "tools/postprocess.h"
 #include "tools/prepare.h"
 
 static const OptionId ids[] = {OPT_output,     OPT_emit,       OPT_target,      OPT_isa,         OPT_name,
-                               QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_preprocess, OPT_frame, OPT_limit,     OPT_input_type,  OPT_output_type,
+                               QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_preprocess, OPT_frame, OPT_postprocess, OPT_limit,     OPT_input_type,  OPT_output_type,
                                OPT_explain,    OPT_seed,       OPT_threads,     MODEL_OPTIONS,   OPT_COUNT};
 
 static const struct {
@@ -118,7 +119,7 @@ static void print_facts(const EmitOptions *emit, const ProgramFacts *facts) {
 static bool compile(Model *model, Elem precision, const EmitOptions *emit) {
     ProgramFacts facts = {0};
     note_target(model);
-    if (!model_import(model) || !model_take_frame(model) || (precision == ELEM_I8 && !model_calibrate(model)))
+    if (!model_import(model) || !model_take_frame(model) || !model_take_postprocess(model) || (precision == ELEM_I8 && !model_calibrate(model)))
         return false;
     Module *kn = model_lowered(model, precision, false);
     if (!kn || !emit_program(kn, emit, model->diag, &facts))

@@ -4,7 +4,7 @@
 #include "ir/print.h"
 #include "tools/states.h"
 
-static const OptionId ids[] = {OPT_output, OPT_format, OPT_shape, OPT_constant, OPT_state, OPT_custom, OPT_preprocess, OPT_frame, OPT_COUNT};
+static const OptionId ids[] = {OPT_output, OPT_format, OPT_shape, OPT_constant, OPT_state, OPT_custom, OPT_preprocess, OPT_frame, OPT_postprocess, OPT_COUNT};
 
 // Plain import: the passes are `qanat opt`'s and `compile`'s.
 static bool import_plain(Model *model, Module **module) {
@@ -15,6 +15,8 @@ static bool import_plain(Model *model, Module **module) {
         (*module)->attrs = attr_string(model->arena, (*module)->attrs, "qanat.preprocess", model->preprocess);
     if (model->frame)
         (*module)->attrs = attr_string(model->arena, (*module)->attrs, "qanat.frame", model->frame);
+    if (model->options->postprocess)
+        (*module)->attrs = attr_string(model->arena, (*module)->attrs, "qanat.postprocess", model->options->postprocess);
     return true;
 }
 

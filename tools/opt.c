@@ -11,12 +11,13 @@
 #include "tools/checks.h"
 #include "tools/expect.h"
 #include "tools/frame.h"
+#include "tools/postprocess.h"
 #include "tools/prepare.h"
 
 static const OptionId ids[] = {OPT_output, OPT_passes, OPT_print_ir_after_all, OPT_verify_each, OPT_verify_diagnostics,
                                OPT_split_input_file, OPT_eval, OPT_via, OPT_cc, OPT_elide, OPT_no_locations, OPT_target, OPT_isa,
                                OPT_quantize, OPT_calibration, OPT_qtable, OPT_activations, OPT_weights, OPT_weight_scales,
-                               OPT_input_type, OPT_output_type, OPT_frame, OPT_preprocess, OPT_explain, OPT_shape, OPT_constant, OPT_custom, OPT_library, OPT_COUNT};
+                               OPT_input_type, OPT_output_type, OPT_frame, OPT_postprocess, OPT_preprocess, OPT_explain, OPT_shape, OPT_constant, OPT_custom, OPT_library, OPT_COUNT};
 
 typedef struct {
     const Options *cli;
@@ -59,6 +60,7 @@ static bool run_all_passes(const OptOptions *options, Module *module, Arena *are
     if (cli->qtable) resolve_qtable(module, &qtable);
     if (cli->calibration && !resolve_calibration(arena, diag, module, NULL, &calibration, NULL)) return false;
     if (cli->frame && !(context.frame = frame_read(arena, diag, module, cli->frame, cli->preprocess))) return false;
+    if (cli->postprocess && !(context.postprocess = postprocess_read(arena, diag, module->file, cli->postprocess))) return false;
     AfterEach after = {cli, diag};
     return run_passes(module, &context, cli->passes, after_each, &after) && module_verify(module, diag);
 }

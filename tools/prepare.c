@@ -13,6 +13,7 @@
 #include "tools/files.h"
 #include "tools/frame.h"
 #include "tools/methods.h"
+#include "tools/postprocess.h"
 #include "tools/states.h"
 #include "tools/tables.h"
 #include "tools/tune.h"
@@ -237,6 +238,7 @@ int model_open(Model *model, const Options *options, int default_threads) {
     if (options->limit == 0 || options->calibrate_limit == 0)
         return usage_error("--limit: expected 1 or more");
     if (check_target(model) || check_isa(model) || check_preprocess("--preprocess", options->preprocess) || check_frame("--frame", options->frame) ||
+        check_postprocess("--postprocess", options->postprocess) ||
         check_preprocess("--calibrate-preprocess", options->calibrate_preprocess) || check_quantize(options) || check_not_input(options, options->output))
         return STATUS_USAGE;
     ShapeOption *shapes = ARENA_ARRAY(model->arena, ShapeOption, options->shape.count + 1);
@@ -404,6 +406,7 @@ Dataset *model_calibration_data(const Model *model, Model *own) {
                                                                       : options->limit;
     *own = *model;
     own->context.frame = NULL;
+    own->context.postprocess = NULL;
     if (!model_resize_to_largest(own) || !model_resize(own, path, -1, false))
         return NULL;
     return dataset_open(model->arena, model->diag, path, spec, model_inputs(own), limit, options->seed);

@@ -9,9 +9,10 @@
 #include "tools/native.h"
 #include "tools/peak.h"
 #include "tools/frame.h"
+#include "tools/postprocess.h"
 #include "tools/prepare.h"
 
-static const OptionId ids[] = {QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_input,      OPT_preprocess, OPT_frame, OPT_target, OPT_isa,       OPT_threads,
+static const OptionId ids[] = {QUANTIZE_OPTIONS, TUNE_OPTIONS, OPT_input,      OPT_preprocess, OPT_frame, OPT_postprocess, OPT_target, OPT_isa,       OPT_threads,
                                OPT_seed,         OPT_iterations, OPT_limit,      OPT_trace,  MODEL_OPTIONS, OPT_json,
                                OPT_COUNT};
 
@@ -255,7 +256,7 @@ static bool run_profile(Profile *profile, Elem precision) {
     Model *model = profile->model;
     char *dir = NULL;
     const TextList *input = &model->options->input;
-    if (!model_import(model) || !model_take_frame(model) || !model_fix_sizes(model, input->count ? input->items[0] : NULL, false) ||
+    if (!model_import(model) || !model_take_frame(model) || !model_take_postprocess(model) || !model_fix_sizes(model, input->count ? input->items[0] : NULL, false) ||
         !(dir = temp_dir_new(model->arena, model->diag)))
         return false;
     bool done = open_native(profile, precision, dir);

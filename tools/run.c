@@ -7,10 +7,11 @@
 #include "quant/runner.h"
 #include "tools/native.h"
 #include "tools/frame.h"
+#include "tools/postprocess.h"
 #include "tools/results.h"
 #include "tools/states.h"
 
-static const OptionId ids[] = {OPT_input,  OPT_output, OPT_preprocess, OPT_frame, OPT_labels,    OPT_top,  OPT_dump_all,
+static const OptionId ids[] = {OPT_input,  OPT_output, OPT_preprocess, OPT_frame, OPT_postprocess, OPT_labels,    OPT_top,  OPT_dump_all,
                                OPT_via,    OPT_cc,     OPT_target,      OPT_isa,       QUANTIZE_OPTIONS, TUNE_OPTIONS,
                                OPT_limit,  OPT_seed,   OPT_threads,     MODEL_OPTIONS, OPT_COUNT};
 
@@ -259,7 +260,7 @@ static void trim_outputs(Run *run) {
 static bool run_model(Run *run) {
     Model *model = run->model;
     const Options *options = model->options;
-    if (!model_import(model) || !model_take_frame(model) || !take_sizes(model) || !load_inputs(run))
+    if (!model_import(model) || !model_take_frame(model) || !model_take_postprocess(model) || !take_sizes(model) || !load_inputs(run))
         return false;
     if (run->precision == ELEM_I8 && !model_calibrate(model))
         return false;

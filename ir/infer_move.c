@@ -144,6 +144,17 @@ bool infer_broadcast_to(Diag *diag, const Op *op, Arena *arena, const Type **res
     return infer_moved(diag, op, arena, input, shape.count, shape.data, axis, results);
 }
 
+// What is known to be out of range is refused; indices that come at run time take the nearest element.
+static bool infer_in_range(Diag *diag, const Op *op, Arena *arena, const Value *indices, int64_t axis, int64_t size) {
+    const Dense *known = value_constant(indices);
+    for (int64_t i = 0; known && i < type_elem_count(indices->type); i++) {
+        const int64_t index = dense_i64(known, i);
+        if (index < 0 || index >= size)
+            return infer_fail(diag, op, arena, "index %lld is out of range for axis %lld of size %lld", (long long)index, (long long)axis, (long long)size);
+    }
+    return true;
+}
+
 static bool infer_resampled(Diag *diag, const Op *op, Arena *arena, int64_t axis, Elem weight, const Type **results) {
     const Type *input = op_operand(op, 0)->type, *indices = op_operand(op, 1)->type, *weights = op_operand(op, 2)->type;
     if (!infer_axis(diag, op, arena, "axis", axis, input->rank) ||
@@ -154,6 +165,7 @@ static bool infer_resampled(Diag *diag, const Op *op, Arena *arena, int64_t axis
                           type_text(arena, indices), type_text(arena, weights), elem_name(weight));
     if (!input->shape[axis] && type_elem_count(indices))
         return infer_fail(diag, op, arena, "input of shape %s has no elements along axis %lld to take", shape_text(arena, input), (long long)axis);
+    if (!infer_in_range(diag, op, arena, op_operand(op, 1), axis, input->shape[axis])) return false;
     int64_t shape[MAX_RANK];
     memcpy(shape, input->shape, sizeof(int64_t) * (size_t)input->rank);
     shape[axis] = indices->shape[0];

@@ -120,19 +120,19 @@ static const Type *frame_type(Arena *arena, const FrameSpec *spec) {
     return type_tensor(arena, ELEM_U8, 4, shape);
 }
 
-static const void *tables(Arena *arena, const Preprocess *preprocess, const ImageInput *input, Elem elem) {
-    size_t bytes = (size_t)elem_bits(elem) / 8;
+static const void *tables(Arena *arena, const Preprocess *preprocess, const ImageInput *input, const Type *type) {
+    size_t bytes = (size_t)elem_bits(type->elem) / 8;
     char *data = arena_alloc(arena, (size_t)input->channels * 256 * bytes);
     for (int c = 0; c < input->channels; c++) {
         uint64_t table[256];
-        preprocess_table(preprocess, c, elem, table);
+        preprocess_table(preprocess, c, type, table);
         for (int i = 0; i < 256; i++)
             memcpy(data + ((size_t)c * 256 + (size_t)i) * bytes, &table[i], bytes);
     }
     return data;
 }
 
-static FrameInput frame_of(Arena *arena, const FrameSpec *spec, const Preprocess *preprocess, const ImageInput *input, Elem elem,
+static FrameInput frame_of(Arena *arena, const FrameSpec *spec, const Preprocess *preprocess, const ImageInput *input, const Type *type,
                            const Fitted *fitted) {
     return (FrameInput){.type = frame_type(arena, spec),
                         .yuv = formats[spec->format].yuv ? formats[spec->format].name : NULL,
@@ -153,7 +153,7 @@ static FrameInput frame_of(Arena *arena, const FrameSpec *spec, const Preprocess
                         .bgr = preprocess->color == COLOR_BGR,
                         .gray = input->channels == 1,
                         .nchw = input->layout == LAYOUT_NCHW,
-                        .table = tables(arena, preprocess, input, elem)};
+                        .table = tables(arena, preprocess, input, type)};
 }
 
 const FrameInput *frame_read(Arena *arena, Diag *diag, const Module *module, const char *text, const char *spec) {
@@ -173,7 +173,7 @@ const FrameInput *frame_read(Arena *arena, Diag *diag, const Module *module, con
         !preprocess_fit(&preprocess, &input, frame.width, frame.height, &fitted, &fault))
         return diag_error(diag, loc, "--frame %s: %s", text, fault.text), NULL;
     FrameInput *made = ARENA_NEW(arena, FrameInput);
-    *made = frame_of(arena, &frame, &preprocess, &input, type->elem, &fitted);
+    *made = frame_of(arena, &frame, &preprocess, &input, type, &fitted);
     return made;
 }
 

@@ -66,7 +66,7 @@ CASES = [
     (INPUT, r"no_images: error: the folder holds no ", "calibrate", *run, "--data", "no_images", "-o", "out"),
     (INPUT, r"broken/0001\.png: error: broken PNG", "calibrate", *run, "--data", "broken", "-o", "out"),
     (INPUT, r"empty_image/a\.png: error: the file is empty", "calibrate", *run, "--data", "empty_image", "-o", "out"),
-    (INPUT, r"not_image/a\.jpg: error: neither a JPEG nor a PNG", "calibrate", *run, "--data", "not_image", "-o", "out"),
+    (INPUT, r"not_image/a\.jpg: error: neither a JPEG nor a PNG nor a BMP image", "calibrate", *run, "--data", "not_image", "-o", "out"),
     (INPUT, r"missing\.png: error: can't be read", "calibrate", *run, "--data", "list.txt", "-o", "out"),
     (INPUT, r"broken/0001\.png: error: ", "compile", *run, *i8, "--calibrate-on", "broken", "-o", "out.o"),
     (INPUT, r"images need --preprocess", "calibrate", model, "--data", images, "-o", "out"),

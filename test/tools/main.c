@@ -189,7 +189,7 @@ static int print_input(int argc, char **argv) {
     Type type = {.kind = TYPE_TENSOR, .elem = ELEM_F32, .rank = 4, .shape = shape};
     float *data = malloc((size_t)(d[0] * d[1] * d[2] * d[3]) * sizeof *data);
     if (!preprocess_parse(argv[1], &preprocess, &fault) || !image_input(&type, &preprocess, &input, &fault) ||
-        !preprocess_load(argv[0], &preprocess, &input, ELEM_F32, data, &fault))
+        !preprocess_load(argv[0], &preprocess, &input, &type, data, &fault))
         return fail(fault.text);
     npy_write(stdout, ELEM_F32, 4, shape, data);
     free(data);

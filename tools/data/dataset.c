@@ -51,7 +51,7 @@ static bool has_ending(const char *path, const char *const *endings) {
 }
 
 static bool is_image_name(const char *path) {
-    return has_ending(path, (const char *const[]){".jpg", ".jpeg", ".png", NULL});
+    return has_ending(path, (const char *const[]){".jpg", ".jpeg", ".png", ".bmp", NULL});
 }
 
 static bool is_array_name(const char *path) {
@@ -86,7 +86,7 @@ static bool list_folder(Dataset *dataset, const char *path) {
         }
     closedir(dir);
     if (dataset->count == 0)
-        return diag_error(dataset->diag, loc_file(path), "the folder holds no .jpg, .jpeg, .png, .npy or .npz file");
+        return diag_error(dataset->diag, loc_file(path), "the folder holds no .jpg, .jpeg, .png, .bmp, .npy or .npz file");
     qsort(dataset->samples, (size_t)dataset->count, sizeof *dataset->samples, by_name);
     return true;
 }
@@ -142,7 +142,7 @@ static bool add_listed(Dataset *dataset, const char *list, int number, char *lin
         path = arena_printf(dataset->arena, "%.*s/%s", (int)(slash - list), list, name);
     if (!is_image_name(name) && !is_array_name(name))
         return diag_error(dataset->diag, (Loc){.file = list, .line = number},
-                          "expected the name of a .jpg, .jpeg, .png, .npy or .npz file, found '%s'", name);
+                          "expected the name of a .jpg, .jpeg, .png, .bmp, .npy or .npz file, found '%s'", name);
     add_sample(dataset, path, base_name(path), label);
     return true;
 }
@@ -275,10 +275,12 @@ static bool prepare_images(Dataset *dataset, const char *spec) {
     if (dataset->shape.input_count != 1)
         return diag_error(dataset->diag, loc, "images can't feed a network of %d inputs; give .npz files with an array "
                           "for each", dataset->shape.input_count);
-    if (!spec)
+    const Type *type = dataset->shape.inputs[0].type;
+    const bool is_bytes = type->elem == ELEM_U8 || type->elem == ELEM_I8; // pixels may go there as they are
+    if (!spec && !(is_bytes && preprocess_parse("", &dataset->preprocess, &fault)))
         return diag_error(dataset->diag, loc, "images need --preprocess, which says how they become the network's "
                           "input, e.g. \"resize=256,crop=224,mean=123.675:116.28:103.53,std=58.395:57.12:57.375\"");
-    return image_input(dataset->shape.inputs[0].type, &dataset->preprocess, &dataset->image, &fault) ||
+    return image_input(type, &dataset->preprocess, &dataset->image, &fault) ||
            fail(dataset, dataset->path, &fault);
 }
 
@@ -442,7 +444,6 @@ bool dataset_load(const Dataset *dataset, int sample, void *const *inputs, Fault
         return done;
     }
     if (is_image_name(path))
-        return preprocess_load(path, &dataset->preprocess, &dataset->image, dataset->shape.inputs[0].type->elem,
-                               inputs[0], fault);
+        return preprocess_load(path, &dataset->preprocess, &dataset->image, dataset->shape.inputs[0].type, inputs[0], fault);
     return load_array_file(dataset, path, inputs, fault);
 }

@@ -1,4 +1,4 @@
-// Loading an image of either format, conversion between gray and colour, cropping.
+// Loading an image of any format, conversion between gray and colour, cropping.
 #include "tools/data/image.h"
 
 #include <errno.h>
@@ -77,8 +77,11 @@ bool image_decode(const uint8_t *data, size_t bytes, int channels, Image *image,
     } else if (bytes >= sizeof png && memcmp(data, png, sizeof png) == 0) {
         if (!png_decode(data, bytes, &decoded, fault))
             return false;
+    } else if (bytes >= 2 && data[0] == 'B' && data[1] == 'M') {
+        if (!bmp_decode(data, bytes, &decoded, fault))
+            return false;
     } else {
-        return fault_set(fault, "neither a JPEG nor a PNG image");
+        return fault_set(fault, "neither a JPEG nor a PNG nor a BMP image");
     }
     if (decoded.channels == channels) {
         *image = decoded;

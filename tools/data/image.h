@@ -1,4 +1,4 @@
-// Images: decoded JPEG and PNG, resized as Pillow does. Pixels are 8-bit, rows top to bottom, `channels` (1 gray or
+// Images: decoded JPEG, PNG and BMP, resized as Pillow does. Pixels are 8-bit, rows top to bottom, `channels` (1 gray or
 // 3 R G B) interleaved and dense. All functions may be called from several threads at once.
 #pragma once
 #include <stdbool.h>
@@ -26,9 +26,10 @@ bool image_alloc(Image *image, int width, int height, int channels, Fault *fault
 bool image_decode(const uint8_t *data, size_t bytes, int channels, Image *image, Fault *fault);
 bool image_load(const char *path, int channels, Image *image, Fault *fault);
 
-// The two decoders, native channel count (1 or 3).
+// The decoders, native channel count (1 or 3).
 bool jpeg_decode(const uint8_t *data, size_t bytes, Image *image, Fault *fault);
 bool png_decode(const uint8_t *data, size_t bytes, Image *image, Fault *fault);
+bool bmp_decode(const uint8_t *data, size_t bytes, Image *image, Fault *fault);
 
 // RESIZE_ANTIALIAS gives the same bytes as Pillow's Image.resize(size, Image.BILINEAR), RESIZE_NEAREST as its Image.NEAREST.
 bool image_resize(const Image *image, ResizeKind kind, int width, int height, Image *result, Fault *fault);

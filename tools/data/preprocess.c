@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/rounding.h"
 #include "tools/data/npy.h" // shape_text
 
 // ---- the specification
@@ -108,12 +109,14 @@ static bool parse_crop(const char *text, Preprocess *preprocess) {
 }
 
 static bool parse_std(const char *text, Preprocess *preprocess) {
+    preprocess->normalised = true;
     return parse_triple(text, preprocess->std) && preprocess->std[0] != 0 && preprocess->std[1] != 0 &&
            preprocess->std[2] != 0;
 }
 
 static bool parse_scale(const char *text, Preprocess *preprocess) {
     char *end;
+    preprocess->normalised = true;
     preprocess->scale = strtod(text, &end);
     return end != text && *end == 0 && isfinite(preprocess->scale);
 }
@@ -128,6 +131,7 @@ static bool parse_columns(const char *text, Preprocess *preprocess) {
 }
 
 static bool parse_mean(const char *text, Preprocess *preprocess) {
+    preprocess->normalised = true;
     return parse_triple(text, preprocess->mean);
 }
 
@@ -221,8 +225,9 @@ bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *inp
     if (preprocess->color_given && (preprocess->color == COLOR_GRAY) != (channels == 1))
         return fault_set(fault, "color=%s gives %d channels, the input is %s", channels == 1 ? "rgb or bgr" : "gray",
                          channels == 1 ? 3 : 1, text);
-    if (!elem_is_float(type->elem) && type->elem != ELEM_U8)
-        return fault_set(fault, "images need an input of floats or u8; this one is %s", text);
+    const bool is_quantized = type->quant && type->quant->axis < 0 && type->elem == ELEM_I8;
+    if (!elem_is_float(type->elem) && type->elem != ELEM_U8 && !is_quantized)
+        return fault_set(fault, "images need an input of floats, u8 or quantized i8; this one is %s", text);
     *input = (ImageInput){(int)height, (int)width, (int)channels, layout, (int)width, {0}};
     return take_columns(preprocess, input, fault);
 }
@@ -278,13 +283,23 @@ static bool fit(Image *image, const Preprocess *preprocess, const ImageInput *in
            replace(image, &made, image_crop(image, fitted.crop_width, fitted.crop_height, &made, fault));
 }
 
-void preprocess_table(const Preprocess *preprocess, int channel, Elem elem, uint64_t table[256]) {
+// A byte of an 8-bit input: normalised, with the input's own scale; or where nothing is said of that, the pixel, less 128 in i8.
+static uint8_t stored_byte(const Preprocess *preprocess, const Type *type, int pixel, float value) {
+    if (!type->quant || !preprocess->normalised)
+        return (uint8_t)(type->elem == ELEM_I8 ? pixel - 128 : pixel);
+    const Quant *quant = type->quant;
+    return (uint8_t)qn_quantize(value, quant->scale[0], quant->zero_point[0], quant->storage_min, quant->storage_max);
+}
+
+void preprocess_table(const Preprocess *preprocess, int channel, const Type *type, uint64_t table[256]) {
     for (int i = 0; i < 256; i++) {
         float value = (float)((i * preprocess->scale - preprocess->mean[channel]) / preprocess->std[channel]);
         Array one = {.elem = ELEM_F32, .data = &value};
-        table[i] = (uint64_t)i;
-        if (elem != ELEM_U8)
-            array_convert(&one, 0, 1, elem, &table[i]);
+        table[i] = 0;
+        if (elem_bits(type->elem) == 8)
+            table[i] = stored_byte(preprocess, type, i, value);
+        else
+            array_convert(&one, 0, 1, type->elem, &table[i]);
     }
 }
 
@@ -303,13 +318,13 @@ static void lay_out_yuv(const Image *image, const YuvPlanes *planes, uint8_t *ta
     }
 }
 
-static void lay_out(const Image *image, const Preprocess *preprocess, const ImageInput *input, Elem elem,
+static void lay_out(const Image *image, const Preprocess *preprocess, const ImageInput *input, const Type *type,
                     void *target) {
     size_t pixels = (size_t)input->pitch * (size_t)image->height, channels = (size_t)image->channels;
-    size_t bytes = (size_t)elem_bits(elem) / 8;
+    size_t bytes = (size_t)elem_bits(type->elem) / 8;
     for (size_t c = 0; c < channels; c++) {
         uint64_t table[256];
-        preprocess_table(preprocess, (int)c, elem, table);
+        preprocess_table(preprocess, (int)c, type, table);
         const uint8_t *from = image->pixels + (preprocess->color == COLOR_BGR ? channels - 1 - c : c);
         size_t first = input->layout == LAYOUT_NCHW ? c * pixels : c;
         size_t step = input->layout == LAYOUT_NCHW ? 1 : channels;
@@ -320,7 +335,7 @@ static void lay_out(const Image *image, const Preprocess *preprocess, const Imag
     }
 }
 
-bool preprocess_load(const char *path, const Preprocess *preprocess, const ImageInput *input, Elem elem, void *target,
+bool preprocess_load(const char *path, const Preprocess *preprocess, const ImageInput *input, const Type *type, void *target,
                      Fault *fault) {
     Image image;
     if (!image_load(path, input->channels, &image, fault))
@@ -329,7 +344,7 @@ bool preprocess_load(const char *path, const Preprocess *preprocess, const Image
     if (done && input->layout == LAYOUT_YUV)
         lay_out_yuv(&image, &input->planes, target);
     else if (done)
-        lay_out(&image, preprocess, input, elem, target);
+        lay_out(&image, preprocess, input, type, target);
     image_free(&image);
     return done;
 }

@@ -15,6 +15,7 @@ typedef struct {
     int crop_width, crop_height;     // 0: no crop
     Color color;
     bool color_given;
+    bool normalised;          // something is said of the next three
     double scale;             // value = (pixel * scale - mean) / std
     double mean[3], std[3];   // in the order of the input's channels
     Layout layout;
@@ -41,9 +42,9 @@ typedef struct { int width, height, crop_width, crop_height; } Fitted;
 // For an image of this size (not turned yet). A fault where what is kept exceeds it or is not what the input takes.
 bool preprocess_fit(const Preprocess *preprocess, const ImageInput *input, int width, int height, Fitted *fitted, Fault *fault);
 // What each value of a pixel becomes in a channel of the input, as elements of it.
-void preprocess_table(const Preprocess *preprocess, int channel, Elem elem, uint64_t table[256]);
+void preprocess_table(const Preprocess *preprocess, int channel, const Type *type, uint64_t table[256]);
 
-// Reads, resizes, crops and normalises one image into f32 (or, where the input is u8, into bytes, which then takes no
-// mean, deviation or scale).
-bool preprocess_load(const char *path, const Preprocess *preprocess, const ImageInput *input, Elem elem, void *target,
+// Reads, resizes, crops and normalises one image into floats, or into an input of bytes by its own scale; where the
+// specification says nothing of scale, mean or deviation, and where it has no scale, bytes are those of the image.
+bool preprocess_load(const char *path, const Preprocess *preprocess, const ImageInput *input, const Type *type, void *target,
                      Fault *fault);

@@ -46,9 +46,17 @@ static double largest_magnitude(const float *weights, int64_t count) {
     return largest;
 }
 
-static int8_t quantize_weight(float weight, float scale) {
-    double q = round_even((double)weight / scale);
-    return (int8_t)fmin(fmax(q, -127), 127);
+// Of a channel; errors[i]: by how much a weight is off, in quanta, without what clipping takes.
+static void round_weights(int64_t each, const float *weights, float scale, int8_t *q, double *errors) {
+    const double magic = 6755399441055744.0; // as round_even's, but for compilers to make vectors of
+    for (int64_t i = 0; i < each; i++) {
+        double exact = (double)weights[i] / scale;
+        exact = exact > -127 ? exact : -127;
+        exact = exact < 127 ? exact : 127;
+        const double rounded = (exact + magic) - magic;
+        errors[i] = rounded - exact;
+        q[i] = (int8_t)(int32_t)rounded;
+    }
 }
 
 typedef struct { double toward; int64_t index; } Flip;
@@ -59,22 +67,17 @@ static int by_gain(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static double rounding_error(int8_t q, float weight, float scale) {
-    double exact = (double)weight / scale;
-    return q - (exact < -127 ? -127 : exact > 127 ? 127 : exact); // not what clipping takes
-}
-
 // What rounding to the other neighbour takes from the sum; not positive where there is none.
-static double gain_of(int8_t q, float weight, float scale, double sign) {
-    return sign > 0 && q == -127 ? 0 : sign < 0 && q == 127 ? 0 : sign * rounding_error(q, weight, scale);
+static double gain_of(int8_t q, double error, double sign) {
+    return sign > 0 && q == -127 ? 0 : sign < 0 && q == 127 ? 0 : sign * error;
 }
 
 // A gain that at least `wanted` weights have, and few others: few are sorted.
-static double gain_of_best(int64_t each, const float *weights, float scale, const int8_t *q, double sign, int64_t wanted) {
+static double gain_of_best(int64_t each, const double *errors, const int8_t *q, double sign, int64_t wanted) {
     enum { STEPS = 256 };
     int64_t counts[STEPS] = {0};
     for (int64_t i = 0; i < each; i++) {
-        double toward = gain_of(q[i], weights[i], scale, sign);
+        double toward = gain_of(q[i], errors[i], sign);
         if (toward > 0) counts[toward < 0.5 ? (int)(toward * 2 * STEPS) : STEPS - 1]++;
     }
     int step = STEPS - 1;
@@ -85,14 +88,14 @@ static double gain_of_best(int64_t each, const float *weights, float scale, cons
 // Rounding each weight by itself leaves their errors with a sum, which shifts the channel's output by that sum times
 // the inputs' mean. The weights that are nearest to the other neighbour are rounded to it until the sum is within half
 // a quantum (as SQuant does for whole channels: Guo et al., ICLR 2022): no weight is off by more than one.
-static void balance(int64_t each, const float *weights, float scale, int8_t *q, Flip *flips) {
+static void balance(int64_t each, const double *errors, int8_t *q, Flip *flips) {
     double sum = 0;
-    for (int64_t i = 0; i < each; i++) sum += rounding_error(q[i], weights[i], scale);
+    for (int64_t i = 0; i < each; i++) sum += errors[i];
     const int64_t wanted = (int64_t)round_even(fabs(sum));
-    const double sign = sum > 0 ? 1 : -1, enough = wanted ? gain_of_best(each, weights, scale, q, sign, wanted) : 0;
+    const double sign = sum > 0 ? 1 : -1, enough = wanted ? gain_of_best(each, errors, q, sign, wanted) : 0;
     int64_t found = 0;
     for (int64_t i = 0; wanted && i < each; i++) {
-        double toward = gain_of(q[i], weights[i], scale, sign);
+        double toward = gain_of(q[i], errors[i], sign);
         if (toward > 0 && toward >= enough) flips[found++] = (Flip){toward, i};
     }
     qsort(flips, (size_t)found, sizeof *flips, by_gain);
@@ -127,20 +130,21 @@ const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const fl
     float *scales = ARENA_ARRAY(arena, float, channels), largest = 0;
     Arena *scratch = arena_new();
     Flip *flips = ARENA_ARRAY(scratch, Flip, each + 1);
+    double *errors = ARENA_ARRAY(scratch, double, each + 1);
     for (int64_t c = 0; c < channels; c++) {
         double by_weights = kind.per_tensor ? whole : fitted_scale(each, weights + c * each, kind.mse);
         scales[c] = normal_scale(fmax(by_weights, smallest_scale(each, weights + c * each, bias ? bias[c] : 0, input, output)));
         largest = scales[c] > largest ? scales[c] : largest;
     }
     for (int64_t c = 0; kind.per_tensor && c < channels; c++) scales[c] = largest;
-    if (kind.cache) known = weight_cache_find(kind.cache, weights, channels, scales);
+    if (kind.cache) known = weight_cache_find(kind.cache, weights, channels * each, channels, scales);
     if (known) memcpy(q, known, (size_t)(channels * each));
     for (int64_t c = 0; c < channels; c++) {
-        for (int64_t i = 0; !known && i < each; i++) q[c * each + i] = quantize_weight(weights[c * each + i], scales[c]);
-        if (!known) balance(each, weights + c * each, scales[c], q + c * each, flips);
+        if (!known) round_weights(each, weights + c * each, scales[c], q + c * each, errors);
+        if (!known) balance(each, errors, q + c * each, flips);
         q_bias[c] = bias ? (int32_t)round_even(bias[c] / ((double)input->scale[0] * scales[c])) : 0;
     }
-    if (kind.cache && !known) weight_cache_add(kind.cache, weights, channels, scales, channels * each, q);
+    if (kind.cache && !known) weight_cache_add(kind.cache, weights, channels * each, channels, scales, q);
     arena_free(scratch);
     if (kind.per_tensor) return quant_per_axis(arena, ELEM_I8, -1, 1, scales, NULL, -127, 127);
     return quant_per_axis(arena, ELEM_I8, 0, (int)channels, scales, NULL, -127, 127);

@@ -9,6 +9,7 @@
 
 static const char MAGIC[8] = "QNHIST1\n";
 enum { KIND_EMPTY, KIND_SEEN, KIND_MOVED, MOST_ITEMS = 1 << 24 };
+static const uint64_t MOST_COUNTED = 1ull << 56; // so that those of all files can be added
 
 // ---- writing
 
@@ -59,6 +60,23 @@ static void put_observer(Writer *writer, const Observer *seen) {
     for (int i = first; i < last; i++) put_number(writer, seen->bins[i]);
 }
 
+static Observer unpacked(const HistogramEntry *entry);
+static bool has_values(const HistogramEntry *entry);
+
+static void put_entry(Writer *writer, const HistogramEntry *entry) {
+    put_text(writer, entry->name);
+    put_number(writer, has_values(entry) ? KIND_SEEN : entry->moved >= 0 ? KIND_MOVED : KIND_EMPTY);
+    if (entry->packed_count) {
+        Observer seen = unpacked(entry);
+        put_observer(writer, &seen);
+        observer_close(&seen);
+    } else if (entry->seen) {
+        put_observer(writer, entry->seen);
+    } else if (entry->moved >= 0) {
+        put_number(writer, (uint64_t)entry->moved);
+    }
+}
+
 void histograms_write(FILE *out, const Histograms *histograms) {
     Writer writer = {out, 0xCBF29CE484222325u};
     put(&writer, MAGIC, sizeof MAGIC);
@@ -72,13 +90,7 @@ void histograms_write(FILE *out, const Histograms *histograms) {
         for (int c = 0; c < own->count; c++) put_float(&writer, own->factors[c]);
     }
     put_number(&writer, (uint64_t)histograms->count);
-    for (int i = 0; i < histograms->count; i++) {
-        const HistogramEntry *entry = &histograms->entries[i];
-        put_text(&writer, entry->name);
-        put_number(&writer, entry->seen ? KIND_SEEN : entry->moved >= 0 ? KIND_MOVED : KIND_EMPTY);
-        if (entry->seen) put_observer(&writer, entry->seen);
-        else if (entry->moved >= 0) put_number(&writer, (uint64_t)entry->moved);
-    }
+    for (int i = 0; i < histograms->count; i++) put_entry(&writer, &histograms->entries[i]);
     put_fixed(&writer, writer.hash, 8);
 }
 
@@ -147,23 +159,49 @@ static void take_bins(Reader *reader, Observer *seen) {
     uint64_t total = 0;
     observer_make_bins(seen);
     for (int i = 0; i < count; i++) total += seen->bins[first + i] = take_number(reader);
-    if (total != seen->count || seen->zeros > seen->bins[BINS_PER_SIGN]) reader->good = false;
+    if (total != seen->count || seen->count > MOST_COUNTED || seen->zeros > seen->bins[BINS_PER_SIGN]) reader->good = false;
 }
 
-static const Observer *take_observer(Reader *reader) {
-    Observer *seen = ARENA_NEW(reader->arena, Observer);
-    observer_open(seen, true);
-    seen->min = take_float(reader);
-    seen->max = take_float(reader);
-    seen->count = take_number(reader);
-    seen->zeros = take_number(reader);
+// To be closed.
+static Observer take_observer(Reader *reader) {
+    Observer seen;
+    observer_open(&seen, true);
+    seen.min = take_float(reader);
+    seen.max = take_float(reader);
+    seen.count = take_number(reader);
+    seen.seen = seen.count > 0;
+    seen.zeros = take_number(reader);
     uint64_t exponent = take_number(reader);
-    if (exponent > 2048 || seen->min > seen->max || seen->zeros > seen->count) reader->good = false;
-    seen->exponent = (int)(exponent & 4095) - 1024;
-    take_bins(reader, seen);
-    if (!seen->bins && (seen->min != 0 || seen->max != 0)) reader->good = false;
-    if (seen->bins && !observer_is_sound(seen)) reader->good = false;
+    if (exponent > 2048 || seen.min > seen.max || seen.zeros > seen.count || seen.count > MOST_COUNTED) reader->good = false;
+    seen.exponent = (int)(exponent & 4095) - 1024;
+    take_bins(reader, &seen);
+    if (!seen.bins) seen.loose_zeros = seen.zeros;
+    if (!seen.bins && (seen.min != 0 || seen.max != 0)) reader->good = false;
+    if (seen.bins && !observer_is_sound(&seen)) reader->good = false;
     return seen;
+}
+
+static void take_packed(Reader *reader, HistogramEntry *entry) {
+    entry->packed[0] = (PackedObserver){reader->at, reader->end};
+    entry->packed_count = 1;
+    Observer seen = take_observer(reader);
+    observer_close(&seen);
+}
+
+static bool has_values(const HistogramEntry *entry) { return entry->seen || entry->packed_count; }
+
+// What is packed in all files; to be closed. It was read before, when the files were.
+static Observer unpacked(const HistogramEntry *entry) {
+    Observer all;
+    observer_open(&all, true);
+    for (int i = 0; i < entry->packed_count; i++) {
+        Reader reader = {NULL, entry->packed[i].at, entry->packed[i].end, true};
+        Observer own = take_observer(&reader);
+        observer_merge(&all, &own);
+        observer_close(&own);
+    }
+    observer_settle(&all);
+    return all;
 }
 
 static void take_factors(Reader *reader, Histograms *histograms) {
@@ -181,13 +219,14 @@ static void take_factors(Reader *reader, Histograms *histograms) {
 
 static void take_entries(Reader *reader, Histograms *histograms) {
     int count = take_count(reader);
+    if (count > MOST_TENSORS) reader->good = false, count = 0;
     histograms->entries = ARENA_ARRAY(reader->arena, HistogramEntry, count + 1);
     for (int i = 0; reader->good && i < count; i++) {
         HistogramEntry *entry = &histograms->entries[i];
         *entry = (HistogramEntry){.name = take_text(reader), .moved = -1};
         histograms->count = i + 1;
         uint64_t kind = take_number(reader);
-        if (kind == KIND_SEEN) entry->seen = take_observer(reader);
+        if (kind == KIND_SEEN) take_packed(reader, entry);
         else if (kind == KIND_MOVED) entry->moved = take_index(reader, i);
         if (kind > KIND_MOVED) reader->good = false;
     }
@@ -216,15 +255,7 @@ Histograms *histograms_read(Arena *arena, Diag *diag, const char *path, const vo
     take_factors(&reader, histograms);
     take_entries(&reader, histograms);
     if (reader.good && reader.at == reader.end) return histograms;
-    histograms_close(histograms);
     return diag_error(diag, loc_file(path), "the file of histograms is damaged"), NULL;
-}
-
-void histograms_close(Histograms *histograms) {
-    for (int i = 0; i < histograms->count; i++) {
-        Observer *seen = (Observer *)(uintptr_t)histograms->entries[i].seen;
-        if (seen) observer_close(seen);
-    }
 }
 
 // ---- joining
@@ -240,7 +271,7 @@ bool factors_agree(int count, const ChannelFactors *a, int other_count, const Ch
 bool histograms_join(Arena *arena, Diag *diag, const char *path, Histograms *into, const Histograms *from) {
     bool same = into->count == from->count;
     for (int i = 0; same && i < into->count; i++)
-        same = !strcmp(into->entries[i].name, from->entries[i].name) && !into->entries[i].seen == !from->entries[i].seen &&
+        same = !strcmp(into->entries[i].name, from->entries[i].name) && has_values(&into->entries[i]) == has_values(&from->entries[i]) &&
                into->entries[i].moved == from->entries[i].moved;
     if (!same || strcmp(into->model_hash, from->model_hash))
         return diag_error(diag, loc_file(path), "is of another model than the first file");
@@ -248,7 +279,7 @@ bool histograms_join(Arena *arena, Diag *diag, const char *path, Histograms *int
         return diag_error(diag, loc_file(path), "has other factors of channels (equalize) than the first file; calibrate each with --equalize none, "
                           "or all with the same --calibration");
     for (int i = 0; i < into->count; i++)
-        if (from->entries[i].seen) observer_merge((Observer *)(uintptr_t)into->entries[i].seen, from->entries[i].seen);
+        for (int k = 0; k < from->entries[i].packed_count; k++) into->entries[i].packed[into->entries[i].packed_count++] = from->entries[i].packed[k];
     into->data = arena_printf(arena, "%s + %s", into->data, from->data);
     return true;
 }
@@ -269,8 +300,13 @@ static bool clip_one(void *context, int worker, int task, char *message) {
     const int count = work->histograms->count, i = task % count;
     const HistogramEntry *entry = &work->histograms->entries[i];
     (void)worker;
-    return !entry->seen || calibration_clip(entry->seen, work->methods[task / count], work->options, entry->name, work->order[i],
-                                            work->seen_count, &work->clips[task], message);
+    if (!has_values(entry)) return true;
+    Observer joined = {0};
+    if (entry->packed_count) joined = unpacked(entry);
+    const bool done = calibration_clip(entry->packed_count ? &joined : entry->seen, work->methods[task / count], work->options, entry->name,
+                                       work->order[i], work->seen_count, &work->clips[task], message);
+    observer_close(&joined);
+    return done;
 }
 
 static void fill_table(Arena *arena, const Histograms *histograms, const Clip *clips, CalibrationTable *table) {
@@ -280,7 +316,7 @@ static void fill_table(Arena *arena, const Histograms *histograms, const Clip *c
         const HistogramEntry *from = &histograms->entries[i];
         CalibrationEntry *entry = &table->entries[i];
         // In f32, as the table is written: reading it back gives the same numbers.
-        if (from->seen) *entry = (CalibrationEntry){.threshold = (float)clips[i].threshold, .min = (float)clips[i].min, .max = (float)clips[i].max};
+        if (has_values(from)) *entry = (CalibrationEntry){.threshold = (float)clips[i].threshold, .min = (float)clips[i].min, .max = (float)clips[i].max};
         else if (from->moved >= 0) *entry = table->entries[from->moved];
         entry->name = arena_strdup(arena, from->name);
     }
@@ -292,7 +328,7 @@ bool histograms_tables(Arena *arena, Diag *diag, const char *file, const Histogr
     char message[MESSAGE_BYTES];
     for (int i = 0; i < histograms->count; i++) {
         order[i] = seen_count;
-        seen_count += histograms->entries[i].seen != NULL;
+        seen_count += has_values(&histograms->entries[i]);
     }
     Clipping work = {histograms, options, methods, order, seen_count, ARENA_ARRAY(arena, Clip, (int64_t)count * histograms->count + 1)};
     if (!parallel_samples(threads, count * histograms->count, clip_one, &work, &failed, message))

@@ -95,8 +95,6 @@ static bool merge_tables(Calibrate *run) {
         histograms_write(run->histograms.file, joined);
         done = output_close(&run->histograms, true, model->diag);
     }
-    if (joined)
-        histograms_close(joined);
     return done && write_tables(run, tables);
 }
 

@@ -18,7 +18,6 @@ static bool join_histograms(Model *model, int count, const CalibrationMethod *me
     for (int i = 1; good && i < model->options->positional_count; i++) {
         Histograms *next = read_histograms(model, i);
         good = next && histograms_join(model->arena, model->diag, input_at(model, i), *joined, next);
-        if (next) histograms_close(next);
     }
     for (int m = 0; good && m < count; m++) {
         tables[m] = (CalibrationTable){.equalized_count = (*joined)->equalized_count, .equalized = (ChannelFactors *)(uintptr_t)(*joined)->equalized};

@@ -1,5 +1,6 @@
 // tool_test: the parts of the command line that tests drive on their own.
 //   tool_test observers                          order and thread independence, exact range, thresholds
+//   tool_test weights                            the cache of quantized weights
 //   tool_test image FILE CHANNELS OPERATION...   pixels of an image to standard output: resize WxH | crop WxH
 //   tool_test input FILE SPEC SHAPE              the f32 input that --preprocess makes of an image, as .npy
 //   tool_test copy FILE.npz OUT.npz              reads and writes all arrays
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "passes/weights.h"
 #include "quant/threshold.h"
 #include "tools/data/npy.h"
 #include "tools/data/preprocess.h"
@@ -51,7 +53,8 @@ static bool same(const Observer *a, const Observer *b) {
 static void observe(Observer *observer, const float *values, int begin, int end, int step) {
     observer_open(observer, true);
     for (int s = begin; s != end; s += step)
-        observer_add(observer, values + s * VALUES, VALUES);
+        observer_add(observer, 0, values + s * VALUES, VALUES);
+    observer_settle(observer);
 }
 
 // Samples dealt to `shards` observers, joined from the last to the first.
@@ -61,10 +64,11 @@ static void observe_shards(Observer *all, const float *values, int shards) {
         Observer part;
         observer_open(&part, true);
         for (int s = shard; s < SAMPLES; s += shards)
-            observer_add(&part, values + s * VALUES, VALUES);
+            observer_add(&part, 0, values + s * VALUES, VALUES);
         observer_merge(all, &part);
         observer_close(&part);
     }
+    observer_settle(all);
 }
 
 static bool total_is_right(const Observer *observer) {
@@ -108,9 +112,11 @@ static int test_growing_bins(void) {
         values[i] = i < 3000 || i % 3 == 0 ? 0 : (float)(i % 5 == 0 ? -i : i);
         zeros += values[i] == 0;
     }
-    observer_add(&whole, values, COUNT);
+    observer_add(&whole, 0, values, COUNT);
     for (int i = 0; i < COUNT; i += PIECE)
-        observer_add(&pieces, values + i, COUNT - i < PIECE ? COUNT - i : PIECE);
+        observer_add(&pieces, i, values + i, COUNT - i < PIECE ? COUNT - i : PIECE);
+    observer_settle(&whole);
+    observer_settle(&pieces);
     for (int i = 0; i < BIN_COUNT; i++)
         total += whole.bins[i];
     bool good = whole.zeros == zeros && total == COUNT && whole.count == COUNT && same(&whole, &pieces);
@@ -118,6 +124,47 @@ static int test_growing_bins(void) {
     observer_close(&pieces);
     free(values);
     return good ? 0 : fail("values are lost where bins grow");
+}
+
+// Of many values a part is counted: the same one whatever pieces they come in, of every column of any width as many as of others,
+// another one for another seed; extremes are those of all. Nothing of what is counted is lost where a bin's low part overflows.
+static int test_counted_part(void) {
+    enum { COUNT = 10 * COUNTED_VALUES + 77, PIECE = 1777, WIDEST = 96 };
+    float *values = malloc(sizeof *values * COUNT);
+    for (int i = 0; i < COUNT; i++)
+        values[i] = (float)(i % WIDEST + 1);
+    values[COUNT - 1] = 500;
+    Observer whole, pieces, other;
+    observer_open(&whole, true);
+    observer_open(&pieces, true);
+    observer_open(&other, true);
+    for (int sample = 0; sample < 200; sample++) {
+        observer_begin_sample(&whole, COUNT, (uint64_t)sample);
+        observer_add(&whole, 0, values, COUNT);
+    }
+    for (int sample = 199; sample >= 0; sample--) {
+        observer_begin_sample(&pieces, COUNT, (uint64_t)sample);
+        for (int i = 0; i < COUNT; i += PIECE)
+            observer_add(&pieces, i, values + i, COUNT - i < PIECE ? COUNT - i : PIECE);
+    }
+    observer_begin_sample(&other, COUNT, 1000);
+    observer_add(&other, 0, values, COUNT);
+    Observer *all[] = {&whole, &pieces, &other};
+    for (int i = 0; i < 3; i++)
+        observer_settle(all[i]);
+    const double each = (double)whole.count / WIDEST;
+    bool even = true;
+    for (int c = 1; c <= WIDEST; c++) { // a bin a column: their width is a power of two
+        const double counted = (double)whole.bins[BINS_PER_SIGN + (int)ldexp(c, -whole.exponent)];
+        even = even && fabs(counted / each - 1) < 0.02;
+    }
+    bool good = same(&whole, &pieces) && whole.max == 500 && whole.count >= 200 * COUNTED_VALUES && whole.count < 202 * COUNTED_VALUES;
+    bool varies = memcmp(whole.bins, other.bins, BIN_COUNT * sizeof *whole.bins) != 0 && other.count < 2 * COUNTED_VALUES;
+    for (int i = 0; i < 3; i++)
+        observer_close(all[i]);
+    free(values);
+    return !good ? fail("the counted part depends on how values come") : !even ? fail("columns are not counted evenly")
+           : !varies ? fail("each sample counts the same part") : 0;
 }
 
 static int test_thresholds(void) {
@@ -132,7 +179,8 @@ static int test_thresholds(void) {
         values[i] = (float)sum;
     }
     values[17] = 40; // an outlier, which minmax keeps and kl does not
-    observer_add(&observer, values, COUNT);
+    observer_add(&observer, 0, values, COUNT);
+    observer_settle(&observer);
     double kl = threshold_kl(&observer);
     if (threshold_minmax(&observer) != 40)
         return fail("minmax is not the largest magnitude");
@@ -141,7 +189,7 @@ static int test_thresholds(void) {
     if (fabs(kl / (40.0 / 16) - rint(kl / (40.0 / 16))) > 1e-9)
         return fail("kl is not one of its 16 candidates");
     values[3] = NAN;
-    observer_add(&observer, values, COUNT);
+    observer_add(&observer, 0, values, COUNT);
     if (!observer.not_finite)
         return fail("a NaN went unseen");
     observer_close(&observer);
@@ -214,15 +262,31 @@ static int copy_arrays(int argc, char **argv) {
     return done ? 0 : fail("can't write");
 }
 
+// A constant and a view of its first elements lie at one address, and with one scale each they are still two.
+static int test_weights(void) {
+    static const float weights[4] = {1, 2, 3, 4}, scale[1] = {0.5f}, other[1] = {0.25f};
+    static const int8_t whole[4] = {2, 4, 6, 8}, part[2] = {3, 4};
+    WeightCache *cache = weight_cache_new();
+    weight_cache_add(cache, weights, 4, 1, scale, whole);
+    bool apart = !weight_cache_find(cache, weights, 2, 1, scale) && !weight_cache_find(cache, weights, 4, 1, other);
+    weight_cache_add(cache, weights, 2, 1, scale, part);
+    const int8_t *found = weight_cache_find(cache, weights, 4, 1, scale), *first = weight_cache_find(cache, weights, 2, 1, scale);
+    bool kept = found && first && !memcmp(found, whole, sizeof whole) && !memcmp(first, part, sizeof part);
+    weight_cache_free(cache);
+    return apart && kept ? 0 : fail("quantized weights of another constant were found");
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "observers") == 0)
-        return test_order() || test_growing_bins() || test_thresholds();
+        return test_order() || test_growing_bins() || test_counted_part() || test_thresholds();
+    if (strcmp(what, "weights") == 0)
+        return test_weights();
     if (strcmp(what, "image") == 0)
         return print_image(argc - 2, argv + 2);
     if (strcmp(what, "input") == 0)
         return print_input(argc - 2, argv + 2);
     if (strcmp(what, "copy") == 0)
         return copy_arrays(argc - 2, argv + 2);
-    return fail("expected observers, image, input or copy");
+    return fail("expected observers, weights, image, input or copy");
 }

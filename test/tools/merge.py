@@ -4,6 +4,7 @@
 # RUN: rm -rf %t && mkdir %t && %python %s %qanat %root/docs/examples/digits %t
 import os
 import random
+import struct
 import subprocess
 import sys
 
@@ -74,6 +75,45 @@ calibrate(model, "--data", "a.npz", "--equalize", "range", "--histograms", "rang
 assert "range.hist: error: has other factors of channels" in calibrate("--merge", "a.hist", "range.hist", status=1)
 assert "unexpected argument 'b.hist'" in calibrate("a.hist", "b.hist", status=2)
 
+# A file of very many tensors, each of few bytes: memory is that of the file, not of the bins that these would fill.
+def number(value):
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + number(value >> 7)
+
+
+def text(value):
+    return number(len(value)) + value
+
+
+def with_check(data):
+    check = 0xCBF29CE484222325
+    for byte in data:
+        check = (check ^ byte) * 0x100000001B3 % 2 ** 64
+    return data + check.to_bytes(8, "little")
+
+
+def crafted(count, at):
+    one = struct.pack("<ff", 1, 1) + number(1) + number(0) + number(1 - 13 + 1024) + number(8192 + at) + number(1) + number(1)
+    return with_check(b"QNHIST1\n" + text(b"") + text(b"x") + number(0) + number(count) + b"".join(text(b"t%d" % i) + number(1) + one for i in range(count)))
+
+
+def peak_megabytes(*arguments):
+    code = ("import resource, subprocess, sys; status = subprocess.run(sys.argv[1:], check=False).returncode; "
+            "print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)")
+    out = subprocess.run([sys.executable, "-c", code, qanat, "calibrate", *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [int(word) for word in out.split()]
+
+
+for name, at in (("many1.hist", 4096), ("many2.hist", 4097)):
+    with open(name, "wb") as file:
+        file.write(crafted(3000, at))
+status, peak = peak_megabytes("--merge", "many1.hist", "many2.hist", "--method", "percentile", "-o", "many.table")
+assert status == 0 and peak < 100, (status, peak) # 3000 times 128 kB would be 390 MB
+with open("many.table", encoding="utf-8") as file:
+    assert sum(line.startswith("t") for line in file) == 3000
+with open("more.hist", "wb") as file:
+    file.write(crafted(65537, 4096))
+assert "more.hist: error: the file of histograms is damaged" in calibrate("--merge", "more.hist", "-o", "more.table", status=1)
+
 # Damaged files, also with a checksum that fits: a message, never a crash.
 dice = random.Random(5)
 with open("ca.hist", "rb") as file:
@@ -84,11 +124,9 @@ for turn in range(60):
         data[8 + dice.randrange(min(len(data) - 8, 200 if turn % 2 else len(data)))] = dice.choice((0, 1, 127, 128, 255, dice.randrange(256)))
     if turn % 5 == 0:
         del data[dice.randrange(len(data)):]
-    check = 0xCBF29CE484222325
-    for byte in data:
-        check = (check ^ byte) * 0x100000001B3 % 2 ** 64
+    data = with_check(bytes(data)) if turn % 3 else bytes(data) + (1).to_bytes(8, "little")
     with open("bad.hist", "wb") as file:
-        file.write(bytes(data) + (check if turn % 3 else 1).to_bytes(8, "little"))
+        file.write(data)
     run = subprocess.run([qanat, "calibrate", "--merge", "bad.hist", "b.hist", "-o", "bad.table"], stderr=subprocess.PIPE, text=True, check=False)
     assert run.returncode in (0, 1) and (run.returncode == 0) == (not run.stderr), run
     assert turn % 3 or run.returncode, turn

@@ -27,7 +27,7 @@ static void list_value(Histograms *list, const Value **values, const Observation
     if (!seen && moved < 0 && type_elem_count(value->type)) // of no elements there is nothing to see, and any range will do
         return;
     values[list->count] = value;
-    list->entries[list->count++] = (HistogramEntry){value->name, seen, moved};
+    list->entries[list->count++] = (HistogramEntry){.name = value->name, .seen = seen, .moved = moved};
 }
 
 static void list_values(Arena *arena, const Observations *all, const Func *main, Histograms *list) {
@@ -56,6 +56,18 @@ static bool choose_entries(Arena *arena, const Module *network, const PassContex
     return true;
 }
 
+static Histograms histograms_of(Arena *arena, const Module *network, const Observations *seen) {
+    Histograms list = {.model_hash = "", .data = ""};
+    list_values(arena, seen, module_main(network), &list);
+    return list;
+}
+
+bool calibrate_seen(Arena *arena, Diag *diag, const Module *network, const Observations *seen, CalibrationMethod method, const MethodOptions *options,
+                    int threads, CalibrationTable *table) {
+    const Histograms list = histograms_of(arena, network, seen);
+    return histograms_tables(arena, diag, network->file, &list, options, 1, &method, threads, table);
+}
+
 static bool fill_tables(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                         const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     Observations seen;
@@ -64,8 +76,8 @@ static bool fill_tables(Arena *arena, const Module *network, const PassContext *
         needs |= calibration_method_needs(wanted[m]);
     if (!observe(arena, network, context, source, needs, threads, &seen))
         return false;
-    Histograms list = {.model_hash = "", .data = source->description, .equalized_count = tables[0].equalized_count, .equalized = tables[0].equalized};
-    list_values(arena, &seen, module_main(network), &list);
+    Histograms list = histograms_of(arena, network, &seen);
+    list.data = source->description, list.equalized_count = tables[0].equalized_count, list.equalized = tables[0].equalized;
     bool done = histograms_tables(arena, context->diag, network->file, &list, &options->thresholds, count, wanted, threads, tables);
     for (int m = 0; done && m < count; m++)
         if (wanted[m] == METHOD_AUTO)
@@ -120,8 +132,7 @@ bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *
                        const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     CalibrationTable factors = {0};
     CalibrateOptions first = *options;
-    first.method = wanted[0] == METHOD_AUTO ? METHOD_MSE : wanted[0];
-    first.keep = NULL;
+    first.method = wanted[0];
     if (!find_factors(arena, imported, context, source, &first, threads, &factors))
         return false;
     for (int m = 0; m < count; m++)

@@ -26,6 +26,10 @@ bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                       const CalibrateOptions *options, int threads, CalibrationTable *table);
 
+// The entries of a table, as one method makes them of what was seen of the network.
+bool calibrate_seen(Arena *arena, Diag *diag, const Module *network, const Observations *seen, CalibrationMethod method, const MethodOptions *options,
+                    int threads, CalibrationTable *table);
+
 // Comments of a table: those before a line, a line each; or the one at its end, and the end of the line.
 void calibration_write_comments(FILE *out, const CalibrationTable *table, int index, bool of_factors, bool trailing);
 // The entries that `given` lacks, measured on the network with its factors; its own stay, and so do its comments.

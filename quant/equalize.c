@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ir/map.h"
 #include "passes/channels.h"
 #include "passes/rewrite.h"
 #include "quant/nearness.h"
 #include "quant/part.h"
 
-enum { LOOKED_AT = 32, TRIED_ON = 16 }; // samples
+enum { LOOKED_AT = 32, TRIED_ON = 16, FEWEST_TRIED = 2 }; // samples
 static const double ENOUGH_DB = 0.5, TINY = 1.0 / (1 << 20);
 
 // ---- factors of one group
@@ -36,11 +37,13 @@ static double largest(const double *values, int64_t count) {
 // What the rows of a consumer's weights would give if every channel had its largest magnitude, as a root of squares.
 static void rows_of_weights(const float *w, int64_t rows, int64_t each, const WeightChannels *channels, const double *range, double *norms) {
     for (int64_t row = 0; row < rows; row++) {
+        const double *own = range + channel_at(channels, row * each);
         double squares = 0;
-        for (int64_t k = row * each; k < (row + 1) * each; k++) {
-            double term = w[k] * range[channel_at(channels, k)];
-            squares += term * term;
-        }
+        for (int64_t k = 0; k < each; k += channels->columns)
+            for (int64_t c = 0; c < channels->columns; c++) {
+                double term = w[row * each + k + c] * own[c];
+                squares += term * term;
+            }
         norms[row] = sqrt(squares);
     }
 }
@@ -58,11 +61,14 @@ static void weights_of_channels(Arena *scratch, const ChannelGroup *group, const
         double *norms = ARENA_ARRAY(scratch, double, rows);
         rows_of_weights(w, rows, count / rows, &channels, range, norms);
         for (int64_t c = 0; c < group->channels; c++) squares[c] = terms[c] = 0;
-        for (int64_t k = 0; k < count; k++) {
-            const int64_t c = channel_at(&channels, k);
-            const double norm = norms[k / (count / rows)], share = norm > 0 ? w[k] / norm : 0;
-            squares[c] += share * share;
-            terms[c]++;
+        for (int64_t k = 0; k < count; k += channels.columns) {
+            const int64_t first = channel_at(&channels, k);
+            const double norm = norms[k / (count / rows)], own = norm > 0 ? 1 / norm : 0;
+            for (int64_t c = 0; c < channels.columns; c++) {
+                const double share = w[k + c] * own;
+                squares[first + c] += share * share;
+                terms[first + c]++;
+            }
         }
         for (int64_t c = 0; c < group->channels; c++)
             if (terms[c] > 0) size[c] += sqrt(squares[c] / terms[c]);
@@ -114,14 +120,14 @@ static bool group_factors(Arena *scratch, const ChannelGroup *group, const Obser
     if (!range_of_channels(group, seen, range)) return false;
     double whole = largest(range, group->channels);
     if (!(whole > 0)) return false;
-    bool depthwise = are_all_depthwise(group);
-    weights_of_channels(scratch, group, range, size);
+    const bool depthwise = are_all_depthwise(group), by_weights = kind == EQUALIZE_CROSS && !depthwise;
+    if (by_weights) weights_of_channels(scratch, group, range, size);
     double heaviest = largest(size, group->channels);
     for (int64_t c = 0; c < group->channels; c++) {
         double r = fmax(range[c], TINY * whole), w = fmax(size[c], TINY * heaviest);
-        factors[c] = depthwise ? 1 / r : sqrt((kind == EQUALIZE_CROSS ? w : 1) / r);
+        factors[c] = depthwise ? 1 / r : sqrt((by_weights ? w : 1) / r);
     }
-    silent_factors(group, range, size, kind == EQUALIZE_CROSS && !depthwise, factors);
+    silent_factors(group, range, size, by_weights, factors);
     normalize(group, range, factors);
     return differ(factors, group->channels);
 }
@@ -178,43 +184,76 @@ const Module *equalized(Arena *arena, const Module *imported, const PassContext 
 
 // ---- the choice
 
-// How near the i8 network with these factors is to the float one, in dB; -infinity where it can't be made.
-static double nearness_with(const Reference *reference, const Module *imported, const PassContext *context, const SampleSource *source,
-                            const CalibrateOptions *options, int threads, const CalibrationTable *factors) {
-    Arena *arena = arena_new();
-    CalibrationTable table = *factors;
-    PassContext own = *context;
-    own.diag = diag_new(arena, NULL); // what can't be quantized is said when it is asked for
-    const Module *network = equalized(arena, imported, &own, &table);
-    bool seen = network && calibrate_ranges(arena, network, &own, source, options, threads, &table);
-    double near = seen ? nearness(arena, reference, imported, &own, &table) : -INFINITY;
-    arena_free(arena);
-    return near;
-}
-
 static const Equalization kinds[] = {EQUALIZE_RANGE, EQUALIZE_CROSS};
 enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
 
-static void choose(const Module *imported, const PassContext *context, const SampleSource *source,
+typedef struct {
+    Reference *reference;
+    Map *factors[KIND_COUNT]; // by the names of the tensors that have some
+} Trying;
+
+static const ChannelFactors *factors_of(void *context, int kind, const char *tensor) { return map_find(((Trying *)context)->factors[kind], tensor); }
+
+static void take_run(void *context, int sample, const Runner *runner, const RunnerState *state) {
+    reference_take(((Trying *)context)->reference, sample, runner, state);
+}
+
+// Of each tensor of a group, by all its names.
+static Map *map_factors(Arena *arena, const Module *imported, const CalibrationTable *table) {
+    Map *map = map_new_texts(arena);
+    for (int i = 0; i < table->equalized_count; i++) {
+        const ChannelFactors *own = &table->equalized[i];
+        ChannelGroup group;
+        if (!channel_group_find(arena, func_find_value(module_main(imported), own->name), &group, NULL)) continue;
+        for (int v = 0; v < group.value_count; v++) *map_get(map, group.values[v]->name) = (void *)(uintptr_t)own;
+    }
+    return map;
+}
+
+// What works on the order of samples says little on so few.
+static CalibrationMethod method_of_trials(CalibrationMethod method) {
+    return method == METHOD_AUTO ? METHOD_MSE : method == METHOD_EMA ? METHOD_MINMAX : method;
+}
+
+// tables[0]: as the network is, tables[1 + kind]: with the kind's factors. False after a message.
+static bool make_tables(Arena *arena, const Module *imported, const PassContext *context, const Watch *watch, const SampleSource *source,
+                        const CalibrateOptions *options, int threads, Trying *trying, CalibrationTable *tables) {
+    const CalibrationMethod method = method_of_trials(options->method);
+    const ObserveMore more = {KIND_COUNT, factors_of, take_run, trying};
+    Observations seen[1 + KIND_COUNT];
+    if (!watch_run(arena, context->diag, watch, source, calibration_method_needs(method), &more, threads, seen)) return false;
+    bool done = true;
+    for (int i = 0; done && i <= KIND_COUNT; i++) done = calibrate_seen(arena, context->diag, imported, &seen[i], method, &options->thresholds, threads, &tables[i]);
+    for (int i = 0; i <= KIND_COUNT; i++) observations_close(&seen[i]);
+    return done;
+}
+
+static void choose(const Module *imported, const PassContext *context, const Watch *watch, const SampleSource *source,
                    const CalibrateOptions *options, int threads, const CalibrationTable *choices, CalibrationTable *table) {
-    const CalibrationTable none = {0};
     Arena *arena = arena_new();
     PassContext own = *context;
     own.diag = diag_new(arena, NULL); // samples that can't be read are named by what reads all of them
-    const Reference *reference = reference_new(arena, imported, &own, source, threads);
-    if (!reference) {
-        arena_free(arena);
-        return;
-    }
-    double least = nearness_with(reference, imported, context, source, options, threads, &none) + ENOUGH_DB;
+    Part part;
+    const SampleSource some = part_of(arena, source, reference_samples(watch_runner(watch), FEWEST_TRIED, TRIED_ON), &part);
+    Trying trying = {.reference = reference_new(arena, watch_runner(watch), some.count)};
+    CalibrationTable tables[1 + KIND_COUNT] = {0};
+    const CalibrationTable *tried[1 + KIND_COUNT] = {&tables[0]};
+    int count = 1;
     for (int i = 0; i < KIND_COUNT; i++) {
-        if (!choices[i].equalized_count) continue;
-        double near = nearness_with(reference, imported, context, source, options, threads, &choices[i]);
-        if (!(near > least)) continue;
-        least = near;
-        *table = choices[i];
+        trying.factors[i] = map_factors(arena, imported, &choices[i]);
+        tables[1 + i] = choices[i];
+        if (choices[i].equalized_count) tried[count++] = &tables[1 + i];
     }
-    reference_free(reference);
+    double decibels[1 + KIND_COUNT];
+    if (make_tables(arena, imported, &own, watch, &some, options, threads, &trying, tables)) {
+        nearness(trying.reference, imported, &own, count, tried, threads, decibels);
+        double least = decibels[0] + ENOUGH_DB;
+        for (int i = 1; i < count; i++) {
+            if (!(decibels[i] > least)) continue;
+            least = decibels[i];
+            *table = choices[tried[i] - tables - 1];
+        }
+    }
     arena_free(arena);
 }
 
@@ -230,20 +269,29 @@ static bool has_groups(const Module *imported) {
     return any;
 }
 
-bool find_factors(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
-                  const CalibrateOptions *options, int threads, CalibrationTable *table) {
-    if (options->equalization == EQUALIZE_NONE || !has_groups(imported)) return true;
-    Part part, smaller;
+static bool look(Arena *arena, const Module *imported, const PassContext *context, const Watch *watch, const SampleSource *source,
+                 const CalibrateOptions *options, int threads, CalibrationTable *table) {
+    Part part;
     Observations seen;
     CalibrationTable choices[KIND_COUNT] = {0};
-    const SampleSource some = part_of(arena, source, LOOKED_AT, &part), few = part_of(arena, source, TRIED_ON, &smaller);
-    if (!observe(arena, imported, context, &some, OBSERVE_CHANNELS, threads, &seen)) return false;
+    const SampleSource some = part_of(arena, source, LOOKED_AT, &part);
+    if (!watch_run(arena, context->diag, watch, &some, OBSERVE_CHANNELS, NULL, threads, &seen)) return false;
     for (int i = 0; i < KIND_COUNT; i++) {
         fill_factors(arena, imported, &seen, kinds[i], &choices[i]);
         if (options->equalization == kinds[i]) *table = choices[i];
     }
     observations_close(&seen);
     if (options->equalization == EQUALIZE_AUTO)
-        choose(imported, context, &few, options, threads, choices, table);
+        choose(imported, context, watch, source, options, threads, choices, table);
     return true;
+}
+
+bool find_factors(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+                  const CalibrateOptions *options, int threads, CalibrationTable *table) {
+    if (options->equalization == EQUALIZE_NONE || !has_groups(imported)) return true;
+    Watch *watch = watch_new(arena, imported, context, threads);
+    if (!watch) return false;
+    const bool done = look(arena, imported, context, watch, source, options, threads, table);
+    watch_free(watch);
+    return done;
 }

@@ -1,30 +1,73 @@
-// Both networks on each sample; sums are kept by sample and added in their order.
+// Networks are made at the same time, and run on samples; sums are kept by sample and added in their order.
 #include "quant/nearness.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "quant/runner.h"
-
 typedef struct { double signal, noise; } Power;
 
-enum { MOST_KEPT_BYTES = 64 << 20 }; // of outputs; where they are more, they are computed each time
+enum { MOST_KEPT_BYTES = 128 << 20, ALIGNMENT = 64 };
+static const double MOST_DB = 120; // of outputs that are equal
 
 struct Reference {
-    const SampleSource *source;
-    const Runner *real;
-    int threads, outputs;
-    char *kept; // [sample][output]; NULL: too much
-    size_t sample_bytes;
+    Arena *arena;
+    int samples, inputs, outputs;
+    void ***given, ***gave; // [sample][index]
+    const Type **types;     // of the outputs
 };
 
 typedef struct {
     const Reference *reference;
-    const Runner *quant;
+    const Module *imported;
+    const PassContext *context;
+    const CalibrationTable *table;
+    Arena *arena;
+    const Runner *runner; // NULL: it can't be made
+    int threads;
     Power *powers; // [sample][output]
-} Comparison;
+} Job;
 
-static const double MOST_DB = 120; // of outputs that are equal
+// ---- what is kept
+
+static size_t sample_bytes(const Runner *runner) {
+    size_t bytes = 0;
+    for (int i = 0; i < runner_input_count(runner); i++) bytes += type_bytes(runner_input_type(runner, i));
+    for (int i = 0; i < runner_output_count(runner); i++) bytes += type_bytes(runner_output(runner, i)->type);
+    return bytes;
+}
+
+int reference_samples(const Runner *runner, int least, int most) {
+    const size_t enough = MOST_KEPT_BYTES / (sample_bytes(runner) + 1);
+    return enough < (size_t)least ? least : enough > (size_t)most ? most : (int)enough;
+}
+
+static void ***memory_new(Arena *arena, int samples, int count, const Type *const *types) {
+    void ***memory = ARENA_ARRAY(arena, void **, samples + 1);
+    for (int s = 0; s < samples; s++) {
+        memory[s] = ARENA_ARRAY(arena, void *, count + 1);
+        for (int i = 0; i < count; i++) memory[s][i] = arena_alloc(arena, type_bytes(types[i]) + ALIGNMENT);
+    }
+    return memory;
+}
+
+Reference *reference_new(Arena *arena, const Runner *runner, int samples) {
+    Reference *reference = ARENA_NEW(arena, Reference);
+    *reference = (Reference){.arena = arena, .samples = samples, .inputs = runner_input_count(runner), .outputs = runner_output_count(runner)};
+    const Type **given = ARENA_ARRAY(arena, const Type *, reference->inputs + 1);
+    reference->types = ARENA_ARRAY(arena, const Type *, reference->outputs + 1);
+    for (int i = 0; i < reference->inputs; i++) given[i] = runner_input_type(runner, i);
+    for (int i = 0; i < reference->outputs; i++) reference->types[i] = runner_output(runner, i)->type;
+    reference->given = memory_new(arena, samples, reference->inputs, given);
+    reference->gave = memory_new(arena, samples, reference->outputs, reference->types);
+    return reference;
+}
+
+void reference_take(Reference *reference, int sample, const Runner *runner, const RunnerState *state) {
+    for (int i = 0; i < reference->inputs; i++) memcpy(reference->given[sample][i], state->inputs[i], type_bytes(runner_input_type(runner, i)));
+    for (int i = 0; i < reference->outputs; i++) memcpy(reference->gave[sample][i], state->outputs[i], type_bytes(reference->types[i]));
+}
+
+// ---- networks
 
 static Power power_of(const float *real, const float *quant, int64_t count) {
     Power power = {0, 0};
@@ -36,46 +79,39 @@ static Power power_of(const float *real, const float *quant, int64_t count) {
     return power;
 }
 
-static bool load(const Reference *reference, int worker, int sample, char *message) {
-    return reference->source->load(reference->source->context, sample, runner_state(reference->real, worker)->inputs, message);
-}
-
-static bool keep_sample(void *context, int worker, int sample, char *message) {
-    const Reference *reference = context;
-    if (!load(reference, worker, sample, message)) return false;
-    runner_run(reference->real, worker, NULL, NULL);
-    char *to = reference->kept + reference->sample_bytes * (size_t)sample;
-    for (int i = 0; i < reference->outputs; i++) {
-        size_t bytes = type_bytes(runner_output(reference->real, i)->type);
-        memcpy(to, runner_state(reference->real, worker)->outputs[i], bytes);
-        to += (bytes + 63) / 64 * 64;
-    }
+static bool make(void *list, int worker, int index, char *message) {
+    Job *job = &((Job *)list)[index];
+    (void)worker, (void)message;
+    PassContext quant = float_context(job->context);
+    quant.precision = ELEM_I8;
+    quant.calibration = job->table;
+    quant.symmetric = quant.per_tensor_weights = quant.mse_weights = false;
+    quant.scratch = job->arena;
+    quant.diag = diag_new(job->arena, NULL); // what can't be quantized is said when it is asked for
+    Module *module = module_clone(job->arena, job->imported);
+    if (run_pipeline(module, &quant, "quantize") && run_pipeline(module, &quant, "lower")) job->runner = runner_new(job->arena, module, job->threads, quant.diag);
     return true;
 }
 
-static bool compare_sample(void *context, int worker, int sample, char *message) {
-    const Comparison *work = context;
-    const Reference *reference = work->reference;
-    RunnerState *real = runner_state(reference->real, worker), *quant = runner_state(work->quant, worker);
-    if (!load(reference, worker, sample, message)) return false;
-    for (int i = 0; i < runner_input_count(reference->real); i++)
-        memcpy(quant->inputs[i], real->inputs[i], type_bytes(runner_input_type(reference->real, i)));
-    if (!reference->kept) runner_run(reference->real, worker, NULL, NULL);
-    runner_run(work->quant, worker, NULL, NULL);
-    const char *kept = reference->kept ? reference->kept + reference->sample_bytes * (size_t)sample : NULL;
-    for (int i = 0; i < reference->outputs; i++) {
-        const Type *type = runner_output(reference->real, i)->type;
-        const void *output = kept ? kept : real->outputs[i];
-        if (type->elem == ELEM_F32) work->powers[sample * reference->outputs + i] = power_of(output, quant->outputs[i], type_elem_count(type));
-        if (kept) kept += (type_bytes(type) + 63) / 64 * 64;
-    }
+static bool compare_sample(void *list, int worker, int index, char *message) {
+    const Reference *reference = ((const Job *)list)->reference;
+    const int sample = index % reference->samples;
+    Job *job = &((Job *)list)[index / reference->samples];
+    (void)message;
+    if (!job->runner) return true;
+    RunnerState *state = runner_state(job->runner, worker);
+    for (int i = 0; i < reference->inputs; i++) memcpy(state->inputs[i], reference->given[sample][i], type_bytes(runner_input_type(job->runner, i)));
+    runner_run(job->runner, worker, NULL, NULL);
+    for (int i = 0; i < reference->outputs; i++)
+        if (reference->types[i]->elem == ELEM_F32)
+            job->powers[sample * reference->outputs + i] = power_of(reference->gave[sample][i], state->outputs[i], type_elem_count(reference->types[i]));
     return true;
 }
 
-static double decibels(const Comparison *work, int output) {
+static double decibels_of(const Job *job, int output) {
     Power sum = {0, 0};
-    for (int s = 0; s < work->reference->source->count; s++) {
-        const Power *own = &work->powers[s * work->reference->outputs + output];
+    for (int s = 0; s < job->reference->samples; s++) {
+        const Power *own = &job->powers[s * job->reference->outputs + output];
         sum.signal += own->signal;
         sum.noise += own->noise;
     }
@@ -84,51 +120,28 @@ static double decibels(const Comparison *work, int output) {
     return sum.signal > 0 ? fmin(MOST_DB, 10 * log10(sum.signal / sum.noise)) : 0;
 }
 
-static double mean_decibels(const Comparison *work) {
+static double mean_decibels(const Job *job) {
     double sum = 0;
     int count = 0;
-    for (int i = 0; i < work->reference->outputs; i++)
-        if (runner_output(work->reference->real, i)->type->elem == ELEM_F32) sum += decibels(work, i), count++;
+    for (int i = 0; job->runner && i < job->reference->outputs; i++)
+        if (job->reference->types[i]->elem == ELEM_F32) sum += decibels_of(job, i), count++;
     return count ? sum / count : -INFINITY;
 }
 
-static const Runner *make_runner(Arena *arena, const Module *imported, const PassContext *context, int threads) {
-    Module *module = module_clone(arena, imported);
-    bool done = run_pipeline(module, context, "quantize") && run_pipeline(module, context, "lower");
-    return done ? runner_new(arena, module, threads, context->diag) : NULL;
-}
-
-const Reference *reference_new(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source, int threads) {
-    const PassContext plain = float_context(context);
-    Reference *reference = ARENA_NEW(arena, Reference);
-    *reference = (Reference){.source = source, .threads = threads < source->count ? threads : source->count};
-    if (!(reference->real = make_runner(arena, imported, &plain, reference->threads))) return NULL;
-    reference->outputs = runner_output_count(reference->real);
-    for (int i = 0; i < reference->outputs; i++)
-        reference->sample_bytes += (type_bytes(runner_output(reference->real, i)->type) + 63) / 64 * 64;
-    if (reference->sample_bytes > MOST_KEPT_BYTES / (size_t)source->count) return reference;
-    reference->kept = arena_alloc(arena, reference->sample_bytes * (size_t)source->count + 64);
+void nearness(const Reference *reference, const Module *imported, const PassContext *context, int count, const CalibrationTable *const *tables,
+              int threads, double *decibels) {
+    Job *jobs = ARENA_ARRAY(reference->arena, Job, count + 1);
     int failed;
     char message[MESSAGE_BYTES];
-    if (parallel_samples(reference->threads, source->count, keep_sample, reference, &failed, message)) return reference;
-    reference_free(reference);
-    return diag_error(context->diag, loc_file(source->path(source->context, failed)), "%s", message), NULL;
-}
-
-void reference_free(const Reference *reference) { runner_free(reference->real); }
-
-double nearness(Arena *arena, const Reference *reference, const Module *imported, const PassContext *context, const CalibrationTable *table) {
-    PassContext quant = float_context(context);
-    quant.precision = ELEM_I8;
-    quant.calibration = table;
-    quant.symmetric = quant.per_tensor_weights = quant.mse_weights = false;
-    Comparison work = {.reference = reference, .quant = make_runner(arena, imported, &quant, reference->threads)};
-    if (!work.quant) return -INFINITY;
-    const int samples = reference->source->count;
-    work.powers = ARENA_ARRAY(arena, Power, (int64_t)samples * reference->outputs + 1);
-    int failed;
-    char message[MESSAGE_BYTES];
-    bool done = parallel_samples(reference->threads, samples, compare_sample, &work, &failed, message);
-    runner_free(work.quant);
-    return done ? mean_decibels(&work) : -INFINITY;
+    for (int i = 0; i < count; i++) {
+        jobs[i] = (Job){reference, imported, context, tables[i], arena_new(), NULL, threads, NULL};
+        jobs[i].powers = ARENA_ARRAY(jobs[i].arena, Power, (int64_t)reference->samples * reference->outputs + 1);
+    }
+    parallel_samples(threads, count, make, jobs, &failed, message);
+    parallel_samples(threads, count * reference->samples, compare_sample, jobs, &failed, message);
+    for (int i = 0; i < count; i++) {
+        decibels[i] = mean_decibels(&jobs[i]);
+        if (jobs[i].runner) runner_free(jobs[i].runner);
+        arena_free(jobs[i].arena);
+    }
 }

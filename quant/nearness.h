@@ -1,13 +1,18 @@
-// How near a quantized network's outputs are to the float one's on samples.
+// How near quantized networks' outputs are to the float one's on a few samples.
 #pragma once
 #include "ir/tables.h"
 #include "quant/observe.h"
+#include "quant/runner.h"
 
-// The float network and what it gives for each sample, computed once. NULL after a message.
+// What the float network, which is `runner`'s, is given for each of a few samples, and what it gives.
 typedef struct Reference Reference;
-const Reference *reference_new(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source, int threads);
-void reference_free(const Reference *reference);
+Reference *reference_new(Arena *arena, const Runner *runner, int samples);
+// Of how many samples there is room for that, from `least` to `most`.
+int reference_samples(const Runner *runner, int least, int most);
+// Takes a sample after its run, which began with all states at their start; each sample by one thread.
+void reference_take(Reference *reference, int sample, const Runner *runner, const RunnerState *state);
 
-// Signal to noise of the i8 network with default options and this table, in dB: the mean over the outputs; -infinity where it can't
-// be made. The same for any number of threads.
-double nearness(Arena *arena, const Reference *reference, const Module *imported, const PassContext *context, const CalibrationTable *table);
+// decibels[i]: signal to noise of the i8 network with default options and tables[i], the mean over the outputs; -infinity where it
+// can't be made. The same for any number of threads.
+void nearness(const Reference *reference, const Module *imported, const PassContext *context, int count, const CalibrationTable *const *tables,
+              int threads, double *decibels);

@@ -17,14 +17,23 @@ typedef struct {
 
 typedef struct { float min, max; } Extremes; // of a sample's tensor; NaN: not computed
 
+struct Watch {
+    const Runner *runner;
+    int count;
+    Watched *watched; // sorted by buffer
+};
+
 typedef struct {
     const Runner *runner;
     const SampleSource *source;
     Extremes *extremes; // [sample - first_averaged][watched]; NULL: not wanted
     int first_averaged;
     int count;
-    Watched *watched;     // sorted by buffer
-    Observer **observers; // [worker][watched]
+    const Watched *watched;  // the watch's
+    const ObserveMore *more; // NULL: no sets of factors
+    int sets;                // with the network itself, the first
+    const ChannelFactors **factors; // [set][watched]; NULL: none
+    Observer **observers;    // [worker][set][watched]
 } Observing;
 
 static int by_buffer(const void *a, const void *b) {
@@ -40,20 +49,20 @@ static bool is_watched(Func *main, const Op *op) {
            op->results[0].type->elem == ELEM_F32 && func_find_value(main, op->results[0].name);
 }
 
-static void list_watched(Arena *arena, Observing *work, const Module *imported, const Module *kn) {
+static void list_watched(Arena *arena, Watch *watch, const Module *imported, const Module *kn) {
     Func *main = module_main(imported);
     const Func *program = module_main(kn);
     int room = main->arg_count;
     FOR_EACH_OP(program, op) room += is_watched(main, op);
-    work->watched = ARENA_ARRAY(arena, Watched, room + 1);
+    watch->watched = ARENA_ARRAY(arena, Watched, room + 1);
     // Inputs first: qsort leaves them there, their buffer being NULL.
     for (int i = 0; i < main->arg_count; i++)
-        work->watched[work->count++] = (Watched){NULL, main->args[i].name, i};
+        watch->watched[watch->count++] = (Watched){NULL, main->args[i].name, i};
     FOR_EACH_OP(program, op)
     if (is_watched(main, op))
-        work->watched[work->count] = (Watched){&op->results[0], op->results[0].name, work->count},
-        work->count++;
-    qsort(work->watched, (size_t)work->count, sizeof *work->watched, by_buffer);
+        watch->watched[watch->count] = (Watched){&op->results[0], op->results[0].name, watch->count},
+        watch->count++;
+    qsort(watch->watched, (size_t)watch->count, sizeof *watch->watched, by_buffer);
 }
 
 // ---- observing
@@ -76,15 +85,30 @@ static int find_watched(const Observing *work, const Value *buffer) {
     return low < work->count && work->watched[low].buffer == buffer ? low : -1;
 }
 
-static void observe_row(void *context, const void *row, int64_t elems) {
-    observer_add(context, row, elems);
+// Of the network all, of a set what has factors.
+static bool is_seen(const Observing *work, int which) {
+    return which < work->count || work->factors[which];
+}
+
+// Rows as observer_add goes, from the end on.
+static void observe_buffer(const Observing *work, Observer *observers, int which, const Type *type, const void *data) {
+    const BufferRows rows = buffer_rows_of(type, data);
+    const ChannelFactors *factors = work->factors[which];
+    for (int64_t i = rows.count - 1; i >= 0 && is_seen(work, which); i--) {
+        if (factors)
+            observer_add_scaled(&observers[which], i * rows.elems, buffer_row(&rows, i), rows.elems, factors->factors, factors->count);
+        else
+            observer_add(&observers[which], i * rows.elems, buffer_row(&rows, i), rows.elems);
+    }
 }
 
 static void tap(void *context, const Value *buffer, const void *data) {
     TapContext *tapped = context;
     int index = find_watched(tapped->work, buffer);
-    if (index >= 0)
-        buffer_rows(buffer->type, data, observe_row, &tapped->observers[index]);
+    if (index < 0)
+        return;
+    for (int set = 0; set < tapped->work->sets; set++)
+        observe_buffer(tapped->work, tapped->observers, set * tapped->work->count + index, buffer->type, data);
 }
 
 static bool check_finite(const Observing *work, const Observer *observers, char *message) {
@@ -103,6 +127,25 @@ static void keep_extremes(Observing *work, const Observer *observers, int sample
         extremes[i] = observers[i].sample_seen ? (Extremes){observers[i].sample_min, observers[i].sample_max} : (Extremes){NAN, NAN};
 }
 
+// The same on every machine: made of what the network is given, not of what it computes.
+static uint64_t seed_of(const Runner *runner, const RunnerState *state) {
+    enum { MOST_WORDS = 1024 };
+    uint64_t seed = 0;
+    for (int i = 0; i < runner_input_count(runner); i++) {
+        const size_t words = type_bytes(runner_input_type(runner, i)) / 4, step = words / MOST_WORDS + 1;
+        for (size_t k = 0; k < words; k += step) {
+            uint32_t word;
+            memcpy(&word, (const char *)state->inputs[i] + 4 * k, sizeof word);
+            seed = (seed ^ word) * 0x100000001B3u;
+        }
+    }
+    return seed;
+}
+
+static const Type *watched_type(const Observing *work, const Watched *watched) {
+    return watched->buffer ? watched->buffer->type : runner_input_type(work->runner, watched->order);
+}
+
 static bool observe_sample(void *context, int worker, int sample, char *message) {
     Observing *work = context;
     RunnerState *state = runner_state(work->runner, worker);
@@ -111,16 +154,19 @@ static bool observe_sample(void *context, int worker, int sample, char *message)
         return false;
     if (!sample || !work->source->keep_states)
         runner_reset(work->runner, worker);
-    for (int i = 0; i < work->count; i++)
-        observer_begin_sample(&observers[i]);
+    const uint64_t seed = seed_of(work->runner, state);
+    for (int i = 0; i < work->sets * work->count; i++)
+        observer_begin_sample(&observers[i], type_elem_count(watched_type(work, &work->watched[i % work->count])), seed);
     for (int i = 0; i < work->count && !work->watched[i].buffer; i++)
         if (runner_input_type(work->runner, work->watched[i].order)->elem == ELEM_F32)
-            observer_add(&observers[i], runner_input(work->runner, worker, work->watched[i].order),
+            observer_add(&observers[i], 0, runner_input(work->runner, worker, work->watched[i].order),
                          type_elem_count(runner_input_type(work->runner, work->watched[i].order)));
     TapContext tapped = {work, observers};
     runner_continue(work->runner, worker, tap, &tapped);
     if (work->extremes && sample >= work->first_averaged)
         keep_extremes(work, observers, sample);
+    if (work->more && work->more->ran)
+        work->more->ran(work->more->context, sample, work->runner, state);
     if (work->source->step)
         work->source->step(work->source->context);
     return check_finite(work, observers, message);
@@ -129,9 +175,13 @@ static bool observe_sample(void *context, int worker, int sample, char *message)
 // ---- the whole
 
 static void merge_workers(Observing *work, int threads) {
-    for (int worker = 1; worker < threads; worker++)
-        for (int i = 0; i < work->count; i++)
+    for (int i = 0; i < work->sets * work->count; i++) {
+        for (int worker = 1; worker < threads; worker++) {
             observer_merge(&work->observers[0][i], &work->observers[worker][i]);
+            observer_close(&work->observers[worker][i]);
+        }
+        observer_settle(&work->observers[0][i]);
+    }
 }
 
 // In the order of the samples, whichever workers saw them.
@@ -164,20 +214,30 @@ static int64_t channels_of(const Watched *watched) {
 }
 
 static void open_observers(Arena *arena, Observing *work, int threads, ObserveKind kind) {
+    const int all = work->sets * work->count;
     work->observers = ARENA_ARRAY(arena, Observer *, threads);
     for (int worker = 0; worker < threads; worker++) {
-        work->observers[worker] = ARENA_ARRAY(arena, Observer, work->count + 1);
-        for (int i = 0; i < work->count; i++) {
+        work->observers[worker] = ARENA_ARRAY(arena, Observer, all + 1);
+        for (int i = 0; i < all; i++) {
             observer_open(&work->observers[worker][i], kind & OBSERVE_BINS);
-            if (kind & OBSERVE_CHANNELS)
+            if ((kind & OBSERVE_CHANNELS) && i < work->count)
                 observer_watch_channels(&work->observers[worker][i], channels_of(&work->watched[i]));
         }
     }
 }
 
-static void close_observers(Observing *work, int first, int threads) {
-    for (int worker = first; worker < threads; worker++)
+static void find_factors_of(Arena *arena, Observing *work, const ObserveMore *more) {
+    work->more = more;
+    work->sets = 1 + (more ? more->sets : 0);
+    work->factors = ARENA_ARRAY(arena, const ChannelFactors *, work->sets * work->count + 1);
+    for (int set = 1; set < work->sets; set++)
         for (int i = 0; i < work->count; i++)
+            work->factors[set * work->count + i] = more->factors(more->context, set - 1, work->watched[i].name);
+}
+
+static void close_observers(Observing *work, int threads) {
+    for (int worker = 0; worker < threads; worker++)
+        for (int i = 0; i < work->sets * work->count; i++)
             observer_close(&work->observers[worker][i]);
 }
 
@@ -193,22 +253,41 @@ PassContext float_context(const PassContext *context) {
 }
 
 static void give(Arena *arena, const Observing *work, Observations *seen) {
-    *seen = (Observations){work->count, ARENA_ARRAY(arena, const char *, work->count + 1), work->observers[0]};
-    for (int i = 0; i < work->count; i++)
-        seen->names[i] = work->watched[i].name;
+    for (int set = 0; set < work->sets; set++) {
+        Observer *owned = work->observers[0] + set * work->count;
+        seen[set] = (Observations){work->count, ARENA_ARRAY(arena, const char *, work->count + 1), ARENA_ARRAY(arena, const Observer *, work->count + 1), owned};
+        for (int i = 0; i < work->count; i++) {
+            seen[set].names[i] = work->watched[i].name;
+            seen[set].observers[i] = is_seen(work, set * work->count + i) ? &owned[i] : &work->observers[0][i];
+        }
+    }
 }
 
-bool observe(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source, ObserveKind kind,
-             int threads, Observations *seen) {
+Watch *watch_new(Arena *arena, const Module *imported, const PassContext *context, int threads) {
     PassContext plain = float_context(context);
     plain.watched = true;
+    Module *kn = module_clone(arena, imported);
+    Watch *watch = ARENA_NEW(arena, Watch);
+    if (!run_pipeline(kn, &plain, "lower") || !(watch->runner = runner_new(arena, kn, threads, context->diag)))
+        return NULL;
+    list_watched(arena, watch, imported, kn);
+    return watch;
+}
+
+void watch_free(Watch *watch) {
+    runner_free(watch->runner);
+}
+
+const Runner *watch_runner(const Watch *watch) {
+    return watch->runner;
+}
+
+bool watch_run(Arena *arena, Diag *diag, const Watch *watch, const SampleSource *source, ObserveKind kind, const ObserveMore *more, int threads,
+               Observations *seen) {
+    Observing work = {.source = source, .runner = watch->runner, .count = watch->count, .watched = watch->watched};
     if (threads > source->count)
         threads = source->count;
-    Module *kn = module_clone(arena, imported);
-    Observing work = {.source = source};
-    if (!run_pipeline(kn, &plain, "lower") || !(work.runner = runner_new(arena, kn, threads, context->diag)))
-        return false;
-    list_watched(arena, &work, imported, kn);
+    find_factors_of(arena, &work, more);
     open_observers(arena, &work, threads, kind);
     if (kind & OBSERVE_EXTREMES)
         open_extremes(&work);
@@ -221,22 +300,33 @@ bool observe(Arena *arena, const Module *imported, const PassContext *context, c
             average_extremes(&work);
         give(arena, &work, seen);
     } else {
-        diag_error(context->diag, loc_file(source->path(source->context, failed)), "%s", message);
+        close_observers(&work, threads);
+        diag_error(diag, loc_file(source->path(source->context, failed)), "%s", message);
     }
-    close_observers(&work, done, threads);
     free(work.extremes);
-    runner_free(work.runner);
+    return done;
+}
+
+bool observe(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source, ObserveKind kind,
+             int threads, Observations *seen) {
+    if (threads > source->count)
+        threads = source->count;
+    Watch *watch = watch_new(arena, imported, context, threads);
+    if (!watch)
+        return false;
+    const bool done = watch_run(arena, context->diag, watch, source, kind, NULL, threads, seen);
+    watch_free(watch);
     return done;
 }
 
 void observations_close(Observations *seen) {
     for (int i = 0; i < seen->count; i++)
-        observer_close(&seen->observers[i]);
+        observer_close(&seen->owned[i]);
 }
 
 const Observer *observations_find(const Observations *seen, const Value *value) {
     for (int i = 0; i < seen->count; i++)
-        if (value_is_called(value, seen->names[i]) && seen->observers[i].count)
-            return &seen->observers[i];
+        if (value_is_called(value, seen->names[i]) && seen->observers[i]->count)
+            return seen->observers[i];
     return NULL;
 }

@@ -3,6 +3,7 @@
 #include "passes/pass.h"
 #include "quant/observer.h"
 #include "quant/parallel.h"
+#include "quant/runner.h"
 
 // Where samples come from; `load` fills inputs[i], memory of the input's type_bytes, and is called from several threads.
 typedef struct {
@@ -15,11 +16,13 @@ typedef struct {
     void *context;
 } SampleSource;
 
-// The tensors that were seen, inputs first, and what was seen of each; the observers are the caller's to close.
+// The tensors that were seen, inputs first, and what was seen of each; the observers are the caller's to close, but for those of
+// tensors without factors in a set, which are the network's.
 typedef struct {
     int count;
     const char **names;
-    Observer *observers;
+    const Observer **observers;
+    Observer *owned;
 } Observations;
 
 // What is remembered besides the range: a histogram, magnitudes of channels, the moving averages of samples' extremes.
@@ -33,8 +36,28 @@ static const double AVERAGING_RATE = 0.01;
 bool observe(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source, ObserveKind kind,
              int threads, Observations *seen);
 void observations_close(Observations *seen);
+
 // What was seen of a value; NULL: nothing.
 const Observer *observations_find(const Observations *seen, const Value *value);
 
 // The options of a float program on this machine, whatever those of `context` are.
 PassContext float_context(const PassContext *context);
+
+// ---- the same in parts, where one program is to see samples more than once
+
+typedef struct Watch Watch;
+Watch *watch_new(Arena *arena, const Module *imported, const PassContext *context, int threads); // NULL after a message
+void watch_free(Watch *watch);
+const Runner *watch_runner(const Watch *watch);
+
+// Besides the network itself, sets of factors of its channels: what would be seen of the networks with these, but for roundings.
+typedef struct {
+    int sets;
+    const ChannelFactors *(*factors)(void *context, int set, const char *tensor); // NULL: it has none
+    void (*ran)(void *context, int sample, const Runner *runner, const RunnerState *state); // after each sample's run, by several threads
+    void *context;
+} ObserveMore;
+// seen[0]: the network, seen[1 + set]: with the set's factors. `more`: NULL: none. `threads`: at most watch_new's. The observations
+// have names of the watch's.
+bool watch_run(Arena *arena, Diag *diag, const Watch *watch, const SampleSource *source, ObserveKind kind, const ObserveMore *more, int threads,
+               Observations *seen);

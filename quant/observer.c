@@ -20,20 +20,32 @@ enum {
 };
 
 void observer_open(Observer *observer, bool wants_bins) {
-    *observer = (Observer){.wants_bins = wants_bins};
+    *observer = (Observer){.wants_bins = wants_bins, .every = 1};
 }
 
 void observer_close(Observer *observer) {
     free(observer->bins);
+    free(observer->low);
     free(observer->magnitudes);
     *observer = (Observer){0};
 }
 
-static uint64_t *bins_new(void) {
-    uint64_t *bins = calloc(BIN_COUNT, sizeof *bins);
-    if (!bins)
-        BUG("out of memory for a histogram");
-    return bins;
+static void *counters_new(size_t size) {
+    void *counters = calloc(BIN_COUNT, size);
+    BUG_UNLESS(counters, "out of memory for a histogram");
+    return counters;
+}
+
+static uint64_t *bins_of(Observer *observer) {
+    if (!observer->bins)
+        observer->bins = counters_new(sizeof *observer->bins);
+    return observer->bins;
+}
+
+static uint16_t *low_of(Observer *observer) {
+    if (!observer->low)
+        observer->low = counters_new(sizeof *observer->low);
+    return observer->low;
 }
 
 void observer_watch_channels(Observer *observer, int64_t channels) {
@@ -76,8 +88,10 @@ FAST_LOOP Range find_range_loop(const float *values, int64_t count) {
 
 FAST_VARIANTS(Range, find_range, (const float *values, int64_t count), (values, count))
 
-void observer_begin_sample(Observer *observer) {
+void observer_begin_sample(Observer *observer, int64_t values, uint64_t seed) {
     observer->sample_seen = false;
+    observer->every = values < 2 * COUNTED_VALUES ? 1 : values / COUNTED_VALUES;
+    observer->seed = seed;
 }
 
 static void widen_sample(Observer *observer, float min, float max) {
@@ -88,13 +102,13 @@ static void widen_sample(Observer *observer, float min, float max) {
     observer->sample_seen = true;
 }
 
-static void widen(Observer *observer, float min, float max, uint64_t count) {
+static void widen(Observer *observer, float min, float max) {
     // + 0: of -0 and 0, which compare equal, always 0.
-    if (observer->count == 0 || min < observer->min)
+    if (!observer->seen || min < observer->min)
         observer->min = min + 0.0f;
-    if (observer->count == 0 || max > observer->max)
+    if (!observer->seen || max > observer->max)
         observer->max = max + 0.0f;
-    observer->count += count;
+    observer->seen = true;
 }
 
 // ---- histogram
@@ -106,30 +120,60 @@ static int exponent_for(float magnitude) {
     return exponent < MIN_EXPONENT ? MIN_EXPONENT : exponent;
 }
 
+static void carry(Observer *observer, int bin) {
+    bins_of(observer)[bin] += UINT16_MAX + 1;
+}
+
+// Joining equal magnitudes of either sign; what moves moves toward the middle, where bins were joined before.
 static void join_bins(Observer *observer, int exponent) {
     int shift = exponent - observer->exponent;
     if (shift > BIN_BITS + 1)
         shift = BIN_BITS + 1;
-    uint64_t *joined = bins_new();
-    for (int i = 0; i < BIN_COUNT; i++) {
-        int place = i - BINS_PER_SIGN; // negative for negative values; >> rounds down, joining equal magnitudes
-        joined[BINS_PER_SIGN + (place >> shift)] += observer->bins[i];
+    for (int k = 1; k < 2 * BINS_PER_SIGN; k++) {
+        const bool minus = k & 1;
+        const int from = minus ? BINS_PER_SIGN - 1 - (k >> 1) : BINS_PER_SIGN + (k >> 1);
+        const int to = BINS_PER_SIGN + ((from - BINS_PER_SIGN) >> shift);
+        if (from == to)
+            continue;
+        if (observer->low) {
+            uint16_t moved = observer->low[from];
+            observer->low[from] = 0;
+            observer->low[to] = (uint16_t)(observer->low[to] + moved);
+            if (observer->low[to] < moved)
+                carry(observer, to);
+        }
+        if (observer->bins) {
+            observer->bins[to] += observer->bins[from];
+            observer->bins[from] = 0;
+        }
     }
-    free(observer->bins);
-    observer->bins = joined;
     observer->exponent = exponent;
+}
+
+static bool has_bins(const Observer *observer) {
+    return observer->bins || observer->low;
 }
 
 static void make_room(Observer *observer, float magnitude) {
     if (magnitude == 0)
         return;
     int exponent = exponent_for(magnitude);
-    if (!observer->bins) {
-        observer->bins = bins_new();
-        observer->exponent = exponent;
-    } else if (exponent > observer->exponent) {
+    if (has_bins(observer) && exponent > observer->exponent)
         join_bins(observer, exponent);
-    }
+    else if (!has_bins(observer))
+        observer->exponent = exponent, low_of(observer);
+}
+
+void observer_settle(Observer *observer) {
+    if (!has_bins(observer))
+        return;
+    uint64_t *bins = bins_of(observer);
+    for (int i = 0; observer->low && i < BIN_COUNT; i++)
+        bins[i] += observer->low[i];
+    bins[BINS_PER_SIGN] += observer->loose_zeros;
+    observer->loose_zeros = 0;
+    free(observer->low);
+    observer->low = NULL;
 }
 
 // Places of the values that are not 0; how many they are. Zeros are many, and one counter for all would make each wait for the one
@@ -168,13 +212,42 @@ static int find_places(const float *values, int count, float scale, int32_t *pla
     return find_places_plain(values, count, scale, places);
 }
 
-static void fill_bins(Observer *observer, const float *values, int count) {
+// splitmix64's last steps.
+static uint64_t mixed(uint64_t x) {
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return x ^ (x >> 31);
+}
+
+// Of a block's values those that are counted: places of the ones that are not 0, and how many they are with the zeros.
+static int find_counted(const Observer *observer, int64_t at, const float *values, int count, float scale, int32_t *places, int *counted) {
+    const int64_t stride = observer->every * COUNTED_RUN;
+    *counted = count;
+    if (observer->every == 1)
+        return find_places(values, count, scale, places);
+    int found = *counted = 0;
+    for (int64_t group = at / stride; group * stride < at + count; group++) {
+        int64_t first = group * stride + (int64_t)(mixed(observer->seed + (uint64_t)group) % (uint64_t)observer->every) * COUNTED_RUN - at;
+        int64_t last = first + COUNTED_RUN < count ? first + COUNTED_RUN : count;
+        first = first < 0 ? 0 : first;
+        if (first >= last)
+            continue;
+        found += find_places(values + first, (int)(last - first), scale, places + found);
+        *counted += (int)(last - first);
+    }
+    return found;
+}
+
+static void fill_bins(Observer *observer, int64_t at, const float *values, int count) {
     int32_t places[BLOCK + VECTOR];
-    int found = find_places(values, count, ldexpf(1, -observer->exponent), places);
+    int counted, found = find_counted(observer, at, values, count, has_bins(observer) ? ldexpf(1, -observer->exponent) : 0, places, &counted);
+    observer->count += (uint64_t)counted;
+    observer->zeros += (uint64_t)(counted - found);
+    observer->loose_zeros += (uint64_t)(counted - found);
+    uint16_t *low = found ? low_of(observer) : NULL;
     for (int j = 0; j < found; j++)
-        observer->bins[places[j]]++;
-    observer->zeros += (uint64_t)(count - found);
-    observer->bins[BINS_PER_SIGN] += (uint64_t)(count - found);
+        if (!++low[places[j]])
+            carry(observer, places[j]);
 }
 
 FAST_LOOP void widen_channels_loop(float *magnitudes, int64_t channels, const float *values, int64_t count) {
@@ -191,39 +264,55 @@ static float magnitude_of(float min, float max) {
     return -min > max ? -min : max;
 }
 
-// Room for magnitudes up to this one; zeros that came before there were bins.
-static void prepare_bins(Observer *observer, float magnitude) {
-    bool had_bins = observer->bins != NULL;
-    make_room(observer, magnitude);
-    if (observer->bins && !had_bins)
-        observer->bins[BINS_PER_SIGN] += observer->zeros;
-}
-
-static void add_block(Observer *observer, const float *values, int count) {
+// `at`: of the sample's values, the first one's place.
+static void add_block(Observer *observer, int64_t at, const float *values, int count) {
     Range range = find_range(values, count);
     observer->not_finite |= range.not_finite;
     if (range.not_finite)
         return;
-    widen(observer, range.min, range.max, (uint64_t)count);
+    widen(observer, range.min, range.max);
     widen_sample(observer, range.min, range.max);
-    if (!observer->wants_bins)
-        return;
-    prepare_bins(observer, magnitude_of(range.min, range.max));
-    if (observer->bins)
-        fill_bins(observer, values, count);
-    else
-        observer->zeros += (uint64_t)count;
+    if (observer->wants_bins) {
+        make_room(observer, magnitude_of(range.min, range.max));
+        fill_bins(observer, at, values, count);
+    } else {
+        observer->count += (uint64_t)count;
+    }
 }
 
-void observer_add(Observer *observer, const float *values, int64_t count) {
-    for (int64_t i = 0; i < count; i += BLOCK)
-        add_block(observer, values + i, count - i < BLOCK ? (int)(count - i) : BLOCK);
+// From the end on: what was written last is still near the processor, and so will the beginning be for what reads it next.
+void observer_add(Observer *observer, int64_t at, const float *values, int64_t count) {
+    for (int64_t i = (count - 1) / BLOCK * BLOCK; i >= 0; i -= BLOCK)
+        add_block(observer, at + i, values + i, count - i < BLOCK ? (int)(count - i) : BLOCK);
     if (observer->channels && !observer->not_finite)
         widen_channels(observer->magnitudes, observer->channels, values, count);
 }
 
+// From channel `first` on.
+FAST_LOOP void scale_channels_loop(const float *values, int64_t count, const float *factors, int64_t channels, int64_t first, float *scaled) {
+    for (int64_t i = 0; i < count;) {
+        const int64_t until = count - i < channels - first ? count - i : channels - first;
+        for (int64_t c = 0; c < until; c++)
+            scaled[i + c] = values[i + c] * factors[first + c];
+        i += until;
+        first = 0;
+    }
+}
+
+FAST_VARIANTS(void, scale_channels, (const float *values, int64_t count, const float *factors, int64_t channels, int64_t first, float *scaled),
+              (values, count, factors, channels, first, scaled))
+
+void observer_add_scaled(Observer *observer, int64_t at, const float *values, int64_t count, const float *factors, int64_t channels) {
+    float scaled[BLOCK];
+    for (int64_t i = (count - 1) / BLOCK * BLOCK; i >= 0; i -= BLOCK) {
+        const int own = count - i < BLOCK ? (int)(count - i) : BLOCK;
+        scale_channels(values + i, own, factors, channels, (at + i) % channels, scaled);
+        add_block(observer, at + i, scaled, own);
+    }
+}
+
 void observer_make_bins(Observer *observer) {
-    observer->bins = bins_new();
+    bins_of(observer);
 }
 
 bool observer_is_sound(const Observer *observer) {
@@ -237,26 +326,29 @@ bool observer_is_sound(const Observer *observer) {
            (observer->max >= 0 || last < BINS_PER_SIGN);
 }
 
-void observer_merge(Observer *into, const Observer *from) {
-    into->not_finite |= from->not_finite;
-    if (from->count == 0)
-        return;
-    widen(into, from->min, from->max, from->count);
-    if (into->channels && into->channels == from->channels)
-        widen_channels(into->magnitudes, into->channels, from->magnitudes, from->channels);
-    if (into->wants_bins)
-        prepare_bins(into, magnitude_of(from->min, from->max));
-    into->zeros += from->zeros;
-    if (!into->wants_bins)
-        return;
-    if (!from->bins) {
-        if (into->bins)
-            into->bins[BINS_PER_SIGN] += from->zeros;
-        return;
-    }
+// Those of `from` lie at least as close.
+static void add_bins(Observer *into, const Observer *from) {
+    uint64_t *bins = bins_of(into);
     int shift = into->exponent - from->exponent;
     if (shift > BIN_BITS + 1)
         shift = BIN_BITS + 1;
     for (int i = 0; i < BIN_COUNT; i++)
-        into->bins[BINS_PER_SIGN + ((i - BINS_PER_SIGN) >> shift)] += from->bins[i];
+        bins[BINS_PER_SIGN + ((i - BINS_PER_SIGN) >> shift)] += (from->bins ? from->bins[i] : 0) + (from->low ? from->low[i] : 0);
+}
+
+void observer_merge(Observer *into, const Observer *from) {
+    into->not_finite |= from->not_finite;
+    if (!from->seen)
+        return;
+    widen(into, from->min, from->max);
+    into->count += from->count;
+    if (into->channels && into->channels == from->channels)
+        widen_channels(into->magnitudes, into->channels, from->magnitudes, from->channels);
+    into->zeros += from->zeros;
+    if (!into->wants_bins)
+        return;
+    into->loose_zeros += from->loose_zeros;
+    make_room(into, magnitude_of(from->min, from->max));
+    if (has_bins(from))
+        add_bins(into, from);
 }

@@ -148,17 +148,26 @@ const Value *runner_output(const Runner *runner, int index) {
     return program_output(runner->program, index);
 }
 
-void buffer_rows(const Type *type, const void *data, BufferRow *each, void *context) {
+static bool has_halo(const Type *type) {
     const int32_t *halo = type->halo;
-    if (type->rank != 4 || !(halo[0] | halo[1] | halo[2] | halo[3])) {
-        each(context, data, type_elem_count(type));
-        return;
-    }
-    int64_t height = type->shape[1], width = type->shape[2], channels = type->shape[3];
-    size_t elem_bytes = (size_t)elem_bits(type->elem) / 8;
-    size_t row = (size_t)((halo[1] + width + halo[3]) * channels) * elem_bytes;
-    size_t image = row * (size_t)(halo[0] + height + halo[2]);
-    for (int64_t n = 0; n < type->shape[0]; n++)
-        for (int64_t y = 0; y < height; y++)
-            each(context, (const char *)data + (size_t)n * image + (size_t)y * row, width * channels);
+    return type->rank == 4 && (halo[0] | halo[1] | halo[2] | halo[3]);
+}
+
+BufferRows buffer_rows_of(const Type *type, const void *data) {
+    if (!has_halo(type))
+        return (BufferRows){data, 1, type_elem_count(type), 1, 0, 0};
+    const int32_t *halo = type->halo;
+    const int64_t height = type->shape[1], width = type->shape[2], channels = type->shape[3];
+    const size_t row = (size_t)((halo[1] + width + halo[3]) * channels) * (size_t)elem_bits(type->elem) / 8;
+    return (BufferRows){data, type->shape[0] * height, width * channels, height, row, row * (size_t)(halo[0] + height + halo[2])};
+}
+
+const void *buffer_row(const BufferRows *rows, int64_t index) {
+    return (const char *)rows->data + (size_t)(index / rows->height) * rows->image_bytes + (size_t)(index % rows->height) * rows->row_bytes;
+}
+
+void buffer_rows(const Type *type, const void *data, BufferRow *each, void *context) {
+    const BufferRows rows = buffer_rows_of(type, data);
+    for (int64_t i = 0; i < rows.count; i++)
+        each(context, buffer_row(&rows, i), rows.elems);
 }

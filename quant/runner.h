@@ -34,6 +34,14 @@ const void *runner_input(const Runner *runner, int worker, int index);
 const Type *runner_input_type(const Runner *runner, int index);
 const Value *runner_output(const Runner *runner, int index);
 
-// Walks the elements of a buffer in runs that are contiguous in memory: rows of images with a halo, else all at once.
+// The elements of a buffer in runs that are contiguous in memory: rows of images with a halo, else all at once.
+typedef struct {
+    const void *data;
+    int64_t count, elems; // rows, elements of each
+    int64_t height;       // rows of an image
+    size_t row_bytes, image_bytes;
+} BufferRows;
+BufferRows buffer_rows_of(const Type *type, const void *data);
+const void *buffer_row(const BufferRows *rows, int64_t index);
 typedef void BufferRow(void *context, const void *row, int64_t elems);
 void buffer_rows(const Type *type, const void *data, BufferRow *each, void *context);

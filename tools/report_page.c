@@ -313,7 +313,7 @@ static int thresholds_of(const Report *report, const ReportTensor *tensor, SvgTh
         // `auto` takes one of the others'.
         if (m == METHOD_AUTO || (m == METHOD_LIBRARY && !report->model->calibrate.thresholds.library)) continue;
         if (!calibration_clip(tensor->seen, (CalibrationMethod)m, &report->model->calibrate.thresholds, tensor->value->name,
-                              (int)(tensor->seen - all->observers), all->count, &clip, message))
+                              (int)(tensor->seen - all->owned), all->count, &clip, message))
             continue;
         const char *name = calibration_method_text(report->model->arena, (CalibrationMethod)m, &report->model->calibrate.thresholds);
         thresholds[count++] = threshold_of(clip.threshold, clip.min, clip.max, name, m % (COLORS - 1) + 1);

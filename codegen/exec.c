@@ -27,16 +27,17 @@ struct Program {
 
 // ---- preparing
 
-// The last step that writes a buffer, through itself or a view of it; -1 when none does.
-static int last_write(const Steps *steps, const Value *buffer) {
-    for (int i = steps->step_count - 1; i >= 0; i--) {
+// By buffer the last step that writes it, through itself or a view of it: the Step.
+static Map *last_writes(Arena *arena, const Steps *steps) {
+    Map *last = map_new_pointers(arena);
+    for (int i = 0; i < steps->step_count; i++) {
         const Op *call = steps->steps[i].op;
         int first = steps->steps[i].custom ? steps->steps[i].custom->input_count : call->operand_count - 1;
         for (int k = first; k < call->operand_count; k++)
             for (const Value *out = call->operands[k].value; out; out = out->def->kind == OP_kn_view ? as_kn_view(out->def).source : NULL)
-                if (out == buffer) return i;
+                *map_get(last, out) = &steps->steps[i];
     }
-    return -1;
+    return last;
 }
 
 static int compare_taps(const void *a, const void *b) {
@@ -47,16 +48,19 @@ static int compare_taps(const void *a, const void *b) {
 
 static void find_taps(Arena *arena, Program *program) {
     const Func *func = module_main(program->steps->module);
+    Arena *scratch = arena_new();
+    const Map *writes = last_writes(scratch, program->steps);
     int ops = 1;
     FOR_EACH_OP(func, op) ops++;
     program->taps = ARENA_ARRAY(arena, Tap, ops);
     FOR_EACH_OP(func, op) {
         if (op->kind != OP_kn_alloc && op->kind != OP_kn_output) continue;
         if (map_find(program->steps->rows, op)) continue; // never there as a whole
-        int step = last_write(program->steps, &op->results[0]);
-        if (step < 0) continue;
-        program->taps[program->tap_count++] = (Tap){&op->results[0], buffer_address(program->steps, &op->results[0]), step};
+        const Step *step = map_find(writes, &op->results[0]);
+        if (!step) continue;
+        program->taps[program->tap_count++] = (Tap){&op->results[0], buffer_address(program->steps, &op->results[0]), (int)(step - program->steps->steps)};
     }
+    arena_free(scratch);
     qsort(program->taps, (size_t)program->tap_count, sizeof(Tap), compare_taps);
 }
 

@@ -96,9 +96,12 @@ static const char *step_name(Arena *arena, const Steps *steps, const Step *step)
     const char *family = step->kernel->family;
     char *base = tensor ? identifier(arena, tensor) : arena_strdup(arena, family);
     char *name = is_helper(family) && tensor ? arena_printf(arena, "%s_%s", base, family) : base;
-    if (map_find(steps->names, name)) name = arena_printf(arena, "%s_%s", base, family);
-    for (int i = 2; map_find(steps->names, name); i++) name = arena_printf(arena, "%s_%s_%d", base, family, i);
-    *map_get(steps->names, name) = name;
+    char *stem = arena_printf(arena, "%s_%s", base, family);
+    if (map_find(steps->names, name)) name = stem;
+    uintptr_t number = (uintptr_t)map_find(steps->names, name), first = number;
+    while (number && map_find(steps->names, name)) name = arena_printf(arena, "%s_%d", stem, (int)++number);
+    if (number != first) *map_get(steps->names, stem) = (void *)number;
+    *map_get(steps->names, name) = (void *)(uintptr_t)1;
     return name;
 }
 
@@ -160,12 +163,14 @@ static bool same_nothing(const Step *a, const Step *b) {
 static void find_alike(Steps *steps, int index) {
     Step *step = &steps->steps[index];
     step->like = index;
-    for (int i = 0; i < index && step->like == index; i++) {
+    for (int k = 0; k < steps->kind_count && step->like == index; k++) {
+        const int i = steps->kinds[k];
         const Step *other = &steps->steps[i];
-        if (other->like == i && other->kernel == step->kernel && other->overlap == step->overlap && same_nothing(other, step) && same_varying(other, step) &&
+        if (other->kernel == step->kernel && other->overlap == step->overlap && same_nothing(other, step) && same_varying(other, step) &&
             !memcmp(other->args.words, step->args.words, sizeof(int32_t) * (size_t)step->args.family->words))
             step->like = i;
     }
+    if (step->like == index) steps->kinds[steps->kind_count++] = index;
     steps->steps[step->like].like_count++;
 }
 
@@ -370,6 +375,7 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
     steps->sizes = func_sizes(arena, main);
     steps->variants = ARENA_ARRAY(arena, Variant, funcs);
     steps->steps = ARENA_ARRAY(arena, Step, ops);
+    steps->kinds = ARENA_ARRAY(arena, int, ops);
     steps->weights = ARENA_ARRAY(arena, WeightBlob, ops);
     steps->inputs = ARENA_ARRAY(arena, const Value *, ops);
     steps->outputs = ARENA_ARRAY(arena, const Value *, ops);

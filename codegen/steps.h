@@ -70,7 +70,8 @@ typedef struct {
     Lifetime *lives; // in order of where they begin
     Map *blobs; // by Dense: its WeightBlob
     Map *rows;  // by kn.alloc of rows between fused steps: the int * of its number among theirs
-    Map *names; // of steps
+    Map *names; // of steps: the last number behind each, from 1 on
+    int kind_count, *kinds; // the steps that are like none before
 } Steps;
 
 // Resolved in `arena`. BUG on a module that lowering and plan_memory did not finish.

@@ -3,12 +3,12 @@ three BiFPN layers of 64 channels, heads of three separable convolutions that al
 TFLite_Detection_PostProcess; with `heads` what that takes is the result. Weights are random, scaled so that activations stay within their ranges; what it finds means nothing."""
 import math
 import os
-import struct
 import sys
 
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "frontend", "Inputs"))
+from tflite_detection import flex_map  # noqa: E402
 from tflite_writer import Model  # noqa: E402
 
 SIZE, CHANNELS, CLASSES, ANCHORS, LEVELS = 320, 64, 90, 9, range(3, 8)
@@ -16,26 +16,6 @@ BACKBONE = ((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 
 RELU6, LINEAR, LOGITS = (6 / 255, -128), (8 / 127, 0), (0.1, 30)  # scales and zero points
 # What the nodes of a BiFPN layer add up: the levels that come in are 0 to 4, the nodes follow. The last five give the levels.
 NODES = ((6, (3, 4)), (5, (2, 5)), (4, (1, 6)), (3, (0, 7)), (4, (1, 7, 8)), (5, (2, 6, 9)), (6, (3, 5, 10)), (7, (4, 11)))
-
-
-def flex_map(values):
-    """A FlexBuffers map of floats, integers and booleans."""
-    out, places, values = bytearray(), [], sorted(values.items())
-    for key, _ in values:
-        places.append(len(out))
-        out += key.encode() + b"\0"
-    out += bytes(-len(out) % 4) + struct.pack("<I", len(values))
-    keys = len(out)
-    for place in places:
-        out += struct.pack("<I", len(out) - place)
-    out += struct.pack("<III", len(out) - keys, 4, len(values))
-    start = len(out)
-    for _, value in values:
-        out += struct.pack("<f" if isinstance(value, float) else "<i", value)
-    for _, value in values:
-        out.append((3 if isinstance(value, float) else 26 if isinstance(value, bool) else 1) << 2 | 2)
-    out += bytes(-len(out) % 4)
-    return bytes(out + struct.pack("<I", len(out) - start) + bytes([9 << 2 | 2, 4]))
 
 
 class Net:

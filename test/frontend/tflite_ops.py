@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "Inputs"))
 import tflite_cases  # noqa: E402
 import tflite_detection  # noqa: E402, F401
+import tflite_more  # noqa: E402, F401
 from tflite_states import RUNS, STREAMS  # noqa: E402
 from tflite_writer import Model  # noqa: E402
 

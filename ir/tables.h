@@ -32,6 +32,14 @@ typedef struct {
     Loc loc;
 } LayerScale;
 
+// ncnn's: scales of a layer's weights, a number for each channel, as they stand there.
+typedef struct {
+    const char *layer;
+    int count;
+    const char **scales;
+    Loc loc;
+} LayerWeights;
+
 // By whose conventions a table is written. What was read in another form than ours is resolved by tools/tables.c, which knows
 // the model: ncnn's layers become entries, TPU-MLIR's names lose their `_Conv`.
 typedef enum { TABLE_QANAT, TABLE_TPU_MLIR, TABLE_NCNN } TableFormat;
@@ -45,6 +53,8 @@ typedef struct {
     TableFormat format;
     int layer_count;
     LayerScale *layers;
+    int weights_count;
+    LayerWeights *weights;
     int comment_count;
     TableComment *comments;
 } CalibrationTable;
@@ -59,6 +69,8 @@ typedef struct {
     int count;
     QtableEntry *entries;
     TableFormat format;
+    int comment_count;
+    TableComment *comments;
 } Qtable;
 
 typedef struct {

@@ -160,9 +160,9 @@ const char *table_word(Arena *arena, const char *name) {
     return word;
 }
 
-void calibration_write_comments(FILE *out, const CalibrationTable *table, int index, bool of_factors, bool trailing) {
-    for (int i = 0; i < table->comment_count; i++) {
-        const TableComment *comment = &table->comments[i];
+void table_write_comments(FILE *out, const TableComment *comments, int count, int index, bool of_factors, bool trailing) {
+    for (int i = 0; i < count; i++) {
+        const TableComment *comment = &comments[i];
         if (comment->index != index || comment->of_factors != of_factors || comment->trails != trailing)
             continue;
         fprintf(out, trailing ? " #%s" : "#%s\n", comment->text);
@@ -182,19 +182,19 @@ void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
     fprintf(out, "# name threshold min max\n");
     for (int i = 0; i < table->count; i++) {
         const CalibrationEntry *entry = &table->entries[i];
-        calibration_write_comments(out, table, i, false, false);
+        table_write_comments(out, table->comments, table->comment_count, i, false, false);
         fprintf(out, "%s %s %s %s", table_word(arena, entry->name), float_text(arena, (float)entry->threshold),
                 float_text(arena, (float)entry->min), float_text(arena, (float)entry->max));
-        calibration_write_comments(out, table, i, false, true);
+        table_write_comments(out, table->comments, table->comment_count, i, false, true);
     }
-    calibration_write_comments(out, table, table->count, false, false);
+    table_write_comments(out, table->comments, table->comment_count, table->count, false, false);
     for (int i = 0; i < table->equalized_count; i++) {
         const ChannelFactors *entry = &table->equalized[i];
-        calibration_write_comments(out, table, i, true, false);
+        table_write_comments(out, table->comments, table->comment_count, i, true, false);
         fprintf(out, "equalize: %s", table_word(arena, entry->name));
         for (int c = 0; c < entry->count; c++)
             fprintf(out, " %s", float_text(arena, entry->factors[c]));
-        calibration_write_comments(out, table, i, true, true);
+        table_write_comments(out, table->comments, table->comment_count, i, true, true);
     }
-    calibration_write_comments(out, table, table->equalized_count, true, false);
+    table_write_comments(out, table->comments, table->comment_count, table->equalized_count, true, false);
 }

@@ -31,7 +31,7 @@ bool calibrate_seen(Arena *arena, Diag *diag, const Module *network, const Obser
                     int threads, CalibrationTable *table);
 
 // Comments of a table: those before a line, a line each; or the one at its end, and the end of the line.
-void calibration_write_comments(FILE *out, const CalibrationTable *table, int index, bool of_factors, bool trailing);
+void table_write_comments(FILE *out, const TableComment *comments, int count, int index, bool of_factors, bool trailing);
 // The entries that `given` lacks, measured on the network with its factors; its own stay, and so do its comments.
 bool calibrate_missing(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                        const CalibrateOptions *options, int threads, const CalibrationTable *given, CalibrationTable *table);

@@ -50,8 +50,8 @@ bool output_open(OutputFile *output, const char *path, Diag *diag) {
 }
 
 // Ends writing. False: errno says why it failed.
-static bool output_finish(OutputFile *output) {
-    bool written = fflush(output->file) == 0 && !ferror(output->file);
+static bool output_finish(OutputFile *output, bool sync) {
+    bool written = fflush(output->file) == 0 && !ferror(output->file) && (!sync || !output->temporary || fsync(fileno(output->file)) == 0);
     int error = errno;
     if (output->file != stdout && fclose(output->file) != 0)
         written = false, error = errno;
@@ -59,31 +59,80 @@ static bool output_finish(OutputFile *output) {
     return written;
 }
 
-static bool output_place(OutputFile *output, bool keep) {
+static void keep_replaced(OutputFile *output) {
+    struct stat info;
+    output->existed = stat(output->path, &info) == 0;
+    const size_t length = strlen(output->path) + 32;
+    char *name = output->existed ? malloc(length) : NULL;
+    if (!name)
+        return;
+    snprintf(name, length, "%s.%ld.old", output->path, (long)getpid());
+    unfinished_add(name);
+    if (link(output->path, name) == 0) {
+        output->replaced = name;
+    } else {
+        unfinished_remove(name);
+        free(name);
+    }
+}
+
+static void forget_replaced(OutputFile *output) {
+    if (!output->replaced)
+        return;
+    unlink(output->replaced);
+    unfinished_remove(output->replaced);
+    free(output->replaced);
+    output->replaced = NULL;
+}
+
+// What was placed goes, and what was there comes back.
+static void output_undo(OutputFile *output) {
+    if (output->temporary && !output->existed)
+        unlink(output->path);
+    else if (output->replaced)
+        rename(output->replaced, output->path);
+}
+
+// Moves files to their places; how many of them are there, and errno where it's not all.
+static int place_all(OutputFile *outputs, int count) {
+    for (int i = 0; i < count; i++) {
+        if (!outputs[i].temporary)
+            continue;
+        if (count > 1)
+            keep_replaced(&outputs[i]);
+        if (rename(outputs[i].temporary, outputs[i].path) == 0)
+            continue;
+        const int error = errno;
+        for (int k = 0; k < i; k++)
+            output_undo(&outputs[k]);
+        errno = error;
+        return i;
+    }
+    return count;
+}
+
+static void forget(OutputFile *output) {
+    forget_replaced(output);
     if (!output->temporary)
-        return true;
-    bool placed = keep && rename(output->temporary, output->path) == 0;
-    int error = errno;
-    if (!placed)
-        unlink(output->temporary);
+        return;
+    unlink(output->temporary); // where it wasn't renamed
     unfinished_remove(output->temporary);
     free(output->temporary);
-    errno = error;
-    return placed || !keep;
 }
 
 bool outputs_close(OutputFile *outputs, int count, bool keep, Diag *diag) {
     bool fine = true;
     for (int i = 0; i < count; i++)
-        if (!output_finish(&outputs[i])) {
+        if (!output_finish(&outputs[i], keep && count > 1)) {
             fine = false;
             if (keep)
                 diag_error(diag, loc_file(outputs[i].path), "can't be written: %s", strerror(errno));
         }
-    keep = keep && fine;
+    const int placed = keep && fine ? place_all(outputs, count) : count;
+    if (placed < count)
+        fine = diag_error(diag, loc_file(outputs[placed].path), "can't be written: %s", strerror(errno));
     for (int i = 0; i < count; i++)
-        if (!output_place(&outputs[i], keep))
-            fine = diag_error(diag, loc_file(outputs[i].path), "can't be written: %s", strerror(errno));
+        forget(&outputs[i]);
     return fine;
 }
 

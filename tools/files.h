@@ -9,13 +9,16 @@ typedef struct {
     FILE *file;
     const char *path;
     char *temporary; // NULL: standard output
+    char *replaced;  // another name of the file that was there, until all of several are in their places; NULL
+    bool existed;
 } OutputFile;
 
 // `path` "-": standard output. False after a message.
 bool output_open(OutputFile *output, const char *path, Diag *diag);
 // Closes and, where everything went well and `keep`, renames. False after a message.
 bool output_close(OutputFile *output, bool keep, Diag *diag);
-// Several files that belong together: none is renamed unless all were written.
+// Several files that belong together: none is renamed unless all are on the disk, and where one can't be, those before it are as
+// they were (without a file system's links: those that were new are gone).
 bool outputs_close(OutputFile *outputs, int count, bool keep, Diag *diag);
 
 // A folder of our own for intermediate files; NULL with a message. temp_dir_remove deletes it and the files in it.

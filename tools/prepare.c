@@ -281,6 +281,11 @@ const char *model_hash(Model *model) {
     return model->hash;
 }
 
+void model_check_table(Model *model, const char *path, const CalibrationTable *table) {
+    if (table->model_hash && *model_hash(model) && strcmp(table->model_hash, model->hash) != 0)
+        diag_warning(model->diag, loc_file(path), "was made for another model file than '%s'", model->path);
+}
+
 static bool read_tables(Model *model) {
     const Options *options = model->options;
     if (options->qtable) {
@@ -293,10 +298,7 @@ static bool read_tables(Model *model) {
     if (!parse_calibration_table(model->arena, model->diag, options->calibration, &model->calibration))
         return false;
     model->context.calibration = &model->calibration;
-    const char *hash = model->calibration.model_hash;
-    if (hash && *model_hash(model) && strcmp(hash, model->hash) != 0)
-        diag_warning(model->diag, loc_file(options->calibration), "was made for another model file than '%s'",
-                     model->path);
+    model_check_table(model, options->calibration, &model->calibration);
     return true;
 }
 

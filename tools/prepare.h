@@ -45,6 +45,8 @@ void model_close(Model *model);
 
 // FNV-1a of the model file's bytes: says whether a table was made for this file. "" where it can't be read.
 const char *model_hash(Model *model);
+// A warning where the table was made for another model.
+void model_check_table(Model *model, const char *path, const CalibrationTable *table);
 
 // Imports the model and runs pipeline "import"; reads the tables that the options name. False after a message.
 bool model_import(Model *model);

@@ -116,6 +116,7 @@ static bool read_table(SearchRun *run, char *item) {
     if (!parse_calibration_table(model->arena, model->diag, path, table) ||
         !resolve_calibration(model->arena, model->diag, model->imported, model->import.node_outputs, table, NULL))
         return false;
+    model_check_table(model, path, table);
     run->names[index] = printable(model->arena, equals ? item : table->method ? table->method : path);
     for (int i = 0; i < index; i++)
         if (!strcmp(run->names[i], run->names[index]))

@@ -1,6 +1,7 @@
 #include "tools/tables.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ir/eval.h"
@@ -106,10 +107,24 @@ static bool resolve_layers(Arena *arena, Diag *diag, const Module *imported, con
     return good;
 }
 
+// One for each channel of a layer that the model has; of layers that ncnn has joined with others nothing is known.
+static bool check_weights(Diag *diag, const Module *imported, const Map *nodes, const CalibrationTable *table) {
+    bool good = true;
+    for (int i = 0; i < table->weights_count; i++) {
+        const LayerWeights *own = &table->weights[i];
+        const Op *op = find_layer(module_main(imported), nodes, own->layer);
+        const int64_t channels = op ? op_operand(op, 1)->type->shape[0] : own->count;
+        if (own->count != channels)
+            good = diag_error(diag, own->loc, "found %d scales of weights, expected one for each of %lld channels", own->count, (long long)channels);
+    }
+    return good;
+}
+
 bool resolve_calibration(Arena *arena, Diag *diag, const Module *imported, const Map *nodes, CalibrationTable *table, Qtable *qtable) {
     for (int i = 0; table->format == TABLE_TPU_MLIR && i < table->count; i++)
         table->entries[i].name = own_name(module_main(imported), table->entries[i].name);
     if (table->format != TABLE_NCNN || !table->layer_count) return true;
+    if (!check_weights(diag, imported, nodes, table)) return false;
     if (!resolve_layers(arena, diag, imported, nodes, table)) return false;
     if (qtable) leave_float(arena, diag, module_main(imported), table, qtable);
     return true;
@@ -123,6 +138,17 @@ static TableFormat format_of(const Options *options, TableFormat own) {
     return !strcmp(text, "ncnn") ? TABLE_NCNN : !strcmp(text, "tpu-mlir") ? TABLE_TPU_MLIR : TABLE_QANAT;
 }
 
+// Without an exponent, which not every reader knows: at least so many digits behind the point, and as many as give the f32 back.
+static const char *decimal_text(Arena *arena, double value, int digits) {
+    enum { MOST_DIGITS = 150, ROOM = 256 }; // the least f32 is 1.4e-45; the largest has 39 digits before the point
+    char text[ROOM];
+    for (; digits < MOST_DIGITS; digits++) {
+        snprintf(text, sizeof text, "%.*f", digits, value);
+        if (strtof(text, NULL) == (float)value) break;
+    }
+    return arena_strdup(arena, text);
+}
+
 static void write_tpu_mlir(const Model *model, const CalibrationTable *table, FILE *out) {
     if (table->format != TABLE_TPU_MLIR) {
         fprintf(out, "# calibration table in the form of TPU-MLIR\n");
@@ -131,11 +157,12 @@ static void write_tpu_mlir(const Model *model, const CalibrationTable *table, FI
     }
     for (int i = 0; i < table->count; i++) {
         const CalibrationEntry *entry = &table->entries[i];
-        calibration_write_comments(out, table, i, false, false);
-        fprintf(out, "%s %.7f %.7f %.7f", table_word(model->arena, entry->name), entry->threshold, entry->min, entry->max);
-        calibration_write_comments(out, table, i, false, true);
+        table_write_comments(out, table->comments, table->comment_count, i, false, false);
+        fprintf(out, "%s %s %s %s", table_word(model->arena, entry->name), decimal_text(model->arena, entry->threshold, 7),
+                decimal_text(model->arena, entry->min, 7), decimal_text(model->arena, entry->max, 7));
+        table_write_comments(out, table->comments, table->comment_count, i, false, true);
     }
-    calibration_write_comments(out, table, table->count, false, false);
+    table_write_comments(out, table->comments, table->comment_count, table->count, false, false);
 }
 
 // What ncnn calls a layer: the node's name, if it has one.
@@ -146,6 +173,18 @@ static const char *layer_name(const Map *names, const Value *result) {
     return node ? node : result->alias_count ? result->aliases[0] : result->name;
 }
 
+static const LayerWeights *find_weights(const CalibrationTable *table, const char *name, const Value *result) {
+    for (int i = 0; i < table->weights_count; i++)
+        if (!strcmp(table->weights[i].layer, name) || value_is_called(result, table->weights[i].layer)) return &table->weights[i];
+    return NULL;
+}
+
+static void write_kept_scales(FILE *out, const char *name, const LayerWeights *kept) {
+    fprintf(out, "%s_param_0 ", name);
+    for (int c = 0; c < kept->count; c++) fprintf(out, "%s ", kept->scales[c]);
+    fputc('\n', out);
+}
+
 static void write_weight_scales(FILE *out, Arena *arena, const char *name, const Value *weight) {
     const float *w = constant_f32(arena, weight);
     int64_t channels = weight->type->shape[0], each = channels ? type_elem_count(weight->type) / channels : 0;
@@ -153,7 +192,7 @@ static void write_weight_scales(FILE *out, Arena *arena, const char *name, const
     for (int64_t c = 0; c < channels; c++) {
         float largest = 0;
         for (int64_t i = 0; i < each; i++) largest = fmaxf(largest, fabsf(w[c * each + i]));
-        fprintf(out, "%f ", largest > 0 ? 127 / (double)largest : 1.0);
+        fprintf(out, "%s ", decimal_text(arena, largest > 0 ? 127 / (double)largest : 1.0, 6));
     }
     fputc('\n', out);
 }
@@ -167,8 +206,10 @@ static bool write_ncnn(Model *model, const CalibrationTable *table, FILE *out) {
             const char *name = layer_name(names, &op->results[0]);
             const CalibrationEntry *entry = inputs ? calibration_find(table, op_operand(op, 0)) : NULL;
             if (strpbrk(name, " \t")) return diag_error(model->diag, loc_file(model->path), "the layer name '%s' has a blank, which ncnn's table can't hold", name);
-            if (!inputs) write_weight_scales(out, model->arena, name, op_operand(op, 1));
-            else if (entry && entry->threshold > 0) fprintf(out, "%s %f \n", name, 127 / entry->threshold);
+            const LayerWeights *kept = inputs ? NULL : find_weights(table, name, &op->results[0]);
+            if (kept) write_kept_scales(out, name, kept);
+            else if (!inputs) write_weight_scales(out, model->arena, name, op_operand(op, 1));
+            else if (entry && entry->threshold > 0) fprintf(out, "%s %s \n", name, decimal_text(model->arena, 127 / entry->threshold, 6));
         }
     return true;
 }
@@ -188,8 +229,11 @@ void write_qtable(const Model *model, const Qtable *table, FILE *out) {
     const bool tpu_mlir = format_of(model->options, table->format) == TABLE_TPU_MLIR;
     fprintf(out, tpu_mlir ? "###\n# op_name   quantize_mode\n" : "# qanat quantization table\n# name type\n");
     for (int i = 0; i < table->count; i++) {
+        table_write_comments(out, table->comments, table->comment_count, i, false, false);
         const bool real = table->entries[i].type == ELEM_F32;
         const char *type = !tpu_mlir ? elem_name(table->entries[i].type) : real ? "F32" : "INT8";
-        fprintf(out, "%s %s\n", table_word(model->arena, table->entries[i].name), type);
+        fprintf(out, "%s %s", table_word(model->arena, table->entries[i].name), type);
+        table_write_comments(out, table->comments, table->comment_count, i, false, true);
     }
+    table_write_comments(out, table->comments, table->comment_count, table->count, false, false);
 }

@@ -15,6 +15,8 @@ bool is_tpu_mlir_comment(const char *text) {
     return false;
 }
 
+bool is_tpu_mlir_qtable_header(const char *text) { return !strcmp(text, "##") || !strncmp(text, " op_name ", 9); }
+
 bool is_tpu_mlir_section(const char *text) { return !strncmp(text, "int4_th", 7) || !strncmp(text, "asym_op", 7); }
 
 bool tpu_mlir_precision(const char *text, Elem *type) {
@@ -30,9 +32,23 @@ bool is_ncnn_weight_line(const TableWord *words) {
     return !words->quoted && length > strlen(ending) && !strcmp(words->text + length - strlen(ending), ending);
 }
 
+enum { WEIGHT_ENDING = 8 }; // "_param_0"
 static bool is_weight_name(const char *text) {
     size_t length = strlen(text);
-    return length > 8 && !strncmp(text + length - 8, "_param_", 7) && strchr("0123", text[length - 1]);
+    return length > WEIGHT_ENDING && !strncmp(text + length - WEIGHT_ENDING, "_param_", WEIGHT_ENDING - 1) && strchr("0123", text[length - 1]);
+}
+
+// Kept as they are; what our weights are quantized with is found from these.
+static void keep_weights(TableState *state, const TableWord *words, CalibrationTable *table) {
+    const size_t length = strlen(words->text) - WEIGHT_ENDING;
+    if (strcmp(words->text + length, "_param_0") != 0) return;
+    LayerWeights entry = {.layer = arena_printf(state->arena, "%.*s", (int)length, words->text), .loc = table_loc(state, words->place)};
+    for (const TableWord *word = words->next; word; word = word->next) {
+        entry.scales = table_grown(state, entry.scales, entry.count, sizeof *entry.scales);
+        entry.scales[entry.count++] = arena_strdup(state->arena, word->text);
+    }
+    table->weights = table_grown(state, table->weights, table->weights_count, sizeof entry);
+    table->weights[table->weights_count++] = entry;
 }
 
 void ncnn_line(TableState *state, const TableWord *words, CalibrationTable *table) {
@@ -49,7 +65,10 @@ void ncnn_line(TableState *state, const TableWord *words, CalibrationTable *tabl
             return;
         }
     }
-    if (is_weight_name(words->text)) return; // scales of weights are found from the weights
+    if (is_weight_name(words->text)) {
+        keep_weights(state, words, table);
+        return;
+    }
     if (words->next->next) {
         table_fault(state, words->next->next->place, "a layer's input has one scale");
         return;

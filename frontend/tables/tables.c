@@ -159,13 +159,17 @@ static bool header_comment(TableState *state, CalibrationTable *table, const cha
     return !strcmp(rest, "qanat calibration table") || !strcmp(rest, "name threshold min max");
 }
 
+static TableComment comment_of(TableState *state, const char *text, int index) {
+    return (TableComment){.text = trimmed(state, text), .index = index, .trails = state->first != NULL};
+}
+
 static void calibration_comment(TableState *state, const char *text) {
     Reading *reading = state->out;
     CalibrationTable *table = reading->table;
     if (is_tpu_mlir_comment(text)) table->format = TABLE_TPU_MLIR;
     if (is_tpu_mlir_section(text)) reading->skipping = true;
     if (reading->skipping || header_comment(state, table, text)) return;
-    TableComment comment = {.text = trimmed(state, text), .index = table->count, .trails = state->first != NULL};
+    TableComment comment = comment_of(state, text, table->count);
     comment.of_factors = state->first ? !strcmp(state->first->text, "equalize:") : table->equalized_count > 0;
     if (comment.of_factors) comment.index = table->equalized_count;
     table->comments = table_grown(state, table->comments, table->comment_count, sizeof comment);
@@ -191,7 +195,13 @@ static void qtable_line(TableState *state, const TableWord *words) {
     table->entries[table->count++] = entry;
 }
 
-static void no_comment(TableState *state, const char *text) { (void)state, (void)text; }
+static void qtable_comment(TableState *state, const char *text) {
+    Qtable *table = ((Reading *)state->out)->table;
+    const TableComment comment = comment_of(state, text, table->count);
+    if (!strcmp(comment.text, " qanat quantization table") || !strcmp(comment.text, " name type") || is_tpu_mlir_qtable_header(comment.text)) return;
+    table->comments = table_grown(state, table->comments, table->comment_count, sizeof comment);
+    table->comments[table->comment_count++] = comment;
+}
 
 // ----
 
@@ -232,6 +242,6 @@ bool parse_calibration_table(Arena *arena, Diag *diag, const char *path, Calibra
 
 bool parse_qtable(Arena *arena, Diag *diag, const char *path, Qtable *table) {
     *table = (Qtable){0};
-    TableState state = {.arena = arena, .diag = diag, .path = path, .take_line = qtable_line, .take_comment = no_comment};
+    TableState state = {.arena = arena, .diag = diag, .path = path, .take_line = qtable_line, .take_comment = qtable_comment};
     return read_named(&state, table);
 }

@@ -39,6 +39,8 @@ Loc table_loc(const TableState *state, TablePlace place);
 
 // TPU-MLIR's and ncnn's, frontend/tables/foreign.c.
 bool is_tpu_mlir_comment(const char *text);
+// What heads its quantization tables, and is written there anew.
+bool is_tpu_mlir_qtable_header(const char *text);
 // From here on entries are of other precisions (int4), or names alone.
 bool is_tpu_mlir_section(const char *text);
 bool is_ncnn_weight_line(const TableWord *words);

@@ -1,6 +1,7 @@
 // tool_test: the parts of the command line that tests drive on their own.
 //   tool_test observers                          order and thread independence, exact range, thresholds
 //   tool_test weights                            the cache of quantized weights
+//   tool_test files DIR                          several output files, one of which can't take its place
 //   tool_test image FILE CHANNELS OPERATION...   pixels of an image to standard output: resize WxH | crop WxH
 //   tool_test input FILE SPEC SHAPE              the f32 input that --preprocess makes of an image, as .npy
 //   tool_test copy FILE.npz OUT.npz              reads and writes all arrays
@@ -8,11 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "passes/weights.h"
 #include "quant/threshold.h"
 #include "tools/data/npy.h"
 #include "tools/data/preprocess.h"
+#include "tools/files.h"
 
 static int fail(const char *what) {
     fprintf(stderr, "tool_test: %s\n", what);
@@ -276,17 +280,59 @@ static int test_weights(void) {
     return apart && kept ? 0 : fail("quantized weights of another constant were found");
 }
 
+static bool holds(const char *path, const char *text) {
+    char read[64] = "";
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return !text;
+    read[fread(read, 1, sizeof read - 1, file)] = 0;
+    fclose(file);
+    return text && strcmp(read, text) == 0;
+}
+
+static bool write_three(Diag *diag, const char *const *paths, const char *in_the_way) {
+    OutputFile outputs[3];
+    for (int i = 0; i < 3; i++) {
+        if (!output_open(&outputs[i], paths[i], diag))
+            return false;
+        fputs("new", outputs[i].file);
+    }
+    if (in_the_way)
+        mkdir(in_the_way, 0777);
+    return outputs_close(outputs, 3, true, diag);
+}
+
+// Where the last can't be renamed, the file that was there is there again, what was not there is not, and nothing lies beside.
+static int test_files(const char *folder) {
+    static const char *const paths[] = {"old", "fresh", "last"};
+    Arena *arena = arena_new();
+    Diag *diag = diag_new(arena, NULL);
+    FILE *old = chdir(folder) == 0 ? fopen(paths[0], "w") : NULL;
+    if (!old)
+        return fail("no folder to write to");
+    fputs("old", old);
+    fclose(old);
+    if (write_three(diag, paths, paths[2]) || !holds("old", "old") || !holds("fresh", NULL))
+        return fail("files were not put back");
+    if (rmdir(paths[2]) || !write_three(diag, paths, NULL) || !holds("old", "new") || !holds("fresh", "new") || !holds("last", "new"))
+        return fail("files were not written");
+    arena_free(arena);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "observers") == 0)
         return test_order() || test_growing_bins() || test_counted_part() || test_thresholds();
     if (strcmp(what, "weights") == 0)
         return test_weights();
+    if (strcmp(what, "files") == 0 && argc == 3)
+        return test_files(argv[2]);
     if (strcmp(what, "image") == 0)
         return print_image(argc - 2, argv + 2);
     if (strcmp(what, "input") == 0)
         return print_input(argc - 2, argv + 2);
     if (strcmp(what, "copy") == 0)
         return copy_arrays(argc - 2, argv + 2);
-    return fail("expected observers, weights, image, input or copy");
+    return fail("expected observers, weights, files, image, input or copy");
 }

@@ -1,9 +1,15 @@
 // f32 convolution for AVX-512: 1x1, KxK with any stride and dilation, first layers. The input has a halo (or needs
 // none), weights are packed in panels.
 #include "runtime/kernels/f32_avx512.h"
+#include "runtime/kernels/madd_avx512.h"
 
 QN_KERNEL qn_conv2d_f32f32_f32__14x32__avx512(const struct qn_conv2d_args *a, const void *input, const void *weight,
                                            const void *bias, const void *multiplier, void *output, int32_t begin,
                                            int32_t end) {
     f32_avx512_conv2d(a, NULL, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_s8__14x16c4__avx512(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
+                                             const void *multiplier, void *output, int32_t begin, int32_t end) {
+    madd_avx512_conv2d_of(a, input, weight, bias, multiplier, output, begin, end);
 }

@@ -1,0 +1,131 @@
+// int8 convolutions and linear layers on AVX2: register tiles of 6 pixels x 8 channels. Results are those of rounding.h to the
+// bit.
+#ifndef QN_MADD_AVX2_H
+#define QN_MADD_AVX2_H
+#include <immintrin.h>
+
+#include "runtime/kernels/gemm.h"
+
+// Four elements of 16 bits, repeated.
+QN_INLINE __m256i madd_avx2_pixel(const uint16_t *p) {
+    int64_t word;
+    __builtin_memcpy(&word, p, 8);
+    return _mm256_set1_epi64x(word);
+}
+
+// rne(acc * m) of 8 channels in the order 0 1 4 5 | 2 3 6 7, from their pairs of lanes. The conversion gives INT32_MIN for what does not
+// fit, which is wrong only above: hence the minimum, where the products are not known to be small.
+QN_INLINE __m256i madd_avx2_scale(const struct gemm *g, __m256i low, __m256i high, __m256 m) {
+    const __m256 a = _mm256_castsi256_ps(low), b = _mm256_castsi256_ps(high);
+    const __m256i even = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88)), odd = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xDD));
+    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(even, odd)), m);
+    if (!g->bounded) y = _mm256_min_ps(y, _mm256_set1_ps(65536.0f));
+    return _mm256_cvtps_epi32(y);
+}
+
+// Four pixels of 8 channels as bytes, in order. The saturating additions and packs cut off exactly what the clamp would.
+QN_INLINE __m256i madd_avx2_pack(const struct gemm *g, const __m256i v[4]) {
+    const __m256i zp = _mm256_set1_epi16((int16_t)g->zp);
+    const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(v[0], v[1]), zp), high = _mm256_adds_epi16(_mm256_packs_epi32(v[2], v[3]), zp);
+    __m256i bytes = _mm256_packus_epi16(low, high);
+    if (g->lo > 0) bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8((char)g->lo));
+    if (g->hi < 255) bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8((char)g->hi));
+    const __m128i first = _mm256_castsi256_si128(bytes), second = _mm256_extracti128_si256(bytes, 1);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi16(first, second)), _mm_unpackhi_epi16(first, second), 1);
+}
+
+// The first `columns` of 8 bytes.
+QN_INLINE void madd_avx2_store_8(uint8_t *out, int64_t bytes, int32_t columns) {
+    if (columns >= 8) {
+        __builtin_memcpy(out, &bytes, 8);
+        return;
+    }
+    if (columns & 4) __builtin_memcpy(out, &bytes, 4), out += 4, bytes >>= 32;
+    if (columns & 2) __builtin_memcpy(out, &bytes, 2), out += 2, bytes >>= 16;
+    if (columns & 1) *out = (uint8_t)bytes;
+}
+
+QN_INLINE void madd_avx2_store(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                               int32_t columns) {
+    const __m256 m = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_loadu_ps(multiplier)), 0xD8));
+    QN_UNROLL for (int p = 0; p < pixels; p += 4) {
+        __m256i v[4];
+        int64_t bytes[4];
+        QN_UNROLL for (int i = 0; i < 4; i++) {
+            const int at = p + i < pixels ? p + i : p;
+            v[i] = i && at == p ? v[0] : madd_avx2_scale(g, acc[2 * at], acc[2 * at + 1], m);
+        }
+        _mm256_storeu_si256((__m256i *)bytes, madd_avx2_pack(g, v));
+        QN_UNROLL for (int i = 0; i < 4; i++)
+            if (p + i < pixels) madd_avx2_store_8(out + (p + i) / tw * g->out_row + (p + i) % tw * g->out_column, bytes[i], columns);
+    }
+}
+
+#define MADD(name) madd_avx2_##name
+#define MADD_VEC __m256i
+#define MADD_LANES 8
+#define MADD_PIXELS 6
+#define MADD_SHAPES(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(6, 1) X(3, 2) X(2, 3)
+#define MADD_START(bias) _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(bias)))
+#define MADD_PIXEL madd_avx2_pixel
+#define MADD_WEIGHT(p) _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(p)))
+#define MADD_ACC(acc, x, w) _mm256_add_epi32(acc, _mm256_madd_epi16(x, w))
+#define MADD_WIDEN(to, p) _mm256_storeu_si256((__m256i *)(to), _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(p))))
+#include "runtime/kernels/madd.def"
+
+// ---- depthwise
+
+// Vectors of 16 bits of 4 channels and 4 rows: rows 0 and 1 of the channels in one half, 2 and 3 in the other.
+QN_INLINE __m256i madd_avx2_rows_apart(const int8_t *w) {
+    return _mm256_permutevar8x32_epi32(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)w)), _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+}
+
+QN_INLINE void madd_avx2_depthwise_weights(const int8_t *w, int32_t quarter, __m256i *to) {
+    const __m256i a = madd_avx2_rows_apart(w), b = madd_avx2_rows_apart(w + quarter);
+    const __m256i c = madd_avx2_rows_apart(w + 2 * quarter), d = madd_avx2_rows_apart(w + 3 * quarter);
+    to[0] = _mm256_permute2x128_si256(a, c, 0x20), to[1] = _mm256_permute2x128_si256(b, d, 0x20);
+    to[2] = _mm256_permute2x128_si256(a, c, 0x31), to[3] = _mm256_permute2x128_si256(b, d, 0x31);
+}
+
+QN_INLINE __m256i madd_avx2_depthwise_constant(const void *constants, int32_t quarter, int high) {
+    const __m128i *p = (const __m128i *)((const int32_t *)constants + (high ? quarter : 0));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(p)), _mm_loadu_si128((const __m128i *)((const int32_t *)p + 2 * quarter)), 1);
+}
+
+struct madd_avx2_quant { int32_t zp, lo, hi, bounded; };
+
+QN_INLINE __m256i madd_avx2_round(__m256i acc, __m256i m, const struct madd_avx2_quant *q) {
+    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_castsi256_ps(m));
+    if (!q->bounded) y = _mm256_min_ps(y, _mm256_set1_ps(65536.0f));
+    return _mm256_cvtps_epi32(y);
+}
+
+// The first `columns` of 16 bytes.
+QN_INLINE void madd_avx2_store_16(uint8_t *out, __m128i bytes, int32_t columns) {
+    if (columns >= 16) {
+        _mm_storeu_si128((__m128i *)out, bytes);
+        return;
+    }
+    if (columns & 8) _mm_storel_epi64((__m128i *)out, bytes), out += 8, bytes = _mm_srli_si128(bytes, 8);
+    if (columns & 7) madd_avx2_store_8(out, _mm_cvtsi128_si64(bytes), columns & 7);
+}
+
+QN_INLINE void madd_avx2_depthwise_put(uint8_t *out, __m256i words, const struct madd_avx2_quant *q, int32_t channels) {
+    words = _mm256_adds_epi16(words, _mm256_set1_epi16((int16_t)q->zp));
+    __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    if (q->lo > 0) bytes = _mm_max_epu8(bytes, _mm_set1_epi8((char)q->lo));
+    if (q->hi < 255) bytes = _mm_min_epu8(bytes, _mm_set1_epi8((char)q->hi));
+    madd_avx2_store_16(out, bytes, channels);
+}
+
+#define madd_avx2_depthwise_store(d, low, high, m_low, m_high, out, channels)                                   \
+    madd_avx2_depthwise_put(out, _mm256_packs_epi32(madd_avx2_round(low, m_low, &(d)->quant),                   \
+                                                    madd_avx2_round(high, m_high, &(d)->quant)), &(d)->quant, channels)
+#define MADD_QUANT struct madd_avx2_quant
+#define MADD_WIDE(p) _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(p)))
+#define MADD_LOW _mm256_unpacklo_epi16
+#define MADD_HIGH _mm256_unpackhi_epi16
+#define MADD_MADD _mm256_madd_epi16
+#define MADD_ADD _mm256_add_epi32
+#include "runtime/kernels/madd_depthwise.def"
+#endif

@@ -137,6 +137,10 @@ static void pack_f32x16(Arena *arena, const PackSource *source, Packed *packed) 
     pack_panels(arena, source, 16, 8, 1, run_elems(source), sizeof(float), packed);
 }
 
+static void pack_f32x8(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_panels(arena, source, 8, 4, 1, run_elems(source), sizeof(float), packed);
+}
+
 // Depthwise: [tap][channel], channels padded to 32.
 static void pack_f32_depthwise(Arena *arena, const PackSource *source, Packed *packed) {
     const int64_t taps = source->kernel_h * source->kernel_w, channels = (source->out_c + 31) / 32 * 32;

@@ -1,0 +1,49 @@
+// f32 vectors, the matrix tile (6 pixels x 8 channels) and depthwise convolution for any x86-64 (SSE2).
+#ifndef QN_F32_SSE2_H
+#define QN_F32_SSE2_H
+#include <emmintrin.h>
+
+#include "runtime/kernels/gemm.h"
+
+QN_INLINE void f32_sse2_store(float *out, __m128 v, int32_t count) {
+    if (count >= 4) {
+        _mm_storeu_ps(out, v);
+        return;
+    }
+    if (count <= 0) return;
+    if (count & 2) _mm_storel_pi((__m64 *)(void *)out, v), out += 2, v = _mm_movehl_ps(v, v);
+    if (count & 1) _mm_store_ss(out, v);
+}
+
+#define F32_VEC __m128
+#define F32_LOAD _mm_loadu_ps
+#define F32_SET1 _mm_set1_ps
+#define F32_ADD _mm_add_ps
+#define F32_FMA(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
+#define F32_MIN _mm_min_ps
+#define F32_MAX _mm_max_ps
+#define F32_STORE f32_sse2_store
+#define GEMM(name) f32_sse2_##name
+#define GEMM_PIXELS 6
+#define GEMM_LANES 4
+#define GEMM_SHAPES(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(6, 1) X(3, 2) X(2, 3)
+#define GEMM_IN float
+#define GEMM_WEIGHT float
+#define GEMM_BIAS float
+#define GEMM_OUT float
+#define GEMM_STEP 1
+#include "runtime/kernels/f32_tile.def"
+#include "runtime/kernels/gemm_walk.def"
+#define DEPTHWISE(name) depthwise_f32_sse2_##name
+#define DEPTHWISE_LANES 4
+#define DEPTHWISE_PIXELS 4
+#include "runtime/kernels/f32_depthwise.def"
+#undef F32_VEC
+#undef F32_LOAD
+#undef F32_SET1
+#undef F32_ADD
+#undef F32_FMA
+#undef F32_MIN
+#undef F32_MAX
+#undef F32_STORE
+#endif

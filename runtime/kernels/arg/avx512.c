@@ -20,8 +20,8 @@ QN_INLINE int32_t arg_avx512_last(const uint8_t *in, int32_t size, __m512i order
     return 0;
 }
 
-QN_INLINE void arg_avx512_rows(const struct qn_arg_args *a, const uint8_t *input, int64_t *output, int32_t begin, int32_t end, int sign) {
-    const __m512i order = _mm512_set1_epi8((char)(sign ^ (a->op == QN_ARG_MAX ? 0 : 0xFF)));
+QN_INLINE void arg_avx512_rows(const struct qn_arg_args *a, const uint8_t *input, int64_t *output, int32_t begin, int32_t end) {
+    const __m512i order = _mm512_set1_epi8((char)(a->op == QN_ARG_MAX ? 0 : 0xFF));
     QN_NO_UNROLL for (int32_t r = begin; r < end; r++) {
         const uint8_t *in = input + (ptrdiff_t)r * a->size;
         const __m512i value = _mm512_set1_epi8((char)byte_rows_largest(in, a->size, order));
@@ -29,10 +29,6 @@ QN_INLINE void arg_avx512_rows(const struct qn_arg_args *a, const uint8_t *input
     }
 }
 
-QN_KERNEL qn_arg_i8_i64__64__avx512(const struct qn_arg_args *a, const void *input, void *output, int32_t begin, int32_t end) {
-    arg_avx512_rows(a, input, output, begin, end, 0x80);
-}
-
 QN_KERNEL qn_arg_u8_i64__64__avx512(const struct qn_arg_args *a, const void *input, void *output, int32_t begin, int32_t end) {
-    arg_avx512_rows(a, input, output, begin, end, 0);
+    arg_avx512_rows(a, input, output, begin, end);
 }

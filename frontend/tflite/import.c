@@ -296,6 +296,48 @@ void lite_run_graph(Lite *lite, uint32_t index) {
     lite->tensors = tensors, lite->tensor_count = count;
 }
 
+static bool take_inputs(const LiteOp *op, FlatVector list, int count, Value *const *inputs) {
+    if ((int)list.count != count) return lite_error(op, "a branch takes %u inputs, it has %d", list.count, count);
+    for (int i = 0; i < count; i++) {
+        LiteTensor *tensor = lite_tensor_at(op->lite, list, (uint32_t)i);
+        if (!tensor || !tensor_describe(op->lite, tensor) || tensor->elem == ELEM_COUNT || !type_equal(tensor_type(op->lite, tensor), inputs[i]->type))
+            return lite_error(op, "input %d of a branch has another type than what it is given", i);
+        tensor->value = inputs[i], tensor->defined = true;
+    }
+    return true;
+}
+
+static bool take_outputs(const LiteOp *op, FlatVector list, int count, Value **outputs) {
+    if ((int)list.count != count) return lite_error(op, "a branch gives %u results, it has %d", list.count, count);
+    for (int i = 0; i < count; i++) {
+        LiteTensor *tensor = lite_tensor_at(op->lite, list, (uint32_t)i);
+        const Dense *dense = tensor && !tensor->value ? tensor_dense(op->lite, tensor) : NULL;
+        outputs[i] = dense ? lite_constant(op->lite, dense, false, tensor->name) : tensor ? tensor->value : NULL;
+        if (!outputs[i]) return lite_error(op, "result %d of a branch is computed by nothing", i);
+    }
+    return true;
+}
+
+bool lite_inline(const LiteOp *op, int64_t index, int input_count, Value *const *inputs, int output_count, Value **outputs) {
+    enum { MAX_BRANCHES = 8 };
+    Lite *lite = op->lite;
+    if (index < 1 || index >= lite->subgraphs.count) return lite_error(op, "the model has no graph %lld", (long long)index);
+    if (lite->branches == MAX_BRANCHES) return lite_error(op, "its branches lie in more than %d others", MAX_BRANCHES);
+    FlatTable graph = flat_vector_table(lite->subgraphs, (uint32_t)index);
+    FlatVector operators = flat_vector(graph, FLAT_SubGraph_operators);
+    LiteTensor *tensors = lite->tensors;
+    const int count = lite->tensor_count, errors = diag_error_count(lite->diag);
+    lite->links_left -= (int64_t)operators.count + flat_vector(graph, FLAT_SubGraph_tensors).count + 1;
+    if (operators.count >= MAX_NODES || lite->links_left < 0) return lite_stop(lite, "its graphs have far more operators than the file holds: it may be damaged");
+    lite->branches++;
+    bool good = read_tensors(lite, graph) && take_inputs(op, flat_vector(graph, FLAT_SubGraph_inputs), input_count, inputs);
+    if (good) convert_graph(lite, operators);
+    good = good && diag_error_count(lite->diag) == errors && take_outputs(op, flat_vector(graph, FLAT_SubGraph_outputs), output_count, outputs);
+    lite->branches--;
+    lite->tensors = tensors, lite->tensor_count = count;
+    return good;
+}
+
 static bool import_graph(Lite *lite) {
     FlatTable graph = flat_vector_table(lite->subgraphs, 0);
     FlatVector operators = flat_vector(graph, FLAT_SubGraph_operators);

@@ -50,6 +50,7 @@ typedef struct {
     LiteState *first_state, *last_state; // of those that are arguments, in their order
     int state_room;                      // for further ones
     bool starting;                       // a graph that runs once, before the first run
+    int branches;                        // around the graph that is converted
     bool reshaped; // the user gave shapes: those that the model states do not hold
 } Lite;
 
@@ -83,6 +84,8 @@ int lite_code(const Lite *lite, FlatTable table);
 LiteTensor *lite_tensor_at(const Lite *lite, FlatVector list, uint32_t index); // NULL if it lists none there
 // Converts the operators of another graph, with tensors of its own. Faults are reported.
 void lite_run_graph(Lite *lite, uint32_t index);
+// Converts those of graph `index` with these inputs, in the place of an operator; its outputs. False after a message.
+bool lite_inline(const LiteOp *op, int64_t index, int input_count, Value *const *inputs, int output_count, Value **outputs);
 
 bool lite_import_error(const Lite *lite, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -76,6 +76,7 @@ bool lite_is_variable(const LiteTensor *tensor) { return flat_int(tensor->table,
 static LiteState *state_of(const LiteOp *op, LiteTensor *tensor) {
     Lite *lite = op->lite;
     if (tensor->state) return tensor->state;
+    if (lite->branches || lite->starting) return lite_error(op, "its state '%s' is that of a branch, which is not supported", tensor->name), NULL;
     if (!tensor_describe(lite, tensor)) return NULL;
     if (tensor->elem == ELEM_COUNT || (tensor->quant && tensor->quant->axis >= 0))
         return lite_error(op, "its state '%s' has a type that is not supported", tensor->name), NULL;
@@ -124,7 +125,7 @@ static LiteState *handle_of(const LiteOp *op) {
 
 bool tflite_var_handle(const LiteOp *op) {
     LiteTensor *tensor = lite_output(op, 0);
-    if (!tensor) return lite_error(op, "it has no result");
+    if (!tensor || lite_is_variable(tensor)) return lite_error(op, "its result is no handle");
     tensor->state = variable_of(op->lite, op->options);
     tensor->defined = true;
     return true;
@@ -142,6 +143,7 @@ bool tflite_read_variable(const LiteOp *op) {
     if (op->lite->starting) return lite_error(op, "a graph that runs once reads a variable, which is not supported");
     if (!state->type && output->elem == ELEM_COUNT) return lite_error(op, "its variable has elements of a type that is not supported");
     if (!state->type) state->type = tensor_type(op->lite, output);
+    if (!state->value && state->changes && !op->lite->state_room) return lite_error(op, "its variable has no handle in the main graph");
     if (!state->value && state->changes) add_arg(op->lite, state);
     if (!state->value) state->value = start_constant(op, state);
     return state->value && lite_bind(op, 0, state->value);
@@ -151,6 +153,7 @@ bool tflite_assign_variable(const LiteOp *op) {
     LiteState *state = handle_of(op);
     Value *value = state ? lite_input(op, 1) : NULL;
     if (!value) return false;
+    if (op->lite->branches) return lite_error(op, "variable '%s' is assigned in a branch, which is not supported", state->name);
     if (!state->type) state->type = value->type;
     if (!type_equal(state->type, value->type))
         return lite_error(op, "variable '%s' is of type %s, but is assigned one of %s", state->name, type_text(op->lite->scratch, state->type),
@@ -175,8 +178,9 @@ static void find_variables(Lite *lite, FlatVector operators) {
         const int code = lite_code(lite, table);
         if (code != CODE_VAR_HANDLE && code != CODE_ASSIGN_VARIABLE) continue;
         LiteTensor *tensor = lite_tensor_at(lite, flat_vector(table, code == CODE_VAR_HANDLE ? FLAT_Operator_outputs : FLAT_Operator_inputs), 0);
-        if (tensor && code == CODE_VAR_HANDLE) tensor->state = variable_of(lite, flat_table(table, FLAT_Operator_builtin_options));
-        if (tensor && code == CODE_ASSIGN_VARIABLE && tensor->state) tensor->state->changes = true;
+        if (!tensor || lite_is_variable(tensor)) continue;
+        if (code == CODE_VAR_HANDLE) tensor->state = variable_of(lite, flat_table(table, FLAT_Operator_builtin_options));
+        if (code == CODE_ASSIGN_VARIABLE && tensor->state) tensor->state->changes = true;
     }
 }
 

@@ -138,6 +138,33 @@ def no_handle(m):
     return [y]
 
 
+def branch_into_itself(m):
+    """Graph 1 is its own branch."""
+    first = m.graph()
+    for graph in m, first:
+        condition = graph.tensor("c", [1], "bool", [True]) if graph is first else graph.input("x", [1], "bool")
+        graph.op("IF", [condition], [graph.tensor("y", [1], "bool")], "IfOptions", then_subgraph_index=1, else_subgraph_index=1)
+    first.outputs = [1]
+    return [1]
+
+
+def state_of_branch(m):
+    first, x, y = m.graph(), m.input("x", [1], "bool"), m.tensor("y", [1, 1])
+    one = lambda shape, **more: first.tensor("t%d" % len(first.tensors), shape, **more)  # noqa: E731
+    weight, bias, first.outputs = one([1, 1], data=[1.0]), one([1], data=[1.0]), [one([1, 1])]
+    first.op("RNN", [weight, weight, weight, bias, one([1, 1], is_variable=True)], first.outputs, "RNNOptions")
+    m.op("IF", [x], [y], "IfOptions", then_subgraph_index=1, else_subgraph_index=1)
+    return [y]
+
+
+def handle_that_is_a_state(m):
+    x, handle, y = m.input("x", [1, 1]), m.tensor("handle", [1, 1], is_variable=True), m.tensor("y", [1, 1])
+    weight, bias = m.tensor("w", [1, 1], data=[1.0]), m.tensor("b", [1], data=[1.0])
+    m.op("VAR_HANDLE", [], [handle], "VarHandleOptions", shared_name="v")
+    m.op("RNN", [x, weight, weight, bias, handle], [y], "RNNOptions")
+    return [y]
+
+
 tflite_writer.Writer = Repeating
 model = Model()
 model.save(sys.argv[2], globals()[sys.argv[1]](model))

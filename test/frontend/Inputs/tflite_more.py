@@ -79,3 +79,42 @@ def sparse(c, blocks):
 
 CASES.append(("sparse_f", None, lambda c: sparse(c, 1)))
 CASES.append(("sparse_blocks_f", None, lambda c: sparse(c, 2)))
+
+
+def branches(c, condition, kind="float32", **more):
+    """y = a + b, or a * b * b."""
+    a, b, y = c.activation([2, 3]), c.activation([2, 3]), c.result([2, 3])
+    yes, no = c.m.graph(), c.m.graph()
+    for graph in yes, no:
+        x, z = graph.input("x", [2, 3], kind, **more), graph.input("z", [2, 3], kind, **more)
+        graph.outputs = [graph.tensor("out", [2, 3], kind, **more)]
+        graph.op("ADD" if graph is yes else "MUL", [x, z], graph.outputs, "AddOptions" if graph is yes else "MulOptions")
+    if condition is None:
+        condition = c.m.tensor("condition", [], "bool")
+        most, number = c.m.tensor("most", []), c.constant(-1000, "float32")
+        c.m.op("REDUCE_MAX", [a, c.constant([0, 1])], [most], "ReducerOptions")
+        c.m.op("LESS", [most, number], [condition])
+    else:
+        condition = c.given(np.array(condition))
+    c.m.op("IF", [condition, a, b], [y], "IfOptions", then_subgraph_index=yes.number, else_subgraph_index=no.number)
+    return y
+
+
+@case("f")
+def if_true(c):
+    return branches(c, True)
+
+
+@case("f")
+def if_false(c):
+    return branches(c, False)
+
+
+@case("f")
+def if_computed(c):
+    return branches(c, None)
+
+
+@case("i8")
+def if_whole(c):
+    return branches(c, True, "int8", scale=0.05, zero=3)

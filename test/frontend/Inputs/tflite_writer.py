@@ -14,7 +14,7 @@ OPTIONS = dict(Conv2DOptions=1, DepthwiseConv2DOptions=2, Pool2DOptions=5, SVDFO
                SpaceToDepthOptions=19, MulOptions=21, GatherOptions=23, ReducerOptions=27, SubOptions=28, DivOptions=29,
                SqueezeOptions=30, SequenceRNNOptions=31, StridedSliceOptions=32, SplitOptions=35, CastOptions=37, ArgMaxOptions=40, TransposeConvOptions=49,
                ShapeOptions=55, ArgMinOptions=57, PackOptions=59, OneHotOptions=61, UnpackOptions=64, BidirectionalSequenceLSTMOptions=69, BidirectionalSequenceRNNOptions=70, UnidirectionalSequenceLSTMOptions=71,
-               ResizeNearestNeighborOptions=74, LeakyReluOptions=75, MirrorPadOptions=77, SplitVOptions=79, DepthToSpaceOptions=94,
+               ResizeNearestNeighborOptions=74, LeakyReluOptions=75, MirrorPadOptions=77, SplitVOptions=79, IfOptions=92, DepthToSpaceOptions=94,
                BatchMatMulOptions=101, CumsumOptions=102, CallOnceOptions=103, VarHandleOptions=111, GeluOptions=116)
 INLINE = {"BOOL": "?", "INT8": "b", "UINT8": "B", "INT32": "i", "UINT32": "I", "UINT64": "Q", "FLOAT32": "f"}
 VECTORS = {"BYTES": "uint8", "SHORTS": "uint16", "INTS": "int32", "LONGS": "int64", "FLOATS": "float32"}
@@ -84,7 +84,7 @@ class Writer:
 class Model:
     def __init__(self):
         self.tensors, self.buffers, self.operators, self.codes, self.inputs = [], [{"table": "Buffer"}], [], [], []
-        self.number, self.graphs = 0, []
+        self.number, self.graphs, self.outputs = 0, [], []
 
     def graph(self):
         """Another graph of the model: buffers and operators' codes are shared."""
@@ -122,7 +122,7 @@ class Model:
         self.operators.append(table)
 
     def save(self, path, outputs):
-        graphs = [{"table": "SubGraph", "tensors": graph.tensors, "inputs": graph.inputs, "outputs": outputs if graph is self else [],
+        graphs = [{"table": "SubGraph", "tensors": graph.tensors, "inputs": graph.inputs, "outputs": outputs if graph is self else graph.outputs,
                    "operators": graph.operators} for graph in [self, *self.graphs]]
         codes = [{"table": "OperatorCode", "deprecated_builtin_code": min(code, 127), "builtin_code": code, "custom_code": custom, "version": 1}
                  for code, custom in self.codes]

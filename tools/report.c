@@ -10,7 +10,7 @@
 #include "tools/native.h"
 #include "tools/states.h"
 
-static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_iterations, OPT_isa,
+static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_iterations, OPT_search, OPT_isa,
                                QUANTIZE_OPTIONS, TUNE_OPTIONS, MODEL_OPTIONS, OPT_COUNT};
 
 enum { COMPARED_SAMPLES = 32, DEFAULT_RUNS = 100, MOST_RUNS = 10000 };
@@ -155,6 +155,7 @@ static bool gather(Report *report, const Dataset *dataset) {
     if (done) {
         report_memory(report, kn);
         list_tensors(report, quantized);
+        done = !model->options->search || report_read_search(report, model->options->search);
     }
     native_close(&native);
     temp_dir_remove(dir);

@@ -2,6 +2,7 @@
 #pragma once
 #include "codegen/codegen.h"
 #include "quant/compare.h"
+#include "quant/search.h"
 #include "tools/prepare.h"
 #include "tools/svg.h"
 
@@ -17,6 +18,13 @@ typedef struct {
     int64_t float_bytes, bytes;    // of its op's constants, before and after
     double us;                     // of the steps that bear its name
 } ReportTensor;
+
+// An operator of a search's log.
+typedef struct {
+    const ReportTensor *tensor;
+    double loss[MAX_TABLES], samples; // by table, NAN: it was not measured; of the best one
+    int best;
+} ReportLoss;
 
 typedef struct {
     Model *model;
@@ -36,9 +44,15 @@ typedef struct {
     int64_t arena_bytes, plan_bytes;
     int box_count;
     SvgBox *boxes;                    // of the memory plan
+    int search_count, search_table_count;
+    ReportLoss *search;               // of --search, in the order of its log
+    const char *search_tables[MAX_TABLES];
 } Report;
 
 // The arena over time, from a planned program.
 void report_memory(Report *report, const Module *kn);
+// False after a message; the tensors are listed before.
+bool report_read_search(Report *report, const char *path);
+void report_search(const Report *report, FILE *out);
 void report_page(const Report *report, FILE *out);
 extern const char report_style[], report_script[];

@@ -133,7 +133,8 @@ static void page_head(const Report *report, FILE *out) {
     html_text(out, report->data);
     fputs("; histograms of ", out);
     html_text(out, report->calibrated_on);
-    fputs("</p><nav><a href=\"#error\">Error</a><a href=\"#tensors\">Tensors</a><a href=\"#time\">Time</a><a href=\"#memory\">Memory</a>"
+    fprintf(out, "</p><nav><a href=\"#error\">Error</a>%s", report->model->options->search ? "<a href=\"#search\">Search</a>" : "");
+    fputs("<a href=\"#tensors\">Tensors</a><a href=\"#time\">Time</a><a href=\"#memory\">Memory</a>"
           "<a href=\"#histograms\">Histograms</a><a href=\"#decisions\">Decisions</a></nav></header>\n<main>\n", out);
     page_facts(report, out);
 }
@@ -379,6 +380,7 @@ static void page_histograms(const Report *report, FILE *out) {
 void report_page(const Report *report, FILE *out) {
     page_head(report, out);
     page_error(report, out);
+    report_search(report, out);
     page_tensors(report, out);
     page_time(report, out);
     page_memory(report, out);

@@ -10,7 +10,10 @@ import sys
 qanat, digits, work, chromium = sys.argv[1:5]
 os.chdir(digits)
 page = os.path.join(work, "page.html")
-subprocess.run([qanat, "report", "digits.onnx", "--data", "calibration", "--preprocess", "color=gray,mean=0,std=255", "--iterations", "3", "-o", page], check=True)
+data = ["digits.onnx", "--data", "calibration", "--preprocess", "color=gray,mean=0,std=255"]
+found = os.path.join(work, "found")
+subprocess.run([qanat, "search", *data, "--limit", "4", "--expected-cos", "1", "-o", found], check=True, stdout=subprocess.DEVNULL)
+subprocess.run([qanat, "report", *data, "--iterations", "3", "--search", found + ".log", "-o", page], check=True)
 
 # What a reader would do, and what is seen then.
 ACTIONS = """
@@ -21,6 +24,10 @@ click('own dB'); seen.falling = cells(head('own dB'));
 click('own dB'); seen.rising = cells(head('own dB'));
 click('tensor'); seen.names = cells(1);
 click('#'); click('#'); seen.after = cells(0);
+const losses = document.querySelector('#search table'), column = index => [...losses.tBodies[0].rows].map(row => row.cells[index].textContent);
+seen.operators = column(1);
+losses.tHead.rows[0].cells[4].firstChild.click(); seen.losses = column(4);
+seen.bars = document.querySelectorAll('#search svg .column').length;
 seen.open = [...document.querySelectorAll('details')].filter(one => one.open).length;
 location.hash = '#t2';
 setTimeout(() => {
@@ -57,4 +64,8 @@ assert numbers(seen["rising"]) == sorted(numbers(seen["rising"])), seen["rising"
 assert seen["falling"][-1] == seen["rising"][-1] == "", "what has no figure comes last"
 assert seen["names"][0] == "block1.add" and seen["names"][-1] == "stem.relu", seen["names"]
 assert seen["open"] == 0 and seen["opened"] == ["t2"], seen
-assert seen["charts"] == 3 + 16 and seen["empty"] == 0 and not seen["wide"], seen
+with open(found + ".log", encoding="utf-8") as file:
+    lines = [line.split() for line in file if not line.startswith("#")]
+assert seen["operators"] == list(dict.fromkeys(line[0] for line in lines)) and len(seen["operators"]) == seen["bars"] == 15, seen
+assert numbers(seen["losses"]) == sorted(numbers(seen["losses"]), reverse=True) and len(numbers(seen["losses"])) > 8, seen["losses"]
+assert seen["charts"] == 4 + 16 and seen["empty"] == 0 and not seen["wide"], seen

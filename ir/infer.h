@@ -25,6 +25,8 @@ bool infer_shape(Diag *diag, const Op *op, Arena *arena, int rank, const int64_t
 // An INTS attribute has exactly `count` elements, or none where `optional`, each in [min, MAX_EXTENT].
 bool infer_ints(Diag *diag, const Op *op, Arena *arena, const char *name, IntList list, int count,
                 bool optional, int64_t min);
+// Of indices along an axis what is known to be out of range is refused; those that come at run time take the nearest element.
+bool infer_in_range(Diag *diag, const Op *op, Arena *arena, const Value *indices, int64_t axis, int64_t size);
 bool infer_axis(Diag *diag, const Op *op, Arena *arena, const char *name, int64_t axis, int rank);
 
 // The element type that values of a type stand for: `expressed` of quantized ones.

@@ -25,3 +25,27 @@ bool infer_yuv_to_rgb(Diag *diag, const Op *op, Arena *arena, const Type **resul
     if (!infer_yuv_matrix(diag, op, arena, view.matrix)) return false;
     return infer_computed(diag, op, arena, frame, 4, (int64_t[]){frame->shape[0], height, width, 3}, results);
 }
+
+// Two indices and two weights for each row, or column, of the result.
+static bool infer_pairs(Diag *diag, const Op *op, Arena *arena, int first, int axis) {
+    const Type *indices = op_operand(op, first)->type, *weights = op_operand(op, first + 1)->type;
+    const int64_t size = op_operand(op, 0)->type->shape[axis];
+    if (indices->quant || weights->quant || indices->elem != ELEM_I32 || weights->elem != ELEM_I32 || indices->rank != 2 || indices->shape[1] != 2 ||
+        !type_same_shape(indices, weights))
+        return infer_fail(diag, op, arena, "indices of dimension %d are %s and weights %s, expected i32 of outputs x 2", axis, type_text(arena, indices),
+                          type_text(arena, weights));
+    if (!size && indices->shape[0]) return infer_fail(diag, op, arena, "dimension %d of the input has no elements to take", axis);
+    return infer_in_range(diag, op, arena, op_operand(op, first), axis, size);
+}
+
+bool infer_bilinear_u8(Diag *diag, const Op *op, Arena *arena, const Type **results) {
+    if (!infer_tensors(diag, op, arena)) return false;
+    bilinear_u8_view view = as_bilinear_u8(op);
+    const Type *input = view.input->type;
+    if (input->quant || input->elem != ELEM_U8 || input->rank != 4)
+        return infer_fail(diag, op, arena, "input is %s, expected u8 of 4 dimensions", type_text(arena, input));
+    if (view.bits != 11 && view.bits != 8) return infer_fail(diag, op, arena, "'bits' is %lld, expected 11 or 8", (long long)view.bits);
+    if (!infer_pairs(diag, op, arena, 1, 1) || !infer_pairs(diag, op, arena, 3, 2)) return false;
+    const int64_t shape[] = {input->shape[0], view.rows->type->shape[0], view.columns->type->shape[0], input->shape[3]};
+    return infer_computed(diag, op, arena, input, 4, shape, results);
+}

@@ -144,8 +144,7 @@ bool infer_broadcast_to(Diag *diag, const Op *op, Arena *arena, const Type **res
     return infer_moved(diag, op, arena, input, shape.count, shape.data, axis, results);
 }
 
-// What is known to be out of range is refused; indices that come at run time take the nearest element.
-static bool infer_in_range(Diag *diag, const Op *op, Arena *arena, const Value *indices, int64_t axis, int64_t size) {
+bool infer_in_range(Diag *diag, const Op *op, Arena *arena, const Value *indices, int64_t axis, int64_t size) {
     const Dense *known = value_constant(indices);
     for (int64_t i = 0; known && i < type_elem_count(indices->type); i++) {
         const int64_t index = dense_i64(known, i);

@@ -9,7 +9,7 @@
 InferFn infer_conv2d, infer_linear, infer_matmul, infer_pool2d, infer_reduce, infer_broadcast, infer_same, infer_first, infer_softmax,
     infer_reshape, infer_transpose, infer_slice, infer_pad, infer_concat, infer_broadcast_to, infer_gather, infer_cast,
     infer_dequantize, infer_compare, infer_shift, infer_test, infer_where, infer_along, infer_arg;
-InferFn infer_resample, infer_resample_u8, infer_lookup, infer_normalize, infer_yuv_to_rgb;
+InferFn infer_resample, infer_resample_u8, infer_lookup, infer_normalize, infer_yuv_to_rgb, infer_bilinear_u8;
 InferFn infer_gather_elements, infer_gather_nd, infer_scatter_elements, infer_scatter_nd, infer_top_k, infer_bit_cast;
 InferFn infer_dft, infer_sample, infer_roi_align, infer_max_pool_index, infer_eliminate;
 InferFn infer_true_indices, infer_arg_sort, infer_non_max_suppression;

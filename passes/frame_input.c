@@ -16,6 +16,7 @@ typedef struct {
     const FrameInput *frame;
     Arena *arena;
     Builder builder;
+    bool bilinear; // both axes are resized at once
 } State;
 
 static Value *make(State *state, OpKind kind, int count, Value *const *operands, Attr *attrs) {
@@ -46,8 +47,9 @@ static Value *resample(State *state, Value *input, int axis, int64_t outputs, in
 // plain: nothing but [least, most] is kept, in order. Else the filter makes what is kept, of elements from `least` on.
 typedef struct { int axis, least, most; bool plain; ResizeFilter filter; } Axis;
 
-// Resized from `in` to `out`, of which `count` from `first` on are kept, of an image that is reversed along it. `row`: elements there are.
-typedef struct { int in, row, out, first, count; bool reversed; } Fit;
+// Resized from `in` to `out`, of which `count` from `first` on are kept, of an image that is reversed along it. `row`: elements there are;
+// vertical: rows, of the turned image.
+typedef struct { int in, row, out, first, count; bool reversed, vertical; } Fit;
 
 // Only taps that an output has, of those that the stretch allows for; indices count from `least` on.
 static ResizeFilter packed(State *state, const ResizeFilter *filter, int least) {
@@ -65,9 +67,11 @@ static ResizeFilter packed(State *state, const ResizeFilter *filter, int least) 
 }
 
 static Axis plan_axis(State *state, int axis, Fit fit) {
-    Axis plan = {.axis = axis, .least = fit.first, .most = fit.first + fit.count - 1, .plain = fit.in == fit.out && !fit.reversed};
+    const bool both = state->bilinear;
+    Axis plan = {.axis = axis, .least = fit.first, .most = fit.first + fit.count - 1, .plain = !both && fit.in == fit.out && !fit.reversed};
     if (plan.plain) return plan;
-    ResizeFilter filter = resize_filter(state->context->scratch, fit.in == fit.out ? RESIZE_NEAREST : state->frame->kind, fit.in, fit.out);
+    const ResizeKind kind = !both && fit.in == fit.out ? RESIZE_NEAREST : state->frame->kind;
+    ResizeFilter filter = resize_filter(state->context->scratch, kind, fit.in, fit.out, fit.vertical);
     int64_t skipped = (int64_t)fit.first * filter.taps;
     filter = (ResizeFilter){fit.count, filter.taps, filter.count + fit.first, filter.indices + skipped, filter.weights + skipped};
     plan.least = fit.in - 1, plan.most = 0;
@@ -84,6 +88,18 @@ static Axis plan_axis(State *state, int axis, Fit fit) {
 static Value *fit_axis(State *state, Value *image, const Axis *plan) {
     const ResizeFilter *filter = &plan->filter;
     return plan->plain ? image : resample(state, image, plan->axis, filter->outputs, filter->taps, filter->indices, filter->weights);
+}
+
+static Value *transposed(State *state, Value *image) {
+    return make(state, OP_transpose, 1, &image, attr_ints(state->arena, NULL, "perm", 4, (int64_t[]){0, 2, 1, 3}));
+}
+
+// The columns are summed up first: a turned image must lie as it is to be seen.
+static Value *fit_both(State *state, Value *image, const ResizeFilter *rows, const ResizeFilter *columns) {
+    const int64_t height[] = {rows->outputs, 2}, width[] = {columns->outputs, 2};
+    Value *operands[] = {image, constant_i32(state, 2, height, rows->indices), constant_i32(state, 2, height, rows->weights),
+                         constant_i32(state, 2, width, columns->indices), constant_i32(state, 2, width, columns->weights)};
+    return make(state, OP_bilinear_u8, 5, operands, attr_int(state->arena, NULL, "bits", resize_bilinear_bits(state->frame->kind)));
 }
 
 // ---- the image
@@ -117,14 +133,15 @@ static Value *fitted(State *state, Value *image) {
     const FrameInput *frame = state->frame;
     const bool turned = frame->turns & 1, right = frame->turns == 1 || frame->turns == 2, down = frame->turns == 2 || frame->turns == 3;
     const int height = frame->frame_height, width = frame->frame_width, row = (int)frame->type->shape[2];
-    Fit columns_fit = {turned ? height : width, turned ? height : row, frame->width, frame->left, frame->crop_width, right != frame->mirrored};
-    Fit rows_fit = {turned ? width : height, turned ? row : height, frame->height, frame->top, frame->crop_height, down != frame->upended};
+    Fit columns_fit = {turned ? height : width, turned ? height : row, frame->width, frame->left, frame->crop_width, right != frame->mirrored, false};
+    Fit rows_fit = {turned ? width : height, turned ? row : height, frame->height, frame->top, frame->crop_height, down != frame->upended, true};
+    state->bilinear = resize_is_bilinear(frame->kind) && (columns_fit.in != frame->width || rows_fit.in != frame->height);
     Axis columns = plan_axis(state, turned ? 1 : 2, columns_fit), rows = plan_axis(state, turned ? 2 : 1, rows_fit);
     image = opened(state, image, turned ? &columns : &rows, turned ? &rows : &columns);
     if (frame->gray && image->type->shape[3] > 1) image = to_gray(state, image);
+    if (state->bilinear) return fit_both(state, turned ? transposed(state, image) : image, &rows.filter, &columns.filter);
     image = fit_axis(state, fit_axis(state, image, &columns), &rows);
-    if (!turned) return image;
-    return make(state, OP_transpose, 1, &image, attr_ints(state->arena, NULL, "perm", 4, (int64_t[]){0, 2, 1, 3}));
+    return turned ? transposed(state, image) : image;
 }
 
 // ---- normalisation: what read the old input reads a table's results
@@ -202,7 +219,7 @@ bool frame_input(Module *module, const PassContext *context) {
     if (!frame) return true;
     if (!func || module_input_count(module) != 1) return diag_error(context->diag, loc_file(module->file), "a frame needs a network of one input");
     Value *arg = &func->args[0], old = *arg;
-    State state = {context, frame, module->arena, builder_before(func->first)};
+    State state = {.context = context, .frame = frame, .arena = module->arena, .builder = builder_before(func->first)};
     state.builder.loc.name = "frame";
     // The old input's uses move to a value of their own, which nothing makes, until each has found its new operand.
     arg->uses = NULL;

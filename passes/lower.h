@@ -133,6 +133,7 @@ void lower_bit_cast(Lower *lower, Op *op);
 void lower_resample(Lower *lower, Op *op);
 void lower_resample_u8(Lower *lower, Op *op);
 void lower_lookup(Lower *lower, Op *op);
+void lower_bilinear_u8(Lower *lower, Op *op);
 void lower_yuv_to_rgb(Lower *lower, Op *op);
 void lower_dft(Lower *lower, Op *op);
 void lower_sample(Lower *lower, Op *op);

@@ -36,3 +36,22 @@ void lower_yuv_to_rgb(Lower *lower, Op *op) {
     emit_kernel(lower, "u8", "u8", &args, 2, buffers);
     dense_result_done(lower, view.output, result);
 }
+
+void lower_bilinear_u8(Lower *lower, Op *op) {
+    bilinear_u8_view view = as_bilinear_u8(op);
+    const Type *in = view.input->type, *out = view.output->type;
+    KernelArgs args;
+    args_begin(&args, "bilinear");
+    args_int(&args, "rows", out->shape[0] * out->shape[1]);
+    args_int(&args, "in_h", in->shape[1]);
+    args_int(&args, "in_w", in->shape[2]);
+    args_int(&args, "out_h", out->shape[1]);
+    args_int(&args, "out_w", out->shape[2]);
+    args_int(&args, "channels", out->shape[3]);
+    args_int(&args, "bits", view.bits);
+    Value *result = dense_result(lower, view.output), *buffers[6];
+    for (int i = 0; i < 5; i++) buffers[i] = operand_dense(lower, op_operand(op, i));
+    buffers[5] = result;
+    emit_kernel(lower, "u8", "u8", &args, 6, buffers);
+    dense_result_done(lower, view.output, result);
+}

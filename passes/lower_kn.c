@@ -37,6 +37,7 @@ static LowerFn *lowering_of(const Op *op) {
     case OP_resample: return lower_resample;
     case OP_resample_u8: return lower_resample_u8;
     case OP_lookup: return lower_lookup;
+    case OP_bilinear_u8: return lower_bilinear_u8;
     case OP_yuv_to_rgb: return lower_yuv_to_rgb;
     case OP_dft: return lower_dft;
     case OP_sample: return lower_sample;

@@ -17,7 +17,7 @@ static bool has_rows(const Op *op) {
     case OP_reduce_log_sum: case OP_reduce_log_sum_exp: case OP_arg_max: case OP_arg_min: case OP_cum_sum:
     case OP_scatter_elements: case OP_scatter_nd: case OP_cum_prod: case OP_top_k: case OP_bit_cast: return true;
     case OP_roi_align: case OP_max_pool_index: case OP_true_indices: case OP_arg_sort: case OP_non_max_suppression:
-    case OP_resample_u8: case OP_lookup: case OP_yuv_to_rgb: case OP_dft: return true; // f64 roots, as shape inference has it
+    case OP_resample_u8: case OP_lookup: case OP_yuv_to_rgb: case OP_bilinear_u8: case OP_dft: return true; // f64 roots, as shape inference has it
     default: return op_has(op, ELEMENTWISE);
     }
 }

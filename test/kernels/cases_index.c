@@ -140,6 +140,44 @@ void case_lookup(Test *test) {
                         .output = memory_of(before, elem, out_elems, 0)});
 }
 
+// ---- bilinear
+
+static int pair_at(const int32_t *indices, int at, int size) { return indices[at] < 0 ? 0 : indices[at] >= size ? size - 1 : indices[at]; }
+
+void case_bilinear(Test *test) {
+    struct qn_bilinear_args a = {.in_h = random_int(test, 1, 8), .in_w = random_int(test, 1, 40), .out_h = random_int(test, 1, 8), .out_w = random_int(test, 1, 70),
+                                 .channels = RANDOM_OF(test, 1, 3, 3, 3, 4), .bits = RANDOM_OF(test, 8, 11)};
+    const int images = random_int(test, 1, 2), one = 1 << a.bits;
+    const size_t in_elems = (size_t)images * a.in_h * a.in_w * a.channels, out_elems = (size_t)images * a.out_h * a.out_w * a.channels;
+    const size_t sizes[] = {(size_t)a.out_h * 2, (size_t)a.out_h * 2, (size_t)a.out_w * 2, (size_t)a.out_w * 2};
+    int32_t *lists[4];
+    a.rows = images * a.out_h;
+    for (int k = 0; k < 4; k++) lists[k] = ARENA_ARRAY(test->arena, int32_t, sizes[k]);
+    for (int k = 0; k < 4; k += 2)
+        for (size_t i = 0; i < sizes[k]; i++) {
+            lists[k][i] = random_int(test, -1, k ? a.in_w : a.in_h);
+            lists[k + 1][i] = i % 2 ? one - lists[k + 1][i - 1] : random_int(test, 0, one);
+        }
+    const uint8_t *in = random_bytes(test, in_elems), *before = random_bytes(test, out_elems);
+    uint8_t *expected = copy_bytes(test, before, out_elems);
+    for (size_t i = 0; i < out_elems; i++) {
+        const int c = (int)(i % a.channels), x = (int)(i / a.channels) % a.out_w, y = (int)(i / a.channels / a.out_w) % a.out_h;
+        const size_t image = i / a.channels / a.out_w / a.out_h * a.in_h;
+        int64_t sum = a.bits == 11 ? 2 : 1 << 15;
+        for (int k = 2 * y; k < 2 * y + 2; k++) {
+            const size_t row = (image + pair_at(lists[0], k, a.in_h)) * a.in_w;
+            int64_t across = 0;
+            for (int l = 2 * x; l < 2 * x + 2; l++) across += (int64_t)lists[3][l] * in[(row + pair_at(lists[2], l, a.in_w)) * a.channels + c];
+            sum += a.bits == 11 ? (lists[1][k] * (across >> 4)) >> 16 : lists[1][k] * across;
+        }
+        expected[i] = (uint8_t)(sum >> (a.bits == 11 ? 2 : 16));
+    }
+    check(test, &(Call){.args = &a, .input_count = 5, .expected = expected,
+                        .inputs = {memory_of(in, 1, in_elems, 0), memory_of(lists[0], 4, sizes[0], 0), memory_of(lists[1], 4, sizes[1], 0),
+                                   memory_of(lists[2], 4, sizes[2], 0), memory_of(lists[3], 4, sizes[3], 0)},
+                        .output = memory_of(before, 1, out_elems, 0)});
+}
+
 // ---- yuv
 
 // Where luma and chroma lie: planes, planes with both chromas in one, or groups of two pixels.

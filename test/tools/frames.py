@@ -30,6 +30,11 @@ CASES = {
     "mirrored": ("flip=horizontal,crop=20", (20, 20, 3), [("turn", "FLIP_LEFT_RIGHT"), ("crop", (14, 6, 34, 26))]),
     "nearest": ("resize=12x9,filter=nearest", (9, 12, 3), [("nearest", (12, 9))]),
     "blocks": ("resize=61x50,filter=nearest", (50, 61, 3), [("nearest", (61, 50))]),
+    "box": ("resize=12x9,filter=box", (9, 12, 3), [("BOX", (12, 9))]),
+    "hamming": ("resize=12x9,filter=hamming", (9, 12, 3), [("HAMMING", (12, 9))]),
+    "bicubic": ("resize=13x40,filter=bicubic", (40, 13, 3), [("BICUBIC", (13, 40))]),
+    "lanczos": ("resize=12x9,filter=lanczos", (9, 12, 3), [("LANCZOS", (12, 9))]),
+    "sharper": ("resize=94x70,filter=lanczos", (70, 94, 3), [("LANCZOS", (94, 70))]),
     "blue": ("resize=12x9,color=bgr", (9, 12, 3), [("resize", (12, 9)), ("bgr", None)]),
     "gray": ("resize=12x9,color=gray", (9, 12, 1), [("gray", None), ("resize", (12, 9))]),
     "darker": ("rotate=90,color=gray,crop=20", (20, 20, 1), [("gray", None), ("turn", "ROTATE_270"), ("crop", (6, 14, 26, 34))]),
@@ -53,6 +58,8 @@ def record():
         for step, value in steps:
             if step in ("resize", "nearest"):
                 image = image.resize(value, Image.BILINEAR if step == "resize" else Image.NEAREST)
+            elif step in ("BOX", "HAMMING", "BICUBIC", "LANCZOS"):
+                image = image.resize(value, getattr(Image, step))
             elif step == "crop":
                 image = image.crop(value)
             elif step == "turn":

@@ -1,6 +1,6 @@
 # RUN: %python %s %qanat %t
 # REQUIRES: gcc
-"""Camera frames as OpenCV 5.0 reads them: what a network that gives back its input gives, to the bytes recorded in Inputs/frames_opencv.npz.
+"""Camera frames as OpenCV 5.0 reads and resizes them: what a network that gives back its input gives, to the bytes recorded in Inputs/frames_opencv.npz.
 
     frames_opencv.py --record     # with OpenCV: writes Inputs/frames_opencv.npz
 """
@@ -25,6 +25,11 @@ LAYOUTS = {
 }
 
 
+# filter: what OpenCV's resize calls it
+FILTERS = {"opencv-nearest": "INTER_NEAREST", "opencv-linear": "INTER_LINEAR", "opencv-exact": "INTER_LINEAR_EXACT"}
+SIZES = ((30, 9), (150, 41), (84, 16), (42, 11), (61, 22))  # width and height
+
+
 def noise(shape, seed):
     """Bytes of all values, from integers only."""
     count = int(np.prod(shape))
@@ -44,6 +49,11 @@ def record():
     arrays = {"to_i420": cv2.cvtColor(picture(), cv2.COLOR_RGB2YUV_I420)}
     for name, (shape, code) in LAYOUTS.items():
         arrays[name] = cv2.cvtColor(noise(shape, 1), getattr(cv2, "COLOR_YUV2RGB_" + code))
+    for name, code in FILTERS.items():
+        for size in SIZES:
+            arrays[f"{name} {size[0]}x{size[1]}"] = cv2.resize(picture(), size, interpolation=getattr(cv2, code))
+        turned = np.ascontiguousarray(np.rot90(picture(), -1))
+        arrays[name + " turned"] = cv2.resize(turned, (13, 50), interpolation=getattr(cv2, code))
     np.savez_compressed(RECORDED, **arrays)
 
 
@@ -78,6 +88,23 @@ def check_colours(recorded):
         assert np.array_equal(got, recorded[name][6:15, 7:77]), name
         got = outputs(identity(WIDTH, HEIGHT), frame, "--frame", told, "--preprocess", "layout=nhwc,rotate=90")
         assert np.array_equal(got, np.rot90(recorded[name], -1)), name
+
+
+def check_filters(recorded):
+    image = os.path.join(OUT, "picture.png")
+    png(image, picture())
+    for name in FILTERS:
+        for width, height in SIZES:
+            spec = ["--preprocess", f"layout=nhwc,resize={width}x{height},filter={name}"]
+            model, expected = identity(height, width), recorded[f"{name} {width}x{height}"]
+            assert np.array_equal(outputs(model, image, *spec), expected), (name, width, height)  # the host's
+            for via in ("process", "interp") if (width, height) == SIZES[0] else ("process",):
+                got = outputs(model, saved(picture()), "--frame", f"rgb8:{HEIGHT}x{WIDTH}", *spec, "--via", via)
+                assert np.array_equal(got, expected), (name, width, height, via)
+        spec = ["--preprocess", f"layout=nhwc,rotate=90,resize=13x50,crop=9x30,filter={name}"]
+        for frame in ([], ["--frame", f"rgb8:{HEIGHT}x{WIDTH}"]):
+            got = outputs(identity(30, 9), saved(picture()) if frame else image, *frame, *spec)
+            assert np.array_equal(got, recorded[name + " turned"][10:40, 2:11]), (name, frame)
 
 
 def check_strides(recorded):
@@ -153,6 +180,7 @@ else:
     with np.load(RECORDED) as file:
         arrays = dict(file)
     check_colours(arrays)
+    check_filters(arrays)
     check_strides(arrays)
     check_images(arrays)
     check_ranges()

@@ -31,7 +31,7 @@ bool jpeg_decode(const uint8_t *data, size_t bytes, Image *image, Fault *fault);
 bool png_decode(const uint8_t *data, size_t bytes, Image *image, Fault *fault);
 bool bmp_decode(const uint8_t *data, size_t bytes, Image *image, Fault *fault);
 
-// RESIZE_ANTIALIAS gives the same bytes as Pillow's Image.resize(size, Image.BILINEAR), RESIZE_NEAREST as its Image.NEAREST.
+// The same bytes as Pillow or OpenCV, as ResizeKind says.
 bool image_resize(const Image *image, ResizeKind kind, int width, int height, Image *result, Fault *fault);
 // Quarter turns clockwise, then left and right, top and bottom change places.
 bool image_turn(const Image *image, int turns, bool mirrored, bool upended, Image *result, Fault *fault);

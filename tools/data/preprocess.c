@@ -68,9 +68,10 @@ static bool parse_layout(const char *text, Preprocess *preprocess) {
 }
 
 static bool parse_filter(const char *text, Preprocess *preprocess) {
-    static const char *const words[] = {"antialias", "linear", "nearest"};
+    static const char *const words[RESIZE_KINDS] = {"antialias", "linear", "nearest", "box", "hamming", "bicubic", "lanczos", "opencv-nearest",
+                                                    "opencv-linear", "opencv-exact"};
     int index;
-    if (!parse_word(text, words, 3, &index))
+    if (!parse_word(text, words, RESIZE_KINDS, &index))
         return false;
     preprocess->filter = (ResizeKind)index;
     return true;
@@ -143,7 +144,7 @@ static const struct {
     {"rotate", parse_rotate, "degrees clockwise: 0, 90, 180 or 270"},
     {"flip", parse_flip, "horizontal, vertical or both"},
     {"resize", parse_resize, "a size: N (shorter side) or WIDTHxHEIGHT"},
-    {"filter", parse_filter, "antialias, linear or nearest (area, cubic and Lanczos filters are not built)"},
+    {"filter", parse_filter, "antialias, linear, nearest, box, hamming, bicubic, lanczos, opencv-nearest, opencv-linear or opencv-exact"},
     {"crop", parse_crop, "a size: N or WIDTHxHEIGHT"},
     {"color", parse_color, "rgb, bgr or gray"},
     {"mean", parse_mean, "one number or three, as 123.675:116.28:103.53"},

@@ -1,5 +1,5 @@
 // Resampling of images with Pillow's arithmetic, for the same bytes (passes/resize_filter.h): a horizontal pass into 8 bits, then a
-// vertical one. A pass whose size does not change is left out.
+// vertical one. A pass whose size does not change is left out. Bilinear with OpenCV's: both at once.
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,13 +64,47 @@ static bool resample_vertical(const Image *in, const ResizeFilter *filter, Image
 
 static bool resample(const Image *image, ResizeKind kind, int size, bool vertical, Image *result, Fault *fault) {
     Arena *arena = arena_new();
-    ResizeFilter filter = resize_filter(arena, kind, vertical ? image->height : image->width, size);
+    ResizeFilter filter = resize_filter(arena, kind, vertical ? image->height : image->width, size, vertical);
     bool done = (vertical ? resample_vertical : resample_horizontal)(image, &filter, result, fault);
     arena_free(arena);
     return done;
 }
 
+// Two columns of each row, without rounding.
+static void sum_columns(const Image *image, int y, const ResizeFilter *columns, uint32_t *sums) {
+    const size_t channels = (size_t)image->channels;
+    const uint8_t *row = image->pixels + (size_t)y * (size_t)image->width * channels;
+    for (size_t x = 0; x < (size_t)columns->outputs; x++)
+        for (size_t c = 0; c < channels; c++)
+            sums[x * channels + c] = (uint32_t)columns->weights[2 * x] * row[(size_t)columns->indices[2 * x] * channels + c] +
+                                     (uint32_t)columns->weights[2 * x + 1] * row[(size_t)columns->indices[2 * x + 1] * channels + c];
+}
+
+// As nn.bilinear_u8 has it.
+static void sum_rows(const uint32_t *upper, const uint32_t *lower, const int32_t *weights, int bits, size_t count, uint8_t *out) {
+    const uint32_t w0 = (uint32_t)weights[0], w1 = (uint32_t)weights[1];
+    for (size_t i = 0; i < count; i++)
+        out[i] = (uint8_t)(bits == 11 ? ((w0 * (upper[i] >> 4) >> 16) + (w1 * (lower[i] >> 4) >> 16) + 2) >> 2
+                                      : (w0 * upper[i] + w1 * lower[i] + (1 << 15)) >> 16);
+}
+
+static bool bilinear(const Image *image, ResizeKind kind, int width, int height, Image *result, Fault *fault) {
+    Arena *arena = arena_new();
+    ResizeFilter columns = resize_filter(arena, kind, image->width, width, false), rows = resize_filter(arena, kind, image->height, height, true);
+    const size_t row = (size_t)width * (size_t)image->channels;
+    uint32_t *sums[2] = {arena_alloc(arena, row * sizeof **sums), arena_alloc(arena, row * sizeof **sums)};
+    bool done = image_alloc(result, width, height, image->channels, fault);
+    for (int y = 0; done && y < height; y++) {
+        for (int k = 0; k < 2; k++) sum_columns(image, rows.indices[2 * y + k], &columns, sums[k]);
+        sum_rows(sums[0], sums[1], rows.weights + 2 * y, resize_bilinear_bits(kind), row, result->pixels + (size_t)y * row);
+    }
+    arena_free(arena);
+    return done;
+}
+
 bool image_resize(const Image *image, ResizeKind kind, int width, int height, Image *result, Fault *fault) {
+    if (resize_is_bilinear(kind))
+        return bilinear(image, kind, width, height, result, fault);
     Image wide = *image;
     if (width != image->width && !resample(image, kind, width, false, &wide, fault))
         return false;

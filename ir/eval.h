@@ -26,6 +26,9 @@ bool eval_func(Diag *diag, Arena *arena, const Func *func, const Tensor *inputs,
 float product_multiplier(float a_scale, float b_scale, float out_scale);      // a * b / out
 float product_multiplier_f32(float a_scale, float b_scale, float out_scale);  // the same, but a * b and the quotient rounded to f32 each
 float rescale_multiplier(float in_scale, float out_scale);                    // in / out
+// Of nn.add with `fused`, bytes `origin` higher than in the types (0 or 128): what is added to the products. False where doubles
+// do not hold their sums exactly, or it is not `fused`: then it is an ordinary sum.
+bool fused_sum_start(const Op *op, int32_t *origin, float *start);
 float mean_multiplier(float in_scale, float out_scale, int64_t count);        // in / (out * count)
 // The stored values that an activation ("none", "relu", "relu6") leaves to a result quantized by `out` (one scale).
 void activation_range(const char *activation, const Quant *out, int32_t *lo, int32_t *hi);

@@ -105,13 +105,18 @@ static void binary_quantized(const Op *op, Walk *walk, const Tensor *a, const Te
                              const Finish *f) {
     const Quant *in_a = a->type->quant, *in_b = b->type->quant, *to = out->type->quant;
     float a_m = rescale_multiplier(in_a->scale[0], to->scale[0]), b_m = rescale_multiplier(in_b->scale[0], to->scale[0]);
-    float m = product_multiplier(in_a->scale[0], in_b->scale[0], to->scale[0]);
+    float m = product_multiplier(in_a->scale[0], in_b->scale[0], to->scale[0]), start;
+    int32_t origin;
+    bool fused = fused_sum_start(op, &origin, &start);
     for (int64_t i = 0; i < walk->count; i++, walk_next(walk)) {
         int32_t x = (int32_t)tensor_i64(a, walk->offset[0]) - in_a->zero_point[0];
         int32_t y = (int32_t)tensor_i64(b, walk->offset[1]) - in_b->zero_point[0];
         int32_t q = 0;
         switch (op->kind) {
-        case OP_add: q = qn_add(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
+        case OP_add:
+            if (fused) q = qn_fused_add(x + in_a->zero_point[0] + origin, a_m, y + in_b->zero_point[0] + origin, b_m, start, -origin, f->lo, f->hi);
+            else q = qn_add(x, a_m, y, b_m, f->zp, f->lo, f->hi);
+            break;
         case OP_sub: q = qn_sub(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
         case OP_mul: q = qn_mul(x, y, m, f->zp, f->lo, f->hi); break;
         case OP_min: q = qn_lesser(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;

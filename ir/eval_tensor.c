@@ -1,4 +1,5 @@
 // Tensors of the reference interpreter: elements of any type, strided walks, and the last step of quantized sums.
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -162,6 +163,27 @@ float product_multiplier_f32(float a_scale, float b_scale, float out_scale) {
 }
 
 float rescale_multiplier(float in_scale, float out_scale) { return bounded((double)in_scale / out_scale); }
+
+// The exponent of the lowest bit of x that is set.
+static int lowest_bit(float x) {
+    int exponent;
+    int32_t bits = (int32_t)ldexpf(frexpf(fabsf(x), &exponent), 24);
+    for (exponent -= 24; bits && !(bits & 1); bits >>= 1) exponent++;
+    return bits ? exponent : INT_MAX;
+}
+
+bool fused_sum_start(const Op *op, int32_t *origin, float *start) {
+    const Quant *a = op_operand(op, 0)->type->quant, *b = op_operand(op, 1)->type->quant, *y = op->results[0].type->quant;
+    if (op->kind != OP_add || !op_bool(op, "fused") || !a || !b || !y) return false;
+    float a_m = rescale_multiplier(a->scale[0], y->scale[0]), b_m = rescale_multiplier(b->scale[0], y->scale[0]);
+    *origin = op_bool(op, "of_u8") ? 128 : 0;
+    volatile float product = b_m * (float)(b->zero_point[0] + *origin); // rounded, whatever the compiler would rather do
+    *start = (float)(y->zero_point[0] + *origin) - fmaf(a_m, (float)(a->zero_point[0] + *origin), product);
+    float most = fmaxf(fabsf(*start), 256 * fmaxf(a_m, b_m));
+    int lowest = lowest_bit(a_m) < lowest_bit(b_m) ? lowest_bit(a_m) : lowest_bit(b_m);
+    if (lowest_bit(*start) < lowest) lowest = lowest_bit(*start);
+    return ilogbf(most) + 3 - lowest <= 53;
+}
 
 float mean_multiplier(float in_scale, float out_scale, int64_t count) {
     return bounded((double)in_scale / ((double)out_scale * (double)count));

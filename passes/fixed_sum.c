@@ -19,7 +19,9 @@ static void sums_compute(const struct qn_binary_args *args, Sums sums) {
         for (int b = 0; b < 256; b++) {
             const int32_t x = a - 128 - args->a_zp, y = b - 128 - args->b_zp;
             const float ma = args->a_multiplier, mb = args->op == QN_SUB ? -args->b_multiplier : args->b_multiplier;
-            sums[a][b] = (uint8_t)(qn_add(x, ma, y, mb, args->out_zp, args->lo, args->hi) + 128);
+            const int32_t q = args->op == QN_FUSED_ADD ? qn_fused_add(x, ma, y, mb, args->min, args->out_zp, args->lo, args->hi)
+                                                       : qn_add(x, ma, y, mb, args->out_zp, args->lo, args->hi);
+            sums[a][b] = (uint8_t)(q + 128);
         }
 }
 
@@ -71,7 +73,7 @@ static bool shift_try(struct qn_binary_args *args, const Sums sums, int shift) {
 void fixed_sum_find(struct qn_binary_args *args) {
     Sums sums;
     args->fixed_a = args->fixed_b = args->fixed_start = args->fixed_shift = 0;
-    if (args->op != QN_ADD && args->op != QN_SUB) return;
+    if (args->op != QN_ADD && args->op != QN_SUB && args->op != QN_FUSED_ADD) return;
     if (!(args->a_multiplier < 4 && args->b_multiplier < 4)) return;
     sums_compute(args, sums);
     for (int shift = MAX_SHIFT; shift >= MIN_SHIFT; shift--)

@@ -2,6 +2,6 @@
 #pragma once
 #include "runtime/kernel.h"
 
-// Sets args' fixed_a, fixed_b, fixed_start and fixed_shift for QN_ADD and QN_SUB; all 0 for other ops, and where none of
+// Sets args' fixed_a, fixed_b, fixed_start and fixed_shift for QN_ADD, QN_SUB and QN_FUSED_ADD; all 0 for other ops, and where none of
 // the numbers tried gives every result to the bit.
 void fixed_sum_find(struct qn_binary_args *args);

@@ -303,6 +303,20 @@ static bool is_fast(const Lower *lower, const Op *op, const char *family) {
     return strcmp(conv_kernel(lower, op, family, halo, &source, &args)->isa, "generic") != 0;
 }
 
+static void sum_of(const Lower *lower, const Op *add, KernelArgs *sum) {
+    args_begin(sum, "binary");
+    binary_i8_args(lower, add, sum);
+    binary_fixed_args(sum);
+}
+
+// What the kernels of conv2d_add compute: a sum of rescaled distances, or any in integers.
+static bool fits_store(const Lower *lower, const Op *add) {
+    KernelArgs sum;
+    if (!op_bool(add, "fused")) return true;
+    sum_of(lower, add, &sum);
+    return args_get(&sum, "op") == QN_ADD || args_get(&sum, "fixed_shift");
+}
+
 // The other operand of the add behind, where the add can be a part of the convolution's store: 8-bit, of the same shape,
 // there already, and lying as the sum will; and no generic kernel takes a fast one's place.
 static Value *summand_of(Lower *lower, Op *op) {
@@ -312,7 +326,8 @@ static Value *summand_of(Lower *lower, Op *op) {
     Value *buffer = lowered_get(lower, other)->buffer;
     if (!buffer || !other->type->quant || buffer->type->elem != stored_elem(lower, other->type)) return NULL;
     if (!type_same_shape(other->type, op->results[0].type) || !lies_alike(lower, &add->results[0], buffer)) return NULL;
-    return is_fast(lower, op, "conv2d_add") || !is_fast(lower, op, "conv2d") ? buffer : NULL;
+    if (is_fast(lower, op, "conv2d_add")) return fits_store(lower, add) ? buffer : NULL;
+    return is_fast(lower, op, "conv2d") || op_bool(add, "fused") ? NULL : buffer;
 }
 
 static void sum_args(const Lower *lower, const Op *add, int own, KernelArgs *args) {
@@ -320,10 +335,7 @@ static void sum_args(const Lower *lower, const Op *add, int own, KernelArgs *arg
     static const char *const same[][2] = {{"out_zp", "sum_zp"}, {"lo", "sum_lo"}, {"hi", "sum_hi"}, {"fixed_start", "fixed_start"},
                                           {"fixed_shift", "fixed_shift"}};
     KernelArgs sum;
-    args_begin(&sum, "binary");
-    binary_i8_args(lower, add, &sum);
-    args_int(&sum, "op", QN_ADD);
-    binary_fixed_args(&sum);
+    sum_of(lower, add, &sum);
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) args_int(args, same[i][1], args_get(&sum, same[i][0]));
     args_int(args, "residual_zp", args_get(&sum, from[!own][0]));
     args_float(args, "own_multiplier", args_get_float(&sum, from[own][1]));

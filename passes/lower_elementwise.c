@@ -52,6 +52,17 @@ bool is_quantized_binary(const Op *op) {
     }
 }
 
+// As nn.add with `fused`: the bytes themselves are multiplied, not their distances from the zero points.
+static void fused_args(const Op *op, KernelArgs *args) {
+    static const char *const zeros[] = {"a_zp", "b_zp", "out_zp"};
+    int32_t origin;
+    float start;
+    if (!fused_sum_start(op, &origin, &start)) return;
+    args_int(args, "op", QN_FUSED_ADD);
+    args_float(args, "min", start);
+    for (int i = 0; i < 3; i++) args_int(args, zeros[i], -origin);
+}
+
 void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     const Quant *out = op->results[0].type->quant;
     float s_a = scale_of(op_operand(op, 0)), s_b = scale_of(op_operand(op, 1)), s_y = out->scale[0];
@@ -67,6 +78,7 @@ void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     args_float(args, "a_multiplier", op->kind == OP_mul ? product_multiplier(s_a, s_b, s_y) : rescale_multiplier(s_a, s_y));
     float product = product_multiplier(s_a, s_b, s_y);
     args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : op->kind == OP_prelu ? product : rescale_multiplier(s_b, s_y));
+    fused_args(op, args);
 }
 
 void binary_fixed_args(KernelArgs *args) {
@@ -95,7 +107,8 @@ void lower_binary(Lower *lower, Op *op) {
     args_int(&args, "op", binary_code(op));
     if (type->quant) {
         binary_i8_args(lower, op, &args);
-        if (strcmp(choose_kernel(lower, "s8s8", "s8", &args)->isa, "generic")) binary_fixed_args(&args);
+        bool fused = args_get(&args, "op") == QN_FUSED_ADD;
+        if (fused || strcmp(choose_kernel(lower, "s8s8", "s8", &args)->isa, "generic")) binary_fixed_args(&args);
     } else {
         float min, max;
         float_activation(activation, &min, &max);

@@ -40,6 +40,7 @@ static int32_t binary_byte(const struct qn_binary_args *args, int32_t a, int32_t
     const float ma = args->a_multiplier, mb = args->b_multiplier;
     switch (args->op) {
     case QN_ADD: return qn_add(a, ma, b, mb, args->out_zp, args->lo, args->hi);
+    case QN_FUSED_ADD: return qn_fused_add(a, ma, b, mb, args->min, args->out_zp, args->lo, args->hi);
     case QN_SUB: return qn_sub(a, ma, b, mb, args->out_zp, args->lo, args->hi);
     case QN_MUL: return qn_mul(a, b, ma, args->out_zp, args->lo, args->hi);
     case QN_MIN: return qn_lesser(a, ma, b, mb, args->out_zp, args->lo, args->hi);

@@ -42,7 +42,7 @@
 // Operations of the families binary, unary, reduce, arg, softmax and scatter_nd, modes of pool2d, and element types of cast.
 enum {
     QN_ADD, QN_SUB, QN_MUL, QN_DIV, QN_MIN, QN_MAX, QN_POW, QN_MOD, QN_FMOD, QN_PRELU, QN_AND, QN_OR, QN_XOR,
-    QN_SHIFT_LEFT, QN_SHIFT_RIGHT, QN_EQUAL, QN_LESS, QN_LESS_EQUAL
+    QN_SHIFT_LEFT, QN_SHIFT_RIGHT, QN_EQUAL, QN_LESS, QN_LESS_EQUAL, QN_FUSED_ADD
 };
 enum {
 #define UNARY(code, op, value) QN_##code,

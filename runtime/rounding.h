@@ -46,6 +46,12 @@ QN_ROUND int32_t qn_add(int32_t a, float a_m, int32_t b, float b_m, int32_t zp, 
     float x = (float)a * a_m, y = (float)b * b_m;
     return qn_clamp_round(x + y, zp, lo, hi);
 }
+// a * a_m + (b * b_m + c), each sum rounded to f32 once with the product in it. Exact in double where the bits of the three are
+// not too far apart (fused_sum_start).
+QN_ROUND int32_t qn_fused_add(int32_t a, float a_m, int32_t b, float b_m, float c, int32_t zp, int32_t lo, int32_t hi) {
+    float inner = (float)((double)b * (double)b_m + (double)c);
+    return qn_clamp_round((float)((double)a * (double)a_m + (double)inner), zp, lo, hi);
+}
 QN_ROUND int32_t qn_sub(int32_t a, float a_m, int32_t b, float b_m, int32_t zp, int32_t lo, int32_t hi) {
     float x = (float)a * a_m, y = (float)b * b_m;
     return qn_clamp_round(x - y, zp, lo, hi);

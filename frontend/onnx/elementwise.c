@@ -163,6 +163,16 @@ bool convert_prelu(Node *node) {
 // ---- arithmetic
 
 // Functions of two tensors without attributes. Some are those of others with the operands exchanged.
+// What ONNX Runtime sums as bytes, in a way of its own.
+static Attr *sum_attrs(const Node *node) {
+    Arena *arena = node->importer->arena;
+    Elem a = node_origin(node, 0);
+    if (strcmp(node->proto->op_type, "Add") || a != node_origin(node, 1) || (a != ELEM_I8 && a != ELEM_U8))
+        return NULL;
+    Attr *attrs = attr_bool(arena, NULL, "fused", true);
+    return a == ELEM_U8 ? attr_bool(arena, attrs, "of_u8", true) : attrs;
+}
+
 bool convert_binary(Node *node) {
     static const struct {
         const char *name;
@@ -182,9 +192,8 @@ bool convert_binary(Node *node) {
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         if (strcmp(functions[i].name, node->proto->op_type))
             continue;
-        bool exchanged = functions[i].exchanged;
-        return node_bind(node, 0,
-                         emit_binary(node, functions[i].kind, exchanged ? b : a, exchanged ? a : b));
+        Value *operands[] = {functions[i].exchanged ? b : a, functions[i].exchanged ? a : b};
+        return node_bind(node, 0, emit(node, functions[i].kind, 2, operands, sum_attrs(node)));
     }
     BUG("%s has no row in convert_binary", node->label);
 }

@@ -31,6 +31,7 @@ typedef struct Symbol {
     struct Symbol *dequantized; // the same as nn.dequantize of these, once an op took it
     struct Symbol *quantized;   // of i8 or u8 with a scale: in nn's i8; `value` is made of it when it is asked for
     Elem integer;               // i8 or u8, what the model has there
+    Elem origin;                // of what DequantizeLinear gives: the type of the integers
     struct Symbol *next; // of its hash bucket
 } Symbol;
 
@@ -241,6 +242,8 @@ const Type *node_input_type(const Node *node, int index); // NULL if absent
 const Dense *node_dense(const Node *node, int index);     // NULL if absent or not constant
 const Type *node_constant_type(const Node *node, int index); // NULL if absent or not constant
 const Dense *node_stored(const Node *node, int index);    // of a dequantized constant its integers; else NULL
+// Of which type of integers DequantizeLinear makes the input, where it does.
+Elem node_origin(const Node *node, int index);
 // The one element of a constant input; `fallback` if absent. Reports one that is not constant.
 bool node_scalar(const Node *node, int index, double fallback, double *value);
 // Reports that input `index` (what the operator calls it, or NULL) must be constant, and what makes it so.

@@ -74,6 +74,11 @@ const Dense *node_stored(const Node *node, int index) {
     return symbol ? symbol->stored : NULL;
 }
 
+Elem node_origin(const Node *node, int index) {
+    const Symbol *symbol = node_has_input(node, index) ? symbol_find(node->importer, node->proto->input[index]) : NULL;
+    return symbol ? symbol->origin : (Elem)0;
+}
+
 Value *node_bias(const Node *node, int index) {
     const Dense *stored = node_stored(node, index);
     if (stored && stored->type->elem == ELEM_I32 && stored->type->rank == 1)

@@ -232,6 +232,8 @@ bool convert_dequantize_linear(Node *node) {
         !same_parameters(node, 1, 2) || !read_grain(node, type, scale, &grain))
         return false;
     const Dense *input = node_dense(node, 0);
+    if (node_has_output(node, 0))
+        symbol_find(node->importer, node->proto->output[0])->origin = type->elem;
     if (input && node_dense(node, 1) && (node_dense(node, 2) || !node_has_input(node, 2)))
         return bind_constant(node, input, grain);
     const Quant *quant = tensor_quant(node, 1, 2, type->elem);

@@ -28,6 +28,7 @@ QN_INLINE __m512 binary_avx512_value(const struct qn_binary_args *args, __m512 a
     case QN_SUB: return _mm512_sub_ps(_mm512_mul_ps(a, ma), _mm512_mul_ps(b, mb));
     case QN_MUL: return _mm512_mul_ps(_mm512_mul_ps(a, b), ma);
     case QN_MIN: return _mm512_min_ps(_mm512_mul_ps(a, ma), _mm512_mul_ps(b, mb));
+    case QN_FUSED_ADD: return _mm512_fmadd_ps(a, ma, _mm512_fmadd_ps(b, mb, _mm512_set1_ps(args->min)));
     case QN_MAX: return _mm512_max_ps(_mm512_mul_ps(a, ma), _mm512_mul_ps(b, mb));
     }
     const __mmask16 below = _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_LT_OQ); // QN_PRELU

@@ -23,6 +23,7 @@ static uint8_t binary_s8(const struct qn_binary_args *args, uint8_t stored_a, ui
     if (args->op == QN_MUL) result = (float)(a * b) * args->a_multiplier;
     if (args->op == QN_MIN) result = x < y ? x : y;
     if (args->op == QN_MAX) result = x > y ? x : y;
+    if (args->op == QN_FUSED_ADD) result = fmaf((float)a, args->a_multiplier, fmaf((float)b, args->b_multiplier, args->min));
     if (args->op == QN_PRELU) result = a < 0 ? (float)(a * b) * args->b_multiplier : x;
     return (uint8_t)(naive_round(result, args->out_zp, args->lo, args->hi) ^ args->flip);
 }
@@ -46,8 +47,16 @@ static float binary_f32(const struct qn_binary_args *args, float a, float b) {
     return y != y ? y : fmaxf(fminf(y, args->max), args->min);
 }
 
+// Of bytes with their own zero points or 128 more, and numbers that doubles hold the sums of.
+static void fused_args_random(Test *test, struct qn_binary_args *args) {
+    args->a_zp = args->b_zp = args->out_zp = random_chance(test, 50) ? 0 : -128;
+    args->a_multiplier = random_chance(test, 30) ? 0.5f : random_float(test, 0.01f, 3);
+    args->b_multiplier = random_chance(test, 30) ? args->a_multiplier : random_float(test, 0.01f, 3);
+    args->min = random_chance(test, 30) ? (float)random_int(test, -200, 200) : random_float(test, 1, 300);
+}
+
 static void binary_args_random(Test *test, struct qn_binary_args *args, bool is_f32) {
-    args->op = is_f32 ? random_int(test, QN_ADD, QN_PRELU) : RANDOM_OF(test, QN_ADD, QN_SUB, QN_MUL, QN_MIN, QN_MAX, QN_PRELU);
+    args->op = is_f32 ? random_int(test, QN_ADD, QN_PRELU) : RANDOM_OF(test, QN_ADD, QN_SUB, QN_MUL, QN_MIN, QN_MAX, QN_PRELU, QN_FUSED_ADD);
     shape_random(test, args->shape);
     args->rows = args->shape[0] * args->shape[1];
     args->a_zp = random_zero_point(test);
@@ -58,6 +67,7 @@ static void binary_args_random(Test *test, struct qn_binary_args *args, bool is_
     args->b_multiplier = random_chance(test, 30) ? args->a_multiplier : random_multiplier(test, false);
     random_clamp(test, &args->lo, &args->hi);
     random_clamp_f32(test, &args->min, &args->max);
+    if (args->op == QN_FUSED_ADD) fused_args_random(test, args);
     if (!is_f32 && random_chance(test, 50)) fixed_sum_find(args);
 }
 
@@ -65,8 +75,9 @@ static void binary_args_random(Test *test, struct qn_binary_args *args, bool is_
 static void case_binary_pairs(Test *test) {
     struct qn_binary_args args = {0};
     binary_args_random(test, &args, false);
-    args.op = RANDOM_OF(test, QN_ADD, QN_SUB);
+    args.op = RANDOM_OF(test, QN_ADD, QN_SUB, QN_FUSED_ADD);
     args.a_multiplier = random_float(test, 0.1f, 2), args.b_multiplier = random_float(test, 0.1f, 2);
+    if (args.op == QN_FUSED_ADD) fused_args_random(test, &args);
     fixed_sum_find(&args);
     args.rows = 256;
     memcpy(args.shape, (const int32_t[5]){1, 256, 1, 1, 256}, sizeof args.shape);

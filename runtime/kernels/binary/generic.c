@@ -5,11 +5,17 @@
 
 struct qn_binary_run { ptrdiff_t a, b, out; };
 
+// A sum in integers (fixed_* in families.def), which needs no doubles.
+QN_INLINE int32_t qn_binary_generic_fixed(int32_t sum, int32_t shift, int32_t lo, int32_t hi) {
+    const int32_t q = (sum >> shift) - 128;
+    return q < lo ? lo : q > hi ? hi : q;
+}
 // One block; stride_a and stride_b are constants where it matters.
 QN_INLINE void qn_binary_generic_block_s8(const struct qn_binary_args *args, const uint8_t *pa, ptrdiff_t stride_a,
                                           const uint8_t *pb, ptrdiff_t stride_b, uint8_t *restrict block, int32_t n) {
     const int32_t flip = args->flip, zp = args->out_zp, lo = args->lo, hi = args->hi;
-    const float ma = args->a_multiplier, mb = args->b_multiplier;
+    const float ma = args->a_multiplier, mb = args->b_multiplier, c = args->min;
+    const int32_t start = args->fixed_start, fixed_a = args->fixed_a, fixed_b = args->fixed_b, shift = args->fixed_shift;
 #define QN_LOOP(expression)                                                      \
     for (int32_t i = 0; i < n; i++) {                                            \
         int32_t a = qn_load8(pa + i * stride_a, flip) - args->a_zp;              \
@@ -23,6 +29,10 @@ QN_INLINE void qn_binary_generic_block_s8(const struct qn_binary_args *args, con
     case QN_MIN: QN_LOOP(qn_lesser(a, ma, b, mb, zp, lo, hi)) break;
     case QN_PRELU: QN_LOOP(qn_prelu(a, ma, b, mb, zp, lo, hi)) break;
     case QN_MAX: QN_LOOP(qn_larger(a, ma, b, mb, zp, lo, hi)) break;
+    case QN_FUSED_ADD:
+        if (!shift) QN_LOOP(qn_fused_add(a, ma, b, mb, c, zp, lo, hi))
+        else QN_LOOP(qn_binary_generic_fixed(start + (a + args->a_zp + 128) * fixed_a + (b + args->b_zp + 128) * fixed_b, shift, lo, hi))
+        break;
     }
 #undef QN_LOOP
 }

@@ -68,7 +68,7 @@ def fill(arrays):
     for x in arrays:
         if x.dtype.kind == "f":
             x[...] = random.randn(*x.shape)
-        elif x.dtype.itemsize == 1:
+        elif x.dtype.itemsize <= 2 and x.dtype.kind != "b":
             x[...] = random.randint(np.iinfo(x.dtype).min, np.iinfo(x.dtype).max + 1, x.shape)
 
 
@@ -130,4 +130,5 @@ def main():
         print("| " + " | ".join(columns) + " |" if args.markdown else "{:50} {:>9} ms {:>9} ms {:>8}  apart {}".format(*columns), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -86,6 +86,24 @@ static bool add_operand(Expansion *e, int index, int64_t axis) {
     return true;
 }
 
+// Of a factor that makes no scale of it: the numbers that it stands for.
+static bool add_real_bias(Expansion *e, int index, const Dense *scales) {
+    const Node *node = e->node;
+    Arena *scratch = node->importer->scratch;
+    const Dense *bias = node_dense(node, index);
+    char *name = new_name(node, "bias");
+    if (!bias || !name)
+        return false;
+    Dense *real = dense_alloc(scratch, type_tensor(scratch, ELEM_F32, bias->type->rank, bias->type->shape));
+    for (int64_t i = 0, count = dense_count(scales); i < dense_count(bias); i++)
+        ((float *)real->data)[i] = (float)(dense_f64(bias, i) * dense_f64(scales, i % count));
+    Symbol *symbol = symbol_find(node->importer, name);
+    symbol->dense = real;
+    symbol->defined = true;
+    e->inputs[e->count++] = name;
+    return true;
+}
+
 // A bias of i32, whose scale is the product of those of the operands.
 static bool add_bias(Expansion *e, int index, double factor) {
     const Node *node = e->node;
@@ -103,6 +121,8 @@ static bool add_bias(Expansion *e, int index, double factor) {
     Dense *product = dense_alloc(scratch, type_tensor(scratch, ELEM_F32, count == 1 ? 0 : 1, &count));
     for (int64_t i = 0; i < count; i++)
         ((float *)product->data)[i] = (float)(dense_f64(a, 0) * dense_f64(b, i) * factor);
+    if (factor <= 0)
+        return add_real_bias(e, index, product);
     Symbol *symbol = symbol_find(node->importer, scale);
     symbol->dense = product;
     symbol->defined = true;

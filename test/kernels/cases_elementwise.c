@@ -92,14 +92,27 @@ static void case_binary_pairs(Test *test) {
                         .output = memory_of(random_bytes(test, 65536), 1, 65536, 0)});
 }
 
+// One element for each pixel of few channels, of many pixels.
+static Strided spread_random(Test *test, struct qn_binary_args *args) {
+    int32_t shape[5] = {random_int(test, 1, 2), random_int(test, 1, 3), 1, RANDOM_OF(test, 63, 64, 65, 130, 200), random_int(test, 2, 17)};
+    if (random_chance(test, 40)) shape[0] = 1, shape[1] = shape[3], shape[3] = 1; // pixels as rows
+    const int32_t step = random_chance(test, 70) ? 1 : 2, row = step * shape[3] + (random_chance(test, 70) ? 0 : 3);
+    Strided result = {.stride = {row * shape[1], row, 0, step, 0}, .elems = (size_t)(row * shape[0] * shape[1])};
+    memcpy(args->shape, shape, sizeof args->shape);
+    args->rows = shape[0] * shape[1];
+    return result;
+}
+
 static void case_binary_numbers(Test *test) {
     struct qn_binary_args args = {0};
     const bool is_f32 = !strcmp(test->row->result, "f32"), in_place = random_chance(test, 40);
     const size_t elem = is_f32 ? 4 : 1;
     binary_args_random(test, &args, is_f32);
+    const bool is_spread = random_chance(test, 20);
+    const Strided spread = is_spread ? spread_random(test, &args) : (Strided){0};
     const Strided out = strided_random(test, args.shape, DISTINCT);
     const Strided a = input_layout(test, args.shape, &out, in_place);
-    const Strided b = random_chance(test, 40) ? out : strided_random(test, args.shape, MAY_REPEAT);
+    const Strided b = is_spread ? spread : random_chance(test, 40) ? out : strided_random(test, args.shape, MAY_REPEAT);
     memcpy(args.a, a.stride, sizeof args.a);
     memcpy(args.b, b.stride, sizeof args.b);
     memcpy(args.out, out.stride, sizeof args.out);

@@ -158,7 +158,11 @@ static void take_bins(Reader *reader, Observer *seen) {
     }
     uint64_t total = 0;
     observer_make_bins(seen);
-    for (int i = 0; i < count; i++) total += seen->bins[first + i] = take_number(reader);
+    for (int i = 0; reader->good && i < count; i++) {
+        const uint64_t own = seen->bins[first + i] = take_number(reader);
+        if (own > seen->count - total) reader->good = false;
+        total += own;
+    }
     if (total != seen->count || seen->count > MOST_COUNTED || seen->zeros > seen->bins[BINS_PER_SIGN]) reader->good = false;
 }
 

@@ -16,35 +16,26 @@ typedef struct {
     OutputFile histograms;         // --histograms, while it is written
 } Calibrate;
 
-static bool write_table(Model *model, const CalibrationTable *table, const char *path) {
-    OutputFile output;
-    if (!output_open(&output, path ? path : "-", model->diag))
-        return false;
-    bool done = write_calibration(model, table, output.file);
-    return output_close(&output, done, model->diag) && done;
-}
-
 // Of --methods the table PREFIX.METHOD.table, or the one table.
 static const char *output_of(const Calibrate *run, int method) {
     const Model *model = run->model;
     if (!run->count)
-        return model->options->output;
+        return model->options->output ? model->options->output : "-";
     return arena_printf(model->arena, "%s.%s.table", model->options->output, calibration_method_name(run->methods[method]));
 }
 
-// All or none.
-static bool write_tables(const Calibrate *run, const CalibrationTable *tables) {
+// All or none, and so with the file of histograms; none where not everything before was `done`.
+static bool write_tables(const Calibrate *run, const CalibrationTable *tables, bool done) {
     Model *model = run->model;
-    OutputFile outputs[METHOD_COUNT];
-    if (!run->count)
-        return write_table(model, &tables[0], output_of(run, 0));
+    OutputFile outputs[1 + METHOD_COUNT];
     int opened = 0;
-    bool done = true;
-    while (done && opened < run->count && output_open(&outputs[opened], output_of(run, opened), model->diag)) {
-        done = write_calibration(model, &tables[opened], outputs[opened].file);
-        opened++;
+    if (run->histograms.file)
+        outputs[opened++] = run->histograms;
+    for (int m = 0; done && m < (run->count ? run->count : 1); m++) {
+        done = output_open(&outputs[opened], output_of(run, m), model->diag);
+        if (done)
+            done = write_calibration(model, &tables[m], outputs[opened++].file);
     }
-    done = done && opened == run->count;
     return outputs_close(outputs, opened, done, model->diag) && done;
 }
 
@@ -75,14 +66,14 @@ static bool measure_tables(Calibrate *run) {
         return false;
     if (path)
         model->calibrate.keep = keep_histograms, model->calibrate.keeper = run;
-    bool done = model_calibrate_methods(model, run->count ? run->count : 1, run->count ? run->methods : &model->calibrate.method, tables);
-    done = done && write_tables(run, tables);
-    return (!path || output_close(&run->histograms, done, model->diag)) && done;
+    const bool done = model_calibrate_methods(model, run->count ? run->count : 1, run->count ? run->methods : &model->calibrate.method, tables);
+    return write_tables(run, tables, done);
 }
 
-static bool rewrite_table(Model *model) {
+static bool rewrite_table(const Calibrate *run) {
+    Model *model = run->model;
     CalibrationTable *table = &model->calibration;
-    return (!model->options->data || model_calibrate_missing(model, table)) && write_table(model, table, model->options->output);
+    return (!model->options->data || model_calibrate_missing(model, table)) && write_tables(run, table, true);
 }
 
 static bool merge_tables(Calibrate *run) {
@@ -91,11 +82,9 @@ static bool merge_tables(Calibrate *run) {
     Histograms *joined;
     bool done = merge_runs(model, run->count ? run->count : 1, run->count ? run->methods : &model->calibrate.method, tables, &joined);
     const char *path = done ? model->options->histograms : NULL;
-    if (path && (done = output_open(&run->histograms, path, model->diag))) {
+    if (path && (done = output_open(&run->histograms, path, model->diag)))
         histograms_write(run->histograms.file, joined);
-        done = output_close(&run->histograms, true, model->diag);
-    }
-    return done && write_tables(run, tables);
+    return write_tables(run, tables, done);
 }
 
 // ---- options
@@ -109,11 +98,9 @@ static bool has_method(const Calibrate *run, CalibrationMethod method) {
 
 static int check_histograms(const Calibrate *run) {
     const char *path = run->model->options->histograms;
-    for (int m = 0; path && m < (run->count ? run->count : 1); m++) {
-        const char *output = output_of(run, m);
-        if (output && (!strcmp(path, output) || same_file(path, output)))
+    for (int m = 0; path && m < (run->count ? run->count : 1); m++)
+        if (same_place(path, output_of(run, m)))
             return usage_error("calibrate: '%s' can't hold both the table and the histograms; name another file with --histograms", path);
-    }
     return STATUS_DONE;
 }
 
@@ -149,7 +136,7 @@ static bool calibrate_model(Calibrate *run, const char *qtable) {
     if (options->merge) return merge_tables(run);
     run->model->rewrites_tables = true;
     if (!model_import(run->model)) return false;
-    return qtable ? rewrite_qtable(run->model, qtable) : options->calibration ? rewrite_table(run->model) : measure_tables(run);
+    return qtable ? rewrite_qtable(run->model, qtable) : options->calibration ? rewrite_table(run) : measure_tables(run);
 }
 
 int cmd_calibrate(int argc, char **argv) {

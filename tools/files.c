@@ -17,6 +17,26 @@ bool same_file(const char *a, const char *b) {
     return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+static bool stat_folder(const char *path, struct stat *info) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    const bool is = folder && stat(folder, info) == 0;
+    free(folder);
+    return is;
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+bool same_place(const char *a, const char *b) {
+    struct stat x, y;
+    if (!strcmp(a, b) || same_file(a, b))
+        return true;
+    return !strcmp(last_part(a), last_part(b)) && stat_folder(a, &x) && stat_folder(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 void files_remove_unfinished(void) { unfinished_delete(); }
 
 bool output_open(OutputFile *output, const char *path, Diag *diag) {

@@ -27,6 +27,8 @@ void temp_dir_remove(const char *dir);
 
 // Both name one regular file that exists.
 bool same_file(const char *a, const char *b);
+// What is written to both would be one file, whether it exists or not.
+bool same_place(const char *a, const char *b);
 
 // Removes what is still being written and temporary folders; callable from a signal handler.
 void files_remove_unfinished(void);

@@ -67,9 +67,14 @@ for output in (["-o", "same"], ["--methods", "kl,mse", "-o", "aa"]):
     name = "same" if output[1] == "same" else "aa.mse.table"
     assert "can't hold both the table and the histograms" in calibrate("--merge", "a.hist", "b.hist", *output, "--histograms", name, status=2)
     assert not os.path.exists(name)
+    assert "can't hold both the table and the histograms" in calibrate("--merge", "a.hist", "b.hist", *output, "--histograms", "./" + name, status=2)
+    assert not os.path.exists(name)
 os.makedirs("part.mse.table")
 assert "part.mse.table: error: can't be written" in calibrate("--merge", "a.hist", "--methods", "kl,mse", "-o", "part", status=1)
 assert not os.path.exists("part.kl.table")
+for given in (["--merge", "a.hist"], [model, "--data", "a.npz", "--equalize", "none"]):
+    assert "/dev/full: error: can't be written" in calibrate(*given, "--histograms", "/dev/full", "-o", "full.table", status=1)
+    assert not os.path.exists("full.table")
 
 calibrate(model, "--data", "a.npz", "--equalize", "range", "--histograms", "range.hist", "-o", "range.table")
 assert "range.hist: error: has other factors of channels" in calibrate("--merge", "a.hist", "range.hist", status=1)
@@ -91,8 +96,8 @@ def with_check(data):
     return data + check.to_bytes(8, "little")
 
 
-def crafted(count, at):
-    one = struct.pack("<ff", 1, 1) + number(1) + number(0) + number(1 - 13 + 1024) + number(8192 + at) + number(1) + number(1)
+def crafted(count, at, bins=(1,)):
+    one = struct.pack("<ff", 1, 1) + number(1) + number(0) + number(1 - 13 + 1024) + number(8192 + at) + number(len(bins)) + b"".join(map(number, bins))
     return with_check(b"QNHIST1\n" + text(b"") + text(b"x") + number(0) + number(count) + b"".join(text(b"t%d" % i) + number(1) + one for i in range(count)))
 
 
@@ -112,6 +117,10 @@ with open("many.table", encoding="utf-8") as file:
     assert sum(line.startswith("t") for line in file) == 3000
 with open("more.hist", "wb") as file:
     file.write(crafted(65537, 4096))
+assert "more.hist: error: the file of histograms is damaged" in calibrate("--merge", "more.hist", "-o", "more.table", status=1)
+# Counters whose sum is the count of values in 64 bits, and not in truth.
+with open("more.hist", "wb") as file:
+    file.write(crafted(1, 4096, (2 ** 63, 2 ** 63 + 1)))
 assert "more.hist: error: the file of histograms is damaged" in calibrate("--merge", "more.hist", "-o", "more.table", status=1)
 
 # Damaged files, also with a checksum that fits: a message, never a crash.

@@ -85,6 +85,14 @@ static bool is_helper(const char *family) {
     return !strcmp(family, "halo") || !strcmp(family, "fill") || !strcmp(family, "copy");
 }
 
+// What else the generated code calls `<model>_<name>`: no step may be called so.
+static void reserve_names(Arena *arena, const Steps *steps) {
+    static const char *const own[] = {"arena_bytes", "info", "init", "inputs_info", "outputs_info", "program", "reset", "run", "run_pointers",
+                                      "sizes", "state", "states", "steps", "terms", "variants", "weights"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) *map_get(steps->names, own[i]) = (void *)(uintptr_t)1;
+    for (int i = 0; steps->states && i < steps->states->count; i++) *map_get(steps->names, arena_printf(arena, "start_%d", i)) = (void *)(uintptr_t)1;
+}
+
 // The name of the tensor that the step writes; a second step on the same tensor adds what it does.
 static const char *step_name(Arena *arena, const Steps *steps, const Step *step) {
     const Value *out = step->op->operand_count ? step->op->operands[step->op->operand_count - 1].value : NULL;
@@ -387,6 +395,7 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
     steps->weights_bytes = steps->weight_count ? steps->weights_bytes + READ_SLACK : 0;
     steps->plan_bytes = align_up(steps->plan_bytes) + READ_SLACK;
     add_states(arena, steps);
+    reserve_names(arena, steps);
     for (const Func *func = kn->funcs; func; func = func->next)
         if (func != main) add_variant(arena, steps, func);
     add_variant(arena, steps, main);

@@ -18,8 +18,10 @@ bool infer_yuv_to_rgb(Diag *diag, const Op *op, Arena *arena, const Type **resul
     if (frame->quant || frame->elem != ELEM_U8 || !yuv_planes(view.layout, frame, &planes))
         return infer_fail(diag, op, arena, "frame is %s, expected u8 of images x rows x bytes x 1, of layout nv12, nv21, i420 or yv12 with a multiple of 3 "
                           "rows of even bytes, or of yuyv or uyvy with a multiple of 4 bytes; it is '%s'", type_text(arena, frame), view.layout);
-    const int64_t height = view.height ? view.height : planes.height - view.top, width = view.width ? view.width : planes.width - view.left;
-    if (view.top < 0 || view.left < 0 || height < 0 || width < 0 || view.top > planes.height - height || view.left > planes.width - width)
+    const bool begins = view.top >= 0 && view.left >= 0;
+    const int64_t height = view.height || !begins ? view.height : planes.height - view.top;
+    const int64_t width = view.width || !begins ? view.width : planes.width - view.left;
+    if (!begins || height < 0 || width < 0 || view.top > planes.height - height || view.left > planes.width - width)
         return infer_fail(diag, op, arena, "%lld x %lld pixels at [%lld, %lld] are not within %lld x %lld", (long long)height, (long long)width,
                           (long long)view.top, (long long)view.left, (long long)planes.height, (long long)planes.width);
     if (!infer_yuv_matrix(diag, op, arena, view.matrix)) return false;

@@ -124,8 +124,8 @@ static bool same_type(const Type *a, const Type *b) {
 
 // Of a program, the start is still what it was in nn.
 static bool start_fits(const Dense *start, const Type *type) {
-    if (!start || type->kind == TYPE_BUFFER) return true;
-    return type_equal(start->type, type);
+    if (!start) return true;
+    return type->kind == TYPE_BUFFER ? type_elem_count(start->type) == type_elem_count(type) : type_equal(start->type, type);
 }
 
 bool module_verify_states(const Module *module, Diag *diag) {

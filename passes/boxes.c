@@ -59,7 +59,7 @@ static bool two_outputs(Post *post, Value **boxes, Value **scores) {
     for (int i = 0; *boxes && !*scores && i < post->count; i++) {
         Value *found = post_output_shaped(post, 3, (int64_t[]){1, (*boxes)->type->shape[1], -1}, i);
         if (found && found->type->shape[2] != 4) *scores = found;
-        if (found && found->type->shape[2] == 4 && i && !post->spec->anchors_output) *scores = found; // four classes
+        if (found && found->type->shape[2] == 4 && i) *scores = found; // four classes
     }
     return *scores || post_fail(post, "expected boxes of 1 x N x 4 and scores of 1 x N x classes");
 }

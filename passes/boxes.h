@@ -19,7 +19,7 @@ Value *post_make(Post *post, OpKind kind, int count, Value *const *operands, Att
 Value *post_unary(Post *post, OpKind kind, Value *value);
 Value *post_cast(Post *post, Value *value, Elem elem);
 bool post_fail(Post *post, const char *expected); // false
-// An output as floats, by name, or of a shape (-1: any), the first after `skip` such; NULL where there is none.
+// An output as floats, by name, or of a shape (-1: any) and not the anchors, the first after `skip` such; NULL where there is none.
 Value *post_output(Post *post, const char *name);
 Value *post_output_shaped(Post *post, int rank, const int64_t *shape, int skip);
 Value *post_scores(Post *post, Value *value, int axis);

@@ -28,16 +28,18 @@ static Value *real(Post *post, Value *output) {
     return output->type->elem == ELEM_F32 ? output : post_cast(post, output, ELEM_F32);
 }
 
+static bool is_called(const Value *output, const char *name) { return name && output->name && !strcmp(output->name, name); }
+
 Value *post_output(Post *post, const char *name) {
     for (int i = 0; i < post->count; i++)
-        if (post->outputs[i]->name && !strcmp(post->outputs[i]->name, name)) return real(post, post->outputs[i]);
+        if (is_called(post->outputs[i], name)) return real(post, post->outputs[i]);
     return NULL;
 }
 
 Value *post_output_shaped(Post *post, int rank, const int64_t *shape, int skip) {
     for (int i = 0; i < post->count; i++) {
         const Type *type = post->outputs[i]->type;
-        bool fits = type->rank == rank;
+        bool fits = type->rank == rank && !is_called(post->outputs[i], post->spec->anchors_output);
         for (int j = 0; fits && j < rank; j++) fits = shape[j] < 0 || type->shape[j] == shape[j];
         if (fits && !skip--) return real(post, post->outputs[i]);
     }

@@ -18,6 +18,7 @@ enum { FORMAT_COUNT = sizeof formats / sizeof *formats };
 // What luma and chroma weigh: the parts of red and blue in luma, by their standard.
 static const struct { const char *name; double red, blue; } matrices[] = {
     {"bt601", 0.299, 0.114}, {"bt709", 0.2126, 0.0722}, {"bt2020", 0.2627, 0.0593}};
+enum { MAX_FRAME_BYTES = 1 << 30 }; // without chroma: kernels count bytes in 32 bits
 enum { MATRIX_COUNT = sizeof matrices / sizeof *matrices };
 
 typedef struct { int format, height, width, stride, matrix; bool full; } FrameSpec; // stride: bytes of a row, 0: no gaps
@@ -74,7 +75,8 @@ static bool is_sound(const FrameSpec *spec) {
     const int channels = formats[spec->format].channels, unit = formats[spec->format].yuv ? 2 * channels : channels;
     if (formats[spec->format].yuv && (spec->width % 2 || (channels == 1 && spec->height % 2)))
         return false;
-    return (!spec->stride || (spec->stride >= spec->width * channels && spec->stride % unit == 0)) &&
+    const int64_t row = spec->stride ? spec->stride : (int64_t)spec->width * channels;
+    return row * spec->height <= MAX_FRAME_BYTES && (!spec->stride || (spec->stride >= spec->width * channels && spec->stride % unit == 0)) &&
            (int64_t)spec->height * spec->width <= MAX_IMAGE_PIXELS;
 }
 

@@ -343,6 +343,15 @@ static bool check_qtable_names(const Model *model) {
     return fine;
 }
 
+// A program is what the commands make of a network: they don't take it for one.
+static bool is_network(const Model *model) {
+    FOR_EACH_OP(module_main(model->imported), op)
+        if (!strcmp(op_info(op->kind)->dialect, "kn"))
+            return diag_error(model->diag, op->loc, "this is a program for one target already (%s); give the network that it was made from",
+                              op_info(op->kind)->full_name);
+    return true;
+}
+
 bool model_import(Model *model) {
     model->import.node_outputs = map_new_texts(model->arena);
     model->import.output_nodes = map_new_texts(model->arena);
@@ -351,7 +360,7 @@ bool model_import(Model *model) {
         return false;
     if (!module_main(model->imported))
         return diag_error(model->diag, loc_file(model->path), "the module has no function @main");
-    if (!tie_states(model, model->imported))
+    if (!is_network(model) || !tie_states(model, model->imported))
         return false;
     const Attr *carried = attr_find(model->imported->attrs, "qanat.preprocess");
     if (carried && carried->kind == ATTR_STRING && !model->preprocess)

@@ -116,6 +116,8 @@ def check_codings():
     for where in (os.path.join(OUT, "anchors.npy"), "a"):
         arrays = {"c": codes, "s": np.concatenate([scores, scores[..., :0]], 2)} | ({"a": anchors} if where == "a" else {})
         check(arrays, f"softmax,boxes=ssd,anchors={where},unit=image,background=1,most=2", found, image=(1, 100, 200, 3))
+    moved = {"a": anchors, "c": codes, "s": scores}  # the anchors come first
+    check(moved, "softmax,boxes=ssd,anchors=a,unit=image,background=1,most=2", found, image=(1, 100, 200, 3))
     cells = np.zeros((1, 21, 7), np.float32)  # 4 x 4, 2 x 2 and 1 of 32 x 32 pixels
     cells[0, 16 + 3] = [0, 0, 0, 0, 0.5, 0.2, 1]
     cells[0, 6] = [0.5, 0.25, np.log(2), 0, 1, 0.75, 0]

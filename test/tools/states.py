@@ -40,7 +40,7 @@ for via in "interp", "process", "llvm", "c":
 assert outputs(MODEL, "-i", "stream.npy", "--keep-state", "-n", "2")["mean"].tolist() == [2, 4, 1, 2]
 assert "--dump-all" in run("run", MODEL, "-i", "one.npy", "--keep-state", "--dump-all", "-o", "x.npz", status=2)
 out = outputs(MODEL, "-i", "one.npy", "--dump-all")
-assert out["next"].tolist() == [-6, 11] and out["last"].tolist() == [2, 4] if "last" in out else True
+assert out["next"].tolist() == [-6, 11] and out["two"].tolist() == [2, 4]
 
 # The C interface, for stored bytes of either sign.
 for target in "x86-64", "x86-64-v4-vnni":
@@ -82,12 +82,11 @@ def ranges(*arguments):
     return {line.split()[0]: [float(x) for x in line.split()[1:]] for line in lines if not line.startswith("#")}
 
 
-assert ranges()["h"] == [0, 0, 0] or ranges()["h"][2] < 1e-3, ranges()["h"]
+assert 0 <= ranges()["h"][2] < 1e-3, ranges()["h"]
 assert ranges()["next"][2] == 1 and ranges("--keep-state")["next"][2] == 1.9921875 and ranges("--keep-state")["h"][2] == 1.984375
-for stream in [], ["--keep-state"]:
-    out = outputs("leaky.qir", "-i", "ones.npy", "--keep-state", "-q", "i8", "--calibrate-on", "ones.npy", "--method", "minmax")["y"].ravel()
-    expected = np.repeat(2 - 2.0 ** -np.arange(8), 4)
-    assert np.abs(out - expected).max() <= 0.03, out
+out = outputs("leaky.qir", "-i", "ones.npy", "--keep-state", "-q", "i8", "--calibrate-on", "ones.npy", "--method", "minmax")["y"].ravel()
+expected = np.repeat(2 - 2.0 ** -np.arange(8), 4)
+assert np.abs(out - expected).max() <= 0.03, out
 for command in (["compare", "leaky.qir", "--data", "ones.npy", "--calibrate-on", "ones.npy", "--keep-state"],
                 ["profile", "leaky.qir", "--iterations", "3"], ["bench", "leaky.qir", "--iterations", "3"]):
     run(*command)

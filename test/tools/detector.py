@@ -1,5 +1,5 @@
 # RUN: %python %s %qanat %t %root
-# REQUIRES: gcc
+# REQUIRES: numpy, gcc
 """docs/examples/detector, linked with a network that finds the same two things in every picture: what it draws and what it says."""
 import os
 import shutil

@@ -1,5 +1,5 @@
 # RUN: %python %s %qanat %root %t
-# REQUIRES: gcc
+# REQUIRES: numpy, gcc
 """Preprocessing in the model: a network that gives back its input gives Pillow's bytes, recorded in Inputs/frames.npz, by every
 route; and an int8 network that takes frames gives what it gives where the host prepares the image.
 

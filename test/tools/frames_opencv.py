@@ -1,5 +1,5 @@
 # RUN: %python %s %qanat %t
-# REQUIRES: gcc
+# REQUIRES: numpy, gcc
 """Camera frames as OpenCV 5.0 reads and resizes them: what a network that gives back its input gives, to the bytes recorded in Inputs/frames_opencv.npz.
 
     frames_opencv.py --record     # with OpenCV: writes Inputs/frames_opencv.npz

@@ -1,4 +1,5 @@
 # RUN: %python %s %qanat %t
+# REQUIRES: numpy
 """Images for inputs of 8 bits, with the input's own scale or as they are; and images in BMP, in every form that is read, whole and cut off."""
 import os
 import shutil

@@ -1,5 +1,5 @@
 # RUN: %python %s %qanat %t
-# REQUIRES: gcc
+# REQUIRES: numpy, gcc
 """What --postprocess makes of outputs, by every route: networks that give back their inputs, and answers worked out by hand."""
 import os
 import shutil

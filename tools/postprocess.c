@@ -7,7 +7,7 @@
 
 #include "tools/data/npy.h"
 
-typedef struct { Postprocess made; Arena *arena; const char *anchors; } Spec;
+typedef struct { Postprocess made; Arena *arena; const char *anchors; int functions; } Spec;
 
 static bool parse_whole(const char *text, int least, int *value) {
     char *end;
@@ -24,6 +24,7 @@ static bool parse_part(const char *text, float *value) {
 
 static bool parse_function(Spec *spec, ScoreFunction function, const char *text) {
     spec->made.scores = function;
+    spec->functions++;
     return !text;
 }
 static bool parse_softmax(Spec *spec, const char *text) { return parse_function(spec, SCORES_SOFTMAX, text); }
@@ -111,6 +112,8 @@ static bool parse_spec(Arena *arena, const char *text, Spec *spec, Fault *fault)
     const int wanted = (made->top_k > 0) + made->argmax + (made->boxes != BOXES_NONE);
     if (wanted > 1 || (!wanted && made->scores == SCORES_AS_THEY_ARE))
         return fault_set(fault, "expected one of softmax, sigmoid, top-k=K, argmax and boxes=CODING, found '%s'", text);
+    if (spec->functions > 1)
+        return fault_set(fault, "expected softmax or sigmoid, not both, found '%s'", text);
     if ((made->boxes == BOXES_SSD) != (spec->anchors != NULL))
         return fault_set(fault, "boxes=ssd and anchors=FILE.npy belong together");
     return true;

@@ -157,6 +157,7 @@ def check_messages():
                           ("boxes=corners", "boxes need a network whose first input is an image"),
                           ("boxes=", "boxes: expected corners, centers, ssd, yolox or yunet, found ''"), ("iou=0.5", "expected one of softmax, sigmoid"),
                           ("boxes=ssd", "boxes=ssd and anchors=FILE.npy belong together"), ("argmax,top-k=1", "expected one of softmax"),
+                          ("softmax,sigmoid", "expected softmax or sigmoid, not both, found 'softmax,sigmoid'"),
                           ("top_k=1", "unknown word 'top_k'"), ("boxes=ssd,anchors=none.npy", "none.npy: error: can't be read")):
         got = run(two, spec, arrays)
         assert isinstance(got, str) and message in got, (spec, got)

@@ -56,8 +56,8 @@ static void fill(const Image *image, const int rect[4], const unsigned char *col
         for (int x = rect[0]; x < rect[2]; x++) put(image, x, y, colour);
 }
 
-// A whole number within the picture or just outside.
-static int pixel(float value, int size) { return value < -9 ? -9 : value > (float)size + 9 ? size + 9 : (int)value; }
+// A whole number within the picture or just outside; of what is no number too.
+static int pixel(float value, int size) { return !(value > -9) ? -9 : value > (float)size + 9 ? size + 9 : (int)value; }
 
 static void draw_box(const Image *image, const float *box, const unsigned char *colour) {
     const int left = pixel(box[0], image->width), top = pixel(box[1], image->height), wide = 1 + image->width / 200;

@@ -29,6 +29,8 @@ static bool check_quantization(Diag *diag, const Op *op, const Tensor *const *op
     if (!op_has(op, INT8)) return eval_fail(diag, op, "this op has no quantized form");
     if (op_has(op, MOVES_DATA))
         return in->storage == out->storage || eval_fail(diag, op, "operand and result are stored differently");
+    if (op->kind == OP_add && type_is_sums(operands[0]->type)) in = operands[1]->type->quant;
+    if ((op->kind == OP_conv2d || op->kind == OP_linear) && type_is_sums(results[0]->type)) out = in;
     if (out->axis >= 0) return eval_fail(diag, op, "result is quantized along an axis, expected one scale");
     if (elem_bits(out->storage) > 16 || elem_bits(in->storage) > 16)
         return eval_fail(diag, op, "operand or result is stored in more than 16 bits");

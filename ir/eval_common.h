@@ -47,6 +47,7 @@ typedef struct {
     Tensor *out;
     double min, max;         // float: the activation's bounds
     const float *multiplier; // quantized: one an element of the row; NULL for float
+    bool sums;               // quantized: the result is the sums themselves
     int32_t zp, lo, hi;
 } Finish;
 Finish finish_new(const Op *op, Tensor *out, const char *activation);

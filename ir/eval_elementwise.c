@@ -101,6 +101,17 @@ static void binary_floats(const Op *op, Walk *walk, const Tensor *a, const Tenso
     }
 }
 
+// Sums and a residual of the same shape: the sums' multipliers are those of their channels.
+static void add_to_sums(const Tensor *sums, const Tensor *residual, Tensor *out, const Finish *f) {
+    const Quant *own = sums->type->quant, *other = residual->type->quant, *to = out->type->quant;
+    const float m = rescale_multiplier(other->scale[0], to->scale[0]);
+    for (int64_t i = 0, count = type_elem_count(out->type); i < count; i++) {
+        const int32_t x = (int32_t)tensor_i64(sums, i), y = (int32_t)tensor_i64(residual, i) - other->zero_point[0];
+        const float own_m = rescale_multiplier(own->scale[i % own->count], to->scale[0]);
+        tensor_set_i64(out, i, qn_add(x, own_m, y, m, f->zp, f->lo, f->hi));
+    }
+}
+
 static void binary_quantized(const Op *op, Walk *walk, const Tensor *a, const Tensor *b, Tensor *out,
                              const Finish *f) {
     const Quant *in_a = a->type->quant, *in_b = b->type->quant, *to = out->type->quant;
@@ -143,7 +154,9 @@ static bool eval_binary(Diag *diag, const Op *op, const Tensor *const *operands,
         if ((op->kind == OP_mul || op->kind == OP_prelu) && elem_bits(a->type->elem) + elem_bits(b->type->elem) > 24)
             return eval_fail(diag, op, "products of %s and %s leave i32", elem_name(a->type->elem),
                              elem_name(b->type->elem));
-        binary_quantized(op, &walk, a, b, out, &finish);
+        if (type_is_sums(a->type)) add_to_sums(a, b, out, &finish);
+        else if (type_is_sums(b->type)) add_to_sums(b, a, out, &finish);
+        else binary_quantized(op, &walk, a, b, out, &finish);
     } else if (elem_is_float(a->type->elem)) {
         binary_floats(op, &walk, a, b, out, &finish);
     } else

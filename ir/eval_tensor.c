@@ -216,6 +216,7 @@ Finish finish_new(const Op *op, Tensor *out, const char *activation) {
     const Quant *quant = out->type->quant;
     if (quant) {
         finish.zp = quant->zero_point[0];
+        finish.sums = type_is_sums(out->type);
         activation_range(activation, quant, &finish.lo, &finish.hi);
     }
     return finish;
@@ -231,7 +232,8 @@ bool finish_row(Diag *diag, const Finish *finish, const double *sums, int64_t fi
         }
         if (sum < INT32_MIN || sum > INT32_MAX)
             return eval_fail(diag, finish->op, "the sum %.0f of element %lld leaves i32", sum, (long long)(first + i));
-        int32_t q = qn_requantize((int32_t)sum, finish->multiplier[i], finish->zp, finish->lo, finish->hi);
+        int32_t q = finish->sums ? (int32_t)sum
+                                 : qn_requantize((int32_t)sum, finish->multiplier[i], finish->zp, finish->lo, finish->hi);
         tensor_set_i64(finish->out, first + i, q);
     }
     return true;

@@ -27,13 +27,24 @@ static bool has_activation(const Op *op) {
     return false;
 }
 
+// Sums are added to, unrounded, one scale for each channel.
+static bool check_scales(Diag *diag, const Op *op, Arena *arena, const Type *a, const Type *b) {
+    const bool sums = type_is_sums(a) || type_is_sums(b);
+    if (op->kind != OP_add || !sums) return check_per_tensor(diag, op, arena, a) && check_per_tensor(diag, op, arena, b);
+    const Type *other = type_is_sums(a) ? b : a;
+    if (!type_same_shape(a, b))
+        return infer_fail(diag, op, arena, "sums of shape %s and an operand of shape %s, expected one shape",
+                          shape_text(arena, other == a ? b : a), shape_text(arena, other));
+    return check_per_tensor(diag, op, arena, other);
+}
+
 bool infer_broadcast(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_tensors(diag, op, arena)) return false;
     const Type *a = op_operand(op, 0)->type, *b = op_operand(op, 1)->type;
     if (!a->quant != !b->quant || elem_expressed(a) != elem_expressed(b))
         return infer_fail(diag, op, arena, "operands are %s and %s, expected one element type, or both quantized",
                           type_text(arena, a), type_text(arena, b));
-    if (!check_per_tensor(diag, op, arena, a) || !check_per_tensor(diag, op, arena, b)) return false;
+    if (!check_scales(diag, op, arena, a, b)) return false;
     if (has_activation(op)) {
         const char *name = op_string(op, "activation");
         if (strcmp(name, "none") && strcmp(name, "relu") && strcmp(name, "relu6"))

@@ -115,6 +115,12 @@ const Quant *quant_per_tensor(Arena *arena, Elem storage, float scale, int32_t z
     return quant_per_axis(arena, storage, -1, 1, &scale, &zero_point, (int32_t)min, (int32_t)max);
 }
 
+const Quant *quant_sums(Arena *arena, const Quant *input, const Quant *weight, int axis, int count) {
+    float *scale = ARENA_ARRAY(arena, float, count);
+    for (int c = 0; c < count; c++) scale[c] = (float)((double)input->scale[0] * weight->scale[weight->axis < 0 ? 0 : c]);
+    return quant_per_axis(arena, ELEM_I32, axis, count, scale, NULL, INT32_MIN, INT32_MAX);
+}
+
 bool quant_equal(const Quant *a, const Quant *b) {
     if (a == b) return true;
     if (!a || !b) return false;

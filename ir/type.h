@@ -66,6 +66,13 @@ const Quant *quant_per_tensor(Arena *arena, Elem storage, float scale, int32_t z
 const Quant *quant_per_axis(Arena *arena, Elem storage, int axis, int count, const float *scale,
                             const int32_t *zero_point, int32_t storage_min, int32_t storage_max);
 
+// Of a convolution's or linear layer's result: the sums of its products, unrounded. One scale for each index of the last
+// dimension, the float nearest to input scale * weight scale, zero point 0.
+const Quant *quant_sums(Arena *arena, const Quant *input, const Quant *weight, int axis, int count);
+static inline bool type_is_sums(const Type *type) {
+    return type->quant && type->quant->storage == ELEM_I32 && type->rank && type->quant->axis == type->rank - 1;
+}
+
 bool type_equal(const Type *a, const Type *b);
 bool quant_equal(const Quant *a, const Quant *b);
 bool type_same_shape(const Type *a, const Type *b);

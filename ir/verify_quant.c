@@ -30,6 +30,23 @@ static bool bound_verify(const Op *op, const Value *input, const Value *weight, 
     return true;
 }
 
+// A result that is sums: without an activation, and with the scales that follow from the operands'.
+static bool sums_verify(const Op *op, const Type *result, Diag *diag) {
+    const char *name = op_info(op->kind)->full_name;
+    if (strcmp(op_string(op, "activation"), "none"))
+        return diag_error(diag, op->loc, "%s: the result is its sums, expected no activation", name);
+    const Quant *quant = result->quant, *input = op_operand(op, 0)->type->quant, *weight = op_operand(op, 1)->type->quant;
+    Arena *scratch = arena_new();
+    const Quant *expected = quant_sums(scratch, input, weight, quant->axis, quant->count);
+    bool good = true;
+    for (int c = 0; good && c < quant->count; c++)
+        if (quant->scale[c] != expected->scale[c] || quant->zero_point[c])
+            good = diag_error(diag, op->loc, "%s: the result is its sums, but channel %d has scale %s and zero point %d, expected %s and 0", name, c,
+                              float_text(scratch, quant->scale[c]), quant->zero_point[c], float_text(scratch, expected->scale[c]));
+    arena_free(scratch);
+    return good;
+}
+
 // Quantized operands give a quantized result, others none; types of operands against each other are inference's matter.
 static bool result_verify(const Op *op, Diag *diag) {
     const OpInfo *info = op_info(op->kind);
@@ -42,6 +59,7 @@ static bool result_verify(const Op *op, Diag *diag) {
     if (!first->type->quant != !result->quant)
         return diag_error(diag, op->loc, "%s: the operands are %squantized, but the result is%s", info->full_name,
                           first->type->quant ? "" : "not ", result->quant ? "" : " not");
+    if ((op->kind == OP_conv2d || op->kind == OP_linear) && type_is_sums(result)) return sums_verify(op, result, diag);
     bool computed = !(info->traits & MOVES_DATA) && op->kind != OP_requantize;
     if (computed && result->quant && result->quant->axis >= 0)
         return diag_error(diag, op->loc, "%s: the result is quantized per axis, expected one scale", info->full_name);

@@ -14,6 +14,7 @@ typedef struct {
     const Value *key;   // a value of the float network
     Value *real, *quant; // its forms; NULL until made
     const Quant *shared; // a concat's, that it takes; NULL: its own
+    bool there;          // its op was rewritten
 } Forms;
 
 typedef struct {
@@ -304,7 +305,8 @@ static bool are_finite(State *state, const Value *constant, const float *data, i
     return true;
 }
 
-// conv2d and linear: weights and bias are constants, quantized here.
+// conv2d and linear: weights and bias are constants, quantized here. `output` of i32: the result is the sums, whose multipliers are
+// by that scale.
 static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant *output) {
     Arena *arena = state->arena, *scratch = state->context->scratch;
     Value *weight = op_operand(op, 1), *bias = op_operand(op, 2);
@@ -323,7 +325,9 @@ static Value *quantize_weighted(State *state, Op *op, Value *input, const Quant 
     if (!bias_name) bias_name = arena_printf(arena, "%s_bias", name ? name : "weight");
     Value *operands[] = {input, op_constant(&builder, weight_type, q, name),
                          op_constant(&builder, bias_type, q_bias, bias_name)};
-    return remake(op, 3, operands, type_quantized(arena, output, op->results[0].type->rank, op->results[0].type->shape));
+    const int rank = op->results[0].type->rank;
+    if (output->storage == ELEM_I32) output = quant_sums(arena, input->type->quant, quant, rank - 1, (int)channels);
+    return remake(op, 3, operands, type_quantized(arena, output, rank, op->results[0].type->shape));
 }
 
 enum { MAX_WEIGHTS = 4 << 20 }; // of one channel: the sum of as many products fits 32 bits at some scale
@@ -344,7 +348,8 @@ static bool is_activation(const Op *op, int index) {
 
 // Whether op can be made i8 where it stands: movers follow their operand, weighted ops need constant weights.
 static bool can_be_i8(State *state, Op *op) {
-    if (op_has(op, MOVES_DATA)) return forms_of(state, op_operand(op, 0))->quant && !state->context->alone;
+    const Value *moved = op_has(op, MOVES_DATA) ? forms_of(state, op_operand(op, 0))->quant : NULL;
+    if (op_has(op, MOVES_DATA)) return moved && !type_is_sums(moved->type) && !state->context->alone;
     if (op->kind == OP_conv2d || op->kind == OP_linear) return has_constant_weights(state, op);
     if (op->kind == OP_quantize || op->kind == OP_dequantize || op->kind == OP_requantize) return false;
     for (int i = 0; i < op->operand_count; i++)
@@ -364,6 +369,40 @@ static Value *make_i8(State *state, Op *op) {
     if (!output) return NULL;
     if (tensors == 1 && (op->kind == OP_conv2d || op->kind == OP_linear)) return quantize_weighted(state, op, operands[0], output);
     return remake(op, op->operand_count, operands, type_quantized(state->arena, output, old->rank, old->shape));
+}
+
+// ---- sums that are not rounded
+
+static bool gives_sums(const Op *op) {
+    if (op->kind != OP_linear && (op->kind != OP_conv2d || as_conv2d(op).group != 1)) return false;
+    return !strcmp(op_string(op, "activation"), "none");
+}
+
+// The add that alone reads the op's result, where its other operand is there already: of two convolutions, the later one gives sums.
+static const Op *add_of_sums(State *state, const Op *op) {
+    const Value *value = &op->results[0];
+    Op *user = value_has_one_use(value) ? value->uses->owner : NULL;
+    if (!user || user->kind != OP_add || !wants_i8(state, user) || !can_be_i8(state, user)) return NULL;
+    const Value *other = op_operand(user, op_operand(user, 0) == value);
+    if (value_constant(other) || !type_same_shape(other->type, value->type)) return NULL;
+    return !other->def || forms_of(state, other)->there ? user : NULL;
+}
+
+// The type of the result where nothing needs it in 8 bits: *reader is the add that takes the sums, or NULL: floats are made of them.
+static bool wants_sums(State *state, const Op *op, const Op **reader) {
+    const PassContext *context = state->context;
+    *reader = NULL;
+    if (!gives_sums(op)) return false;
+    if (!context->no_residual_sums && (*reader = add_of_sums(state, op))) return true;
+    return !context->no_output_sums && !serves_integers(state, &op->results[0], MAX_BETWEEN + 1);
+}
+
+// Weights' scales are such that those of the sums, and their multipliers, are normal.
+static Value *make_sums(State *state, Op *op, const Op *reader) {
+    Value *input = quant_form(state, op_operand(op, 0));
+    const Quant *sum = reader ? calibrated(state, &reader->results[0]) : NULL;
+    if (!input || (reader && !sum)) return NULL;
+    return quantize_weighted(state, op, input, quant_per_tensor(state->arena, ELEM_I32, sum && sum->scale[0] > 1 ? sum->scale[0] : 1, 0));
 }
 
 // Why op is not made i8, for --explain.
@@ -392,7 +431,8 @@ static void stays_float(State *state, const Op *op) {
     explain_float(context, op, why);
 }
 
-// The i8 op is an output of its own, and everything else goes on with the float one.
+// The i8 op is an output of its own, and everything else goes on with the float one, which comes first: what watches both has its
+// result then.
 static void set_alone(State *state, Op *op, Value *quant) {
     Value *real = &op->results[0];
     const char *name = quant->name;
@@ -404,12 +444,15 @@ static void set_alone(State *state, Op *op, Value *quant) {
     real->alias_count = quant->alias_count;
     quant->alias_count = 0;
     op_set_operand(ret, ret->operand_count, quant);
+    op_move_before(quant->def, op->next);
 }
 
 static bool rewrite(State *state, Op *op) {
     if (op->kind == OP_dequantize || op->kind == OP_requantize) return true; // already between precisions
+    if (state->context->alone && op->result_count && op->results[0].type->quant) return true; // set_alone's
     if (wants_i8(state, op) && can_be_i8(state, op)) {
-        Value *quant = make_i8(state, op);
+        const Op *reader;
+        Value *quant = wants_sums(state, op, &reader) ? make_sums(state, op, reader) : make_i8(state, op);
         if (quant && state->context->alone) {
             set_alone(state, op, quant);
             return true;
@@ -447,7 +490,7 @@ static bool quantize_input(State *state, Value *arg) {
 static void keep_output_name(State *state, Value *output, Value *quant) {
     if (!quant || !quant->def || !quant->name || !value_def(output, OP_dequantize) || op_operand(output->def, 0) != quant) return;
     const char *name = quant->name;
-    value_set_name(quant, arena_printf(state->arena, "%s_i8", name));
+    value_set_name(quant, arena_printf(state->arena, "%s_%s", name, type_is_sums(quant->type) ? "sums" : "i8"));
     value_set_name(output, name);
 }
 
@@ -491,8 +534,10 @@ bool assign_precision(Module *module, const PassContext *context) {
     share_scales(&state);
     bool fine = true;
     for (int i = 0; i < func->arg_count; i++) fine = quantize_input(&state, &func->args[i]) && fine;
-    FOR_EACH_OP(func, op)
+    FOR_EACH_OP(func, op) {
         if (op != func->last && fine) fine = rewrite(&state, op);
+        for (int i = 0; i < op->result_count; i++) forms_of(&state, &op->results[i])->there = true;
+    }
     if (!fine || !finish_outputs(&state)) return false;
     remove_old(func);
     explain_precisions(context, func);

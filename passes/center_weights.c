@@ -27,7 +27,7 @@ static bool center(Centered *c) {
     const Value *weight = op_operand(c->op, 1);
     const Dense *dense = value_constant(weight);
     const Quant *quant = weight->type->quant;
-    if (!dense || dense->splat || !has_zero_points(quant) || quant->storage != ELEM_I8 || quant->axis > 0) return false;
+    if (type_is_sums(c->op->results[0].type) || !dense || dense->splat || !has_zero_points(quant) || quant->storage != ELEM_I8 || quant->axis > 0) return false;
     c->count = type_elem_count(weight->type), c->inner = weight->type->shape[weight->type->rank - 1];
     if (!c->count) return false;
     c->rows = c->count / c->inner;

@@ -53,7 +53,7 @@ void explain_op(const PassContext *context, const Op *op) {
     FILE *out = context->explain;
     if (!out) return;
     const Type *type = op->results[0].type;
-    fprintf(out, "%s: %s ", op_name(op), type->quant ? "i8" : elem_name(type->elem));
+    fprintf(out, "%s: %s ", op_name(op), type->quant && !type_is_sums(type) ? "i8" : elem_name(type->elem));
     for (int i = 0; i < type->rank; i++) fprintf(out, "%s%lld", i ? "x" : "", (long long)type->shape[i]);
     fprintf(out, "%s%s", type->rank ? " " : "", kind_name(op));
     print_fused(out, op);

@@ -100,6 +100,9 @@ bool is_quantized_binary(const Op *op);
 // It is dequantized for arg_max and arg_min alone, which read the integers then: these stand in the same order.
 bool is_read_by_order(const Lower *lower, const Value *value);
 void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args);
+void sums_args(const Lower *lower, const Op *op, int own, KernelArgs *args); // of an add whose operand `own` is sums
+// One a channel: to the scale of the add that reads them, or to that of floats.
+const float *sum_multipliers(const Lower *lower, const Op *reader, const Value *sums);
 void binary_fixed_args(KernelArgs *args); // sums in integers where that is proven
 
 // ---- by kind of op; each lowers one op

@@ -27,18 +27,22 @@ static bool is_depthwise(const Op *op) {
     return conv.group > 1 && conv.group == conv.input->type->shape[3];
 }
 
-static const char *family_of(const Op *op) { return is_depthwise(op) ? "depthwise" : "conv2d"; }
+static bool gives_sums(const Op *op) { return type_is_sums(op->results[0].type); }
 
-// Integer results: zero points and clamp.
+// Depthwise kernels round what they give.
+static const char *family_of(const Op *op) { return is_depthwise(op) && !gives_sums(op) ? "depthwise" : "conv2d"; }
+
+// Integer results: zero points and clamp; sums have neither.
 static void clamp_args(const Lower *lower, KernelArgs *args, const Op *op, const Value *input) {
     int32_t lo, hi;
     const Quant *out = op->results[0].type->quant;
     activation_range(op_string(op, "activation"), out, &lo, &hi);
     args_int(args, "in_zp", zero_of(input));
+    args_int(args, "flip", lower->flip);
+    if (gives_sums(op)) return;
     args_int(args, "out_zp", out->zero_point[0]);
     args_int(args, "lo", lo);
     args_int(args, "hi", hi);
-    args_int(args, "flip", lower->flip);
 }
 
 static void activation_args(const Lower *lower, KernelArgs *args, const Op *op, const Value *input) {
@@ -54,6 +58,21 @@ static void activation_args(const Lower *lower, KernelArgs *args, const Op *op, 
 
 static const char *operands_text(const Op *op) { return op->results[0].type->quant ? "s8s8" : "f32f32"; }
 
+// The dequantize that alone reads sums: the kernel stores floats then.
+static Op *floats_behind(const Lower *lower, const Op *op) {
+    const Value *sums = &op->results[0];
+    if (!gives_sums(op) || lower->context->watched || !value_has_one_use(sums)) return NULL;
+    Op *floats = sums->uses->owner;
+    if (floats->kind != OP_dequantize) return NULL;
+    return op->kind == OP_conv2d || sums->type->rank != 4 ? floats : NULL; // an image may have a halo
+}
+
+// What kernels.def calls the result of a kernel of this family.
+static const char *result_text(const Lower *lower, const Op *op, const KernelArgs *args) {
+    if (!gives_sums(op)) return kind_text(op->results[0].type);
+    return !strcmp(args->family->name, "conv2d_add") ? "s8" : floats_behind(lower, op) ? "f32" : "i32";
+}
+
 static bool has_constant_weights(const Op *op) {
     return value_constant(op_operand(op, 1)) && (!op_operand(op, 2) || value_constant(op_operand(op, 2)));
 }
@@ -61,7 +80,7 @@ static bool has_constant_weights(const Op *op) {
 // Weights computed at run time can't be packed: only kernels that take them as they are. NULL: none has these arguments.
 static const KernelInfo *find_for(const Lower *lower, const Op *op, const KernelArgs *args) {
     const char *only = has_constant_weights(op) ? lower->context->only_isa : "generic";
-    return find_among(lower, only, operands_text(op), kind_text(op->results[0].type), args);
+    return find_among(lower, only, operands_text(op), result_text(lower, op, args), args);
 }
 
 static const KernelInfo *choose_for(const Lower *lower, const Op *op, const KernelArgs *args) {
@@ -114,6 +133,7 @@ static void conv_args(const Lower *lower, const Op *op, const char *family, cons
     args_int(args, "group", conv.group);
     args_int(args, "padded", !halo);
     activation_args(lower, args, op, conv.input);
+    if (!strcmp(family, "conv2d_add")) args_int(args, "unrounded", gives_sums(op));
     if (halo) inner_args(lower, op, halo, args);
     // As if dense; set again when the buffers are known.
     args_int(args, "in_pixel", in[3]);
@@ -122,7 +142,7 @@ static void conv_args(const Lower *lower, const Op *op, const char *family, cons
     args_int(args, "in_image", (in[1] + h[0] + h[2]) * (in[2] + h[1] + h[3]) * in[3]);
     args_int(args, "out_row", out[2] * out[3]);
     args_int(args, "out_image", out[1] * out[2] * out[3]);
-    if (is_depthwise(op)) prefer_groups(lower, op, args);
+    if (!strcmp(family, "depthwise")) prefer_groups(lower, op, args);
 }
 
 // Only panels that the kernel computes at once, so that one thread loses nothing; 64 bytes rather, that no two threads write to one
@@ -170,7 +190,17 @@ static int32_t weight_zero(const Op *op) {
     return quant ? quant->zero_point[0] : 0;
 }
 
+const float *sum_multipliers(const Lower *lower, const Op *reader, const Value *sums) {
+    const Quant *own = sums->type->quant;
+    if (!reader || reader->kind != OP_add) return own->scale;
+    float *m = ARENA_ARRAY(lower->arena, float, own->count);
+    for (int c = 0; c < own->count; c++) m[c] = rescale_multiplier(own->scale[c], reader->results[0].type->quant->scale[0]);
+    return m;
+}
+
 static const float *multipliers(const Lower *lower, const Op *op, int64_t channels) {
+    const Use *use = op->results[0].uses;
+    if (gives_sums(op)) return sum_multipliers(lower, use ? use->owner : NULL, &op->results[0]);
     float *m = ARENA_ARRAY(lower->arena, float, channels);
     float s_x = scale_of(op_operand(op, 0)), s_y = op->results[0].type->quant->scale[0];
     for (int64_t c = 0; c < channels; c++) m[c] = (op_bool(op, "f32_scales") ? product_multiplier_f32 : product_multiplier)(s_x, weight_scale(op_operand(op, 1), c), s_y);
@@ -238,7 +268,7 @@ static void bound(KernelArgs *args, const Op *op, const PackSource *source) {
     if (!source->multiplier) return;
     args_int(args, "weight_zp", weight_zero(op));
     bool known = source->weight && (source->bias_i32 || !op_operand(op, 2));
-    if (known) args_int(args, "bounded", pack_bounded(source, args));
+    if (known && !gives_sums(op)) args_int(args, "bounded", pack_bounded(source, args));
 }
 
 // Arguments with the halo that the kernel wants, or padding by itself; `halo` is what the input needs then.
@@ -282,18 +312,40 @@ static const KernelInfo *conv_buffers(Lower *lower, Op *op, const int32_t halo[4
 
 // ---- a sum behind a convolution
 
-// Will the value lie as the buffer does?
-static bool lies_alike(Lower *lower, const Value *value, const Value *buffer) {
+// Will the value lie as the buffer does? Kernels of linear layers want both dense.
+static bool lies_alike(Lower *lower, const Op *op, const Value *value, const Value *buffer) {
+    if (op->kind == OP_linear && !buffer_is_dense(buffer)) return false;
+    if (value->type->rank != 4) return true;
     const Layout layout = layout_of(lower, value);
     return !memcmp(layout.halo, buffer->type->halo, sizeof layout.halo) && layout.pixel == buffer_pixel(buffer->type);
 }
 
-// The add that alone uses a convolution's result.
+// The add that alone uses the result of a convolution, or the sums of a linear layer.
 static Op *add_behind(const Op *op) {
     const Value *result = &op->results[0];
-    if (!result->type->quant || is_depthwise(op) || !has_constant_weights(op) || !value_has_one_use(result)) return NULL;
+    if (!gives_sums(op) && (op->kind == OP_linear || is_depthwise(op))) return NULL;
+    if (!result->type->quant || !has_constant_weights(op) || !value_has_one_use(result)) return NULL;
     Op *user = result->uses->owner;
     return user->kind == OP_add && user->results[0].type->quant ? user : NULL;
+}
+
+// A linear layer as a convolution of an image of as many pixels as it has rows, in rows that tiles of pixels hold; where sizes vary, of
+// one pixel.
+static void linear_image_args(const Lower *lower, const Op *op, KernelArgs *args) {
+    const int64_t most = lower->context->bounded ? 1 : 14;
+    linear_view linear = as_linear(op);
+    const int64_t n = linear.weight->type->shape[0], k = linear.weight->type->shape[1];
+    const int64_t rows = n ? type_elem_count(linear.output->type) / n : 0;
+    int64_t width = rows < most ? rows : most;
+    while (width > 1 && rows % width) width--;
+    const int64_t height = width ? rows / width : 0;
+    const struct { const char *name; int64_t value; } fields[] = {
+        {"rows", height}, {"out_h", height}, {"out_w", width}, {"out_c", n}, {"out_pixel", n}, {"out_row", width * n}, {"out_image", rows * n},
+        {"in_h", height}, {"in_w", width}, {"in_c", k}, {"in_pixel", k}, {"in_row", width * k}, {"in_image", rows * k}, {"kernel_h", 1},
+        {"kernel_w", 1}, {"stride_h", 1}, {"stride_w", 1}, {"dilation_h", 1}, {"dilation_w", 1}, {"group", 1}, {"unrounded", 1}};
+    args_begin(args, "conv2d_add");
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) args_int(args, fields[i].name, fields[i].value);
+    activation_args(lower, args, op, linear.input);
 }
 
 static bool is_fast(const Lower *lower, const Op *op, const char *family) {
@@ -325,9 +377,21 @@ static Value *summand_of(Lower *lower, Op *op) {
     const Value *other = op_operand(add, op_operand(add, 0) == &op->results[0]);
     Value *buffer = lowered_get(lower, other)->buffer;
     if (!buffer || !other->type->quant || buffer->type->elem != stored_elem(lower, other->type)) return NULL;
-    if (!type_same_shape(other->type, op->results[0].type) || !lies_alike(lower, &add->results[0], buffer)) return NULL;
+    if (!type_same_shape(other->type, op->results[0].type) || !lies_alike(lower, op, &add->results[0], buffer)) return NULL;
+    if (op->kind == OP_linear) return buffer;
     if (is_fast(lower, op, "conv2d_add")) return fits_store(lower, add) ? buffer : NULL;
     return is_fast(lower, op, "conv2d") || op_bool(add, "fused") ? NULL : buffer;
+}
+
+static void unrounded_args(const Lower *lower, const Op *add, int own, KernelArgs *args) {
+    KernelArgs sum;
+    args_begin(&sum, "sums");
+    sums_args(lower, add, own, &sum);
+    args_int(args, "residual_zp", args_get(&sum, "b_zp"));
+    args_int(args, "sum_zp", args_get(&sum, "out_zp"));
+    args_int(args, "sum_lo", args_get(&sum, "lo"));
+    args_int(args, "sum_hi", args_get(&sum, "hi"));
+    args_float(args, "residual_multiplier", args_get_float(&sum, "b_multiplier"));
 }
 
 static void sum_args(const Lower *lower, const Op *add, int own, KernelArgs *args) {
@@ -335,6 +399,10 @@ static void sum_args(const Lower *lower, const Op *add, int own, KernelArgs *arg
     static const char *const same[][2] = {{"out_zp", "sum_zp"}, {"lo", "sum_lo"}, {"hi", "sum_hi"}, {"fixed_start", "fixed_start"},
                                           {"fixed_shift", "fixed_shift"}};
     KernelArgs sum;
+    if (gives_sums(op_operand(add, own)->def)) {
+        unrounded_args(lower, add, own, args);
+        return;
+    }
     sum_of(lower, add, &sum);
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) args_int(args, same[i][1], args_get(&sum, same[i][0]));
     args_int(args, "residual_zp", args_get(&sum, from[!own][0]));
@@ -344,17 +412,32 @@ static void sum_args(const Lower *lower, const Op *add, int own, KernelArgs *arg
     args_int(args, "fixed_residual", args_get(&sum, from[!own][2]));
 }
 
+// Operands 0 to 3 of the call, its arguments but the sum's, and its kernel.
+static const KernelInfo *conv2d_add_buffers(Lower *lower, Op *op, Value *out, KernelArgs *args, Value **buffers) {
+    int32_t halo[4];
+    PackSource source;
+    if (op->kind == OP_conv2d) {
+        conv_kernel(lower, op, "conv2d_add", halo, &source, args);
+        return conv_buffers(lower, op, halo, &source, out, args, buffers);
+    }
+    linear_image_args(lower, op, args);
+    source_of(lower, op, args, &source);
+    bound(args, op, &source);
+    buffers[0] = operand_in_arena(lower, op_operand(op, 0));
+    if (!buffer_is_dense(buffers[0])) buffers[0] = operand_dense(lower, op_operand(op, 0));
+    split_by_channels(lower, op, args);
+    const KernelInfo *kernel = choose_for(lower, op, args);
+    constants(lower, op, kernel, &source, args, buffers);
+    return kernel;
+}
+
 bool lower_conv2d_add(Lower *lower, Op *op) {
     int own = 0;
     while (own < 2 && !lowered_get(lower, op_operand(op, own))->summand) own++;
     if (own == 2) return false;
-    int32_t halo[4];
     KernelArgs args;
-    PackSource source;
-    Op *conv = op_operand(op, own)->def;
     Value *out = result_buffer(lower, &op->results[0]), *buffers[6];
-    conv_kernel(lower, conv, "conv2d_add", halo, &source, &args);
-    const KernelInfo *kernel = conv_buffers(lower, conv, halo, &source, out, &args, buffers);
+    const KernelInfo *kernel = conv2d_add_buffers(lower, op_operand(op, own)->def, out, &args, buffers);
     sum_args(lower, op, own, &args);
     buffers[4] = lowered_get(lower, op_operand(op, own))->summand;
     buffers[5] = out;
@@ -362,23 +445,36 @@ bool lower_conv2d_add(Lower *lower, Op *op) {
     return true;
 }
 
+// Of the op, or of the dequantize behind it.
+static Value *result_of(Lower *lower, Op *op) {
+    Op *floats = floats_behind(lower, op);
+    if (floats) explain_part(lower->context, floats);
+    return result_buffer(lower, floats ? &floats->results[0] : &op->results[0]);
+}
+
+// Whether the add behind will be lowered together with the op.
+static bool is_part_of_add(Lower *lower, Op *op) {
+    Value *summand = summand_of(lower, op);
+    if (!summand) return false;
+    lowered_get(lower, &op->results[0])->summand = summand;
+    explain_part(lower->context, op->results[0].uses->owner);
+    return true;
+}
+
 void lower_conv2d(Lower *lower, Op *op) {
     int32_t halo[4];
     KernelArgs args;
     PackSource source;
-    Value *buffers[5], *summand = summand_of(lower, op);
-    if (summand) {
-        lowered_get(lower, &op->results[0])->summand = summand;
-        explain_part(lower->context, op->results[0].uses->owner);
-        return;
-    }
+    Value *buffers[5];
+    if (is_part_of_add(lower, op)) return;
     conv_kernel(lower, op, family_of(op), halo, &source, &args);
-    buffers[4] = result_buffer(lower, &op->results[0]);
+    buffers[4] = result_of(lower, op);
     const KernelInfo *kernel = conv_buffers(lower, op, halo, &source, buffers[4], &args, buffers);
     emit_call(lower, kernel, &args, 5, buffers);
 }
 
 void lower_linear(Lower *lower, Op *op) {
+    if (is_part_of_add(lower, op)) return;
     linear_view linear = as_linear(op);
     int64_t n = linear.weight->type->shape[0], k = linear.weight->type->shape[1];
     KernelArgs args;
@@ -398,7 +494,7 @@ void lower_linear(Lower *lower, Op *op) {
     split_by_channels(lower, op, &args);
     const KernelInfo *kernel = choose_for(lower, op, &args);
     constants(lower, op, kernel, &source, &args, buffers);
-    buffers[4] = result_buffer(lower, linear.output);
+    buffers[4] = result_of(lower, op);
     if (!buffer_is_dense(buffers[4])) BUG("a halo around the result of linear");
     emit_call(lower, kernel, &args, 5, buffers);
 }

@@ -88,9 +88,44 @@ void binary_fixed_args(KernelArgs *args) {
     memcpy(args->words, &binary, sizeof binary);
 }
 
+void sums_args(const Lower *lower, const Op *op, int own, KernelArgs *args) {
+    const Quant *out = op->results[0].type->quant;
+    int32_t lo, hi;
+    activation_range(binary_activation(op), out, &lo, &hi);
+    args_int(args, "b_zp", zero_of(op_operand(op, !own)));
+    args_int(args, "out_zp", out->zero_point[0]);
+    args_int(args, "lo", lo);
+    args_int(args, "hi", hi);
+    args_int(args, "flip", lower->flip);
+    args_float(args, "b_multiplier", rescale_multiplier(scale_of(op_operand(op, !own)), out->scale[0]));
+}
+
+// Sums that no kernel of their own stored as what they become: add, with the operand `own`, or dequantize (own 0).
+static void lower_sums(Lower *lower, Op *op, int own) {
+    static const char *const names[] = {"sums", "m", "b", "out"};
+    Value *sums = op_operand(op, own), *out = result_buffer(lower, &op->results[0]), *buffers[4] = {operand_any(lower, sums)};
+    const Quant *quant = sums->type->quant;
+    const bool adds = op->kind == OP_add;
+    buffers[1] = buffer_weights(lower, ELEM_F32, sum_multipliers(lower, op, sums), sizeof(float) * (size_t)quant->count, NULL);
+    buffers[2] = adds ? operand_any(lower, op_operand(op, !own)) : NULL;
+    buffers[3] = out;
+    const Type *types[] = {buffers[0]->type, buffers[1]->type, adds ? buffers[2]->type : out->type, out->type};
+    Walk walk = walk_new(op->results[0].type, 4, types);
+    KernelArgs args;
+    args_begin(&args, "sums");
+    BUG_UNLESS(walk_args(&walk, &args, names), "a walk over buffers of one shape");
+    if (adds) sums_args(lower, op, own, &args);
+    emit_kernel(lower, adds ? "i32s8" : "i32", adds ? "s8" : "f32", &args, 4, buffers);
+}
+
 void lower_binary(Lower *lower, Op *op) {
     static const char *const names[] = {"a", "b", "out"};
     if (lower_conv2d_add(lower, op) || lower_as_table(lower, op)) return;
+    for (int own = 0; own < 2; own++)
+        if (type_is_sums(op_operand(op, own)->type)) {
+            lower_sums(lower, op, own);
+            return;
+        }
     Value *a = operand_any(lower, op_operand(op, 0)), *b = operand_any(lower, op_operand(op, 1));
     Value *out = result_buffer(lower, &op->results[0]), *buffers[] = {a, b, out};
     const Type *types[] = {a->type, b->type, out->type}, *type = op->results[0].type;
@@ -284,6 +319,10 @@ static void lower_moved_storage(Lower *lower, Op *op) {
 
 void lower_quantize(Lower *lower, Op *op) {
     if (is_read_by_order(lower, &op->results[0])) return;
+    if (type_is_sums(op_operand(op, 0)->type)) {
+        if (lowered_get(lower, op_operand(op, 0))->buffer) lower_sums(lower, op, 0); // else their kernel stored floats
+        return;
+    }
     if (moves_storage(op)) {
         lower_moved_storage(lower, op);
         return;

@@ -43,6 +43,7 @@ static bool is_moved_storage(const Type *from, const Type *to) {
 }
 
 static bool operand_fits(const Op *op, int index, const Type *type) {
+    if (type_is_sums(type)) return op->kind == OP_add || op->kind == OP_dequantize || op_has(op, MOVES_DATA);
     switch (op->kind) {
     case OP_conv2d: case OP_linear:
         if (index == 1) return is_weight(type);
@@ -85,6 +86,7 @@ bool types_have_kernels(Lower *lower, const Op *op) {
     }
     for (int i = 0; i < op->result_count; i++) {
         const Type *type = op->results[i].type;
+        if ((op->kind == OP_conv2d || op->kind == OP_linear) && type_is_sums(type)) continue;
         if (op->kind != OP_cast && op->kind != OP_concat && op->kind != OP_max_pool2d && !op_has(op, MOVES_DATA) && !has_rows(op) && !is_computed_on(type))
             return refuse(lower, op, type, expected);
     }

@@ -23,6 +23,8 @@ typedef struct {
     bool per_tensor_weights;             // one scale for all of a weight tensor
     bool mse_weights;                    // weights' scales by the least squared error, not the largest magnitude
     bool alone;                          // assign_precision: each i8 op beside its float form, on the float tensors (compare)
+    bool no_residual_sums;               // convolutions' results are rounded before they are added,
+    bool no_output_sums;                 // and before they become floats (--sums)
     bool requantize;                     // the scales that an imported model brought are dropped
     bool keep_all;                       // every value of the network becomes an output of the program (dump-all)
     bool watched;                        // every value has a buffer of its own, to be looked at when it is made (calibration)

@@ -71,6 +71,16 @@ static void compare_quant_row(void *context, const void *row, int64_t elems) {
     walk->real += elems;
 }
 
+// Rows begin with channel 0.
+static void compare_sums_row(void *context, const void *row, int64_t elems) {
+    Walk *walk = context;
+    const Quant *quant = walk->type->quant;
+    for (int64_t i = 0; i < elems; i++)
+        add_pair(walk->difference, walk->real[i], (float)((const int32_t *)row)[i] * quant->scale[i % quant->count]);
+    walk->difference->count += elems;
+    walk->real += elems;
+}
+
 static void keep_row(void *context, const void *row, int64_t elems) {
     float **to = context;
     memcpy(*to, row, sizeof **to * (size_t)elems);
@@ -93,7 +103,7 @@ static void tap(void *context, const Value *buffer, const void *data) {
     if (watched->role == ROLE_QUANT && work->tensors[watched->tensor].quant && !buffer->type->quant) return;
     Difference *all = watched->role == ROLE_OWN ? work->own : work->inherited;
     Walk walk = {real, buffer->type, &all[(int64_t)tapped->sample * work->count + watched->tensor]};
-    buffer_rows(buffer->type, data, buffer->type->quant ? compare_quant_row : compare_real_row, &walk);
+    buffer_rows(buffer->type, data, type_is_sums(buffer->type) ? compare_sums_row : buffer->type->quant ? compare_quant_row : compare_real_row, &walk);
 }
 
 static void keep_inputs(Work *work, int worker) {
@@ -145,14 +155,14 @@ static int tensor_of(const Map *tensors, const char *name, const char *suffix) {
 }
 
 static bool role_of(const Map *tensors, const Value *buffer, bool alone, Watched *watched) {
-    bool real = buffer->type->elem == ELEM_F32, eight = buffer->type->quant && elem_bits(buffer->type->elem) == 8 && buffer->type->quant->axis < 0;
+    bool real = buffer->type->elem == ELEM_F32, sums = type_is_sums(buffer->type), eight = buffer->type->quant && elem_bits(buffer->type->elem) == 8 && buffer->type->quant->axis < 0;
     const int *named = map_find(tensors, buffer->name);
     int index = named ? *named : -1;
     Role role = alone && real ? ROLE_REAL : ROLE_QUANT;
-    if (alone && eight) role = ROLE_OWN, index = tensor_of(tensors, buffer->name, ALONE_SUFFIX);
+    if (alone && (eight || sums)) role = ROLE_OWN, index = tensor_of(tensors, buffer->name, ALONE_SUFFIX);
     else if (eight && index < 0) index = tensor_of(tensors, buffer->name, "_i8");
     *watched = (Watched){role, index};
-    return index >= 0 && (real || eight);
+    return index >= 0 && (real || eight || sums);
 }
 
 static void watch(Arena *arena, Work *work, const Map *tensors, const Module *kn, bool alone) {
@@ -163,10 +173,11 @@ static void watch(Arena *arena, Work *work, const Map *tensors, const Module *kn
         const Value *buffer = op->result_count ? &op->results[0] : NULL;
         if ((op->kind != OP_kn_alloc && op->kind != OP_kn_output) || !buffer->name || !role_of(tensors, buffer, alone, &watched)) continue;
         Compared *tensor = &work->tensors[watched.tensor];
+        if (watched.role != ROLE_REAL && type_is_sums(buffer->type)) tensor->sums = true;
         if (watched.role == ROLE_REAL) work->kept[watched.tensor] = true;
         if (watched.role == ROLE_QUANT) {
             if (!work->kept[watched.tensor]) continue;
-            if (buffer->type->quant) tensor->quant = buffer->type->quant;
+            if (buffer->type->quant && !type_is_sums(buffer->type)) tensor->quant = buffer->type->quant;
         }
         Watched *own = ARENA_NEW(arena, Watched);
         *own = watched;

@@ -12,7 +12,8 @@ typedef struct {
 typedef struct {
     const char *name;
     const Op *op;           // of the float network; NULL: an input
-    const Quant *quant;     // NULL: it stays float
+    const Quant *quant;     // NULL: it stays float, or is
+    bool sums;              // of 32 bits
     Difference inherited;   // in the quantized network: with the error of all that came before
     Difference own;         // of the op by itself, on the float network's tensors; count 0: it has no i8 form of its own
 } Compared;

@@ -114,11 +114,12 @@ static bool whole_sample(void *context, int worker, int place, char *message) {
 
 typedef struct { Search *work; int worker, place, table; const LossSample *told; char *message; } TapContext;
 typedef struct { Own *own; uint8_t *at; } Bytes;
+typedef struct { uint8_t *at; int64_t elem_bytes; } Kept;
 
 static void keep_row(void *context, const void *row, int64_t elems) {
-    uint8_t **to = context;
-    memcpy(*to, row, (size_t)elems);
-    *to += elems;
+    Kept *to = context;
+    memcpy(to->at, row, (size_t)(elems * to->elem_bytes));
+    to->at += elems * to->elem_bytes;
 }
 
 static void keep_own(void *context, const Value *buffer, const void *data) {
@@ -126,9 +127,8 @@ static void keep_own(void *context, const Value *buffer, const void *data) {
     const int *index = map_find(tapped->work->alone_ops[tapped->table], buffer);
     if (!index || !tapped->work->active[candidate(tapped->work, *index, tapped->table)]) return;
     Own *own = &tapped->work->own[tapped->worker][tapped->table][*index];
-    uint8_t *to = own->elems;
     own->type = buffer->type;
-    buffer_rows(buffer->type, data, keep_row, &to);
+    buffer_rows(buffer->type, data, keep_row, &(Kept){own->elems, elem_bits(buffer->type->elem) / 8});
 }
 
 static void put_row(void *context, const void *row, int64_t elems) {
@@ -136,7 +136,12 @@ static void put_row(void *context, const void *row, int64_t elems) {
     const Quant *quant = from->own->type->quant;
     // Targets may store signed bytes as (signed XOR 0x80).
     const int flip = from->own->type->elem == ELEM_U8 && quant->storage == ELEM_I8 ? 0x80 : 0;
-    float *to = (float *)(uintptr_t)row; // of the spare memory, which is ours
+    float *to = (float *)(uintptr_t)row; // of the spare memory, which is ours; rows begin with channel 0
+    if (type_is_sums(from->own->type)) {
+        for (int64_t i = 0; i < elems; i++) to[i] = (float)((const int32_t *)(const void *)from->at)[i] * quant->scale[i % quant->count];
+        from->at += elems * 4;
+        return;
+    }
     for (int64_t i = 0; i < elems; i++) {
         int32_t q = quant->storage == ELEM_I8 ? (int8_t)(*from->at++ ^ flip) : *from->at++;
         to[i] = (float)(q - quant->zero_point[0]) * quant->scale[0];
@@ -145,7 +150,7 @@ static void put_row(void *context, const void *row, int64_t elems) {
 
 static bool same_own(const Own *a, const Own *b) {
     return a->type->quant->scale[0] == b->type->quant->scale[0] && a->type->quant->zero_point[0] == b->type->quant->zero_point[0] &&
-           a->type->elem == b->type->elem && !memcmp(a->elems, b->elems, (size_t)type_elem_count(a->type));
+           a->type->elem == b->type->elem && !memcmp(a->elems, b->elems, type_bytes(a->type));
 }
 
 // The float network with this tensor as its operator gives it in i8.
@@ -296,7 +301,7 @@ static void make_room(Arena *arena, Search *work) {
         for (int t = 0; t < work->tables; t++) {
             work->own[w][t] = ARENA_ARRAY(arena, Own, work->count + 1);
             for (int i = 0; i < work->count; i++)
-                work->own[w][t][i].elems = arena_alloc(arena, (size_t)type_elem_count(work->ops[i].op->results[0].type) + 1);
+                work->own[w][t][i].elems = arena_alloc(arena, type_bytes(work->ops[i].op->results[0].type) + 1); // floats': as many as sums take
         }
     }
 }

@@ -27,9 +27,11 @@ static double own_share(const Compared *layer) {
 // Those that the i8 network computes as integers, views of others' among them.
 static int count_quantized(const Comparison *work) {
     int quantized = 0;
-    for (int i = 0; i < work->count; i++) quantized += work->layers[i].quant != NULL;
+    for (int i = 0; i < work->count; i++) quantized += work->layers[i].quant || work->layers[i].sums;
     return quantized;
 }
+
+static const char *precision_of(const Compared *layer) { return layer->quant ? "i8" : layer->sums ? "i32" : "f32"; }
 
 static void print_text(const Comparison *work) {
     printf("%s, %s\n", work->model->path, work->data);
@@ -46,7 +48,7 @@ static void print_text(const Comparison *work) {
         else printf("%8s %7s", "", "");
         printf(" %10.4g ", all->largest_error);
         if (layer->quant) printf("%7.2f %% %4.0f %%", 100 * difference_saturated(all), 100 * difference_used(all, layer->quant));
-        else printf("%9s %6s", "", "f32");
+        else printf("%9s %6s", "", precision_of(layer));
         printf("  %-16s %s\n", kind_of(layer), printable(work->model->arena, layer->name));
     }
 }
@@ -64,7 +66,7 @@ static void print_json(const Comparison *work) {
         const Compared *layer = &work->layers[i];
         printf("%s\n{\"name\": ", i ? "," : "");
         json_string(stdout, layer->name);
-        printf(", \"op\": \"%s\", \"precision\": \"%s\"", kind_of(layer), layer->quant ? "i8" : "f32");
+        printf(", \"op\": \"%s\", \"precision\": \"%s\"", kind_of(layer), precision_of(layer));
         print_number("cosine", difference_cosine(&layer->inherited));
         print_number("sqnr_db", difference_decibels(&layer->inherited));
         print_number("own_sqnr_db", layer->own.count ? difference_decibels(&layer->own) : NAN);

@@ -224,6 +224,8 @@ int model_open(Model *model, const Options *options, int default_threads) {
                                    .symmetric = is_text(options->activations, "symmetric"),
                                    .per_tensor_weights = is_text(options->weights, "per-tensor"),
                                    .mse_weights = is_text(options->weight_scales, "mse"),
+                                   .no_residual_sums = is_text(options->sums, "output") || is_text(options->sums, "none"),
+                                   .no_output_sums = is_text(options->sums, "residual") || is_text(options->sums, "none"),
                                    .requantize = options->requantize,
                                    .diag = model->diag,
                                    .scratch = model->arena,

@@ -147,7 +147,6 @@ QN_INLINE int64_t amx_out(const struct gemm *g, const struct amx_walk *walk, str
 // The sums of a tile to bytes.
 QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, const int32_t *sums, const float *multiplier,
                          uint8_t *out, struct amx_place place, int32_t columns) {
-    const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
     const int even = amx_is_even(g, walk);
     uint8_t *const begin = out + amx_out(g, walk, place);
     const __m512 m[2] = {_mm512_loadu_ps(multiplier), _mm512_loadu_ps(multiplier + AMX_LANES)};
@@ -155,7 +154,7 @@ QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, cons
         __m512i v[4]; // past the last pixel: zeros or the next tile's, not stored
         uint8_t *to[4] = {out, out, out, out};
         unsigned stored = 0;
-        QN_UNROLL for (int i = 0; i < 4; i++) v[i] = vnni_scale(_mm512_load_si512(sums + (p * 2 + i) * AMX_LANES), m[i % 2], &quant);
+        QN_UNROLL for (int i = 0; i < 4; i++) v[i] = _mm512_load_si512(sums + (p * 2 + i) * AMX_LANES);
         QN_UNROLL for (int i = 0; i < 2; i++) {
             const int32_t at = p + i < walk->pixels ? p + i : p, x = (place.first + at) % walk->pitch;
             const int is_output = even || x < walk->width;
@@ -163,7 +162,7 @@ QN_INLINE void amx_store(const struct gemm *g, const struct amx_walk *walk, cons
                          : out + (place.first + at) / walk->pitch * g->out_row + (is_output ? x : 0) * g->out_column;
             stored |= (unsigned)(is_output && p + i >= place.done && p + i < walk->pixels) << i;
         }
-        vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), 2, columns);
+        vnni_store_sums(g, v, m, to, stored, 2, columns);
     }
 }
 
@@ -228,13 +227,12 @@ QN_INLINE unsigned amx_pair_places(const struct gemm *g, const struct amx_bytes 
 // Pixels 2 i and 2 i + 1 of a row of tiles to bytes. `ragged`: some panel may not have all its channels.
 QN_INLINE void amx_pair(const struct gemm *g, const int32_t *sums, const __m512 m[2], const struct amx_bytes *bytes,
                         int32_t pixels, int i, int ragged) {
-    const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
     uint8_t *to[4];
     const unsigned stored = amx_pair_places(g, bytes, pixels, 2 * i, to);
     __m512i v[4];
     if (!stored) return;
-    QN_UNROLL for (int j = 0; j < 4; j++) v[j] = vnni_scale(_mm512_load_si512(sums + (4 * i + j) * AMX_LANES), m[j % 2], &quant);
-    vnni_store_pixels(g, to, stored, vnni_pack(v, &quant), 2, ragged ? bytes->columns : AMX_PANEL);
+    QN_UNROLL for (int j = 0; j < 4; j++) v[j] = _mm512_load_si512(sums + (4 * i + j) * AMX_LANES);
+    vnni_store_sums(g, v, m, to, stored, 2, ragged ? bytes->columns : AMX_PANEL);
 }
 
 QN_INLINE void amx_pairs(const struct gemm *g, const int32_t *sums, const struct amx_bytes *bytes, int32_t pixels, int ragged) {
@@ -369,7 +367,7 @@ QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const st
             bytes[2] = amx_bytes_of(g, walk, m, out, offsets, last, columns);
             if (last == t) bytes[2].begin = pixels;
         }
-        weight += panel_bytes, bias += AMX_PANEL, m += AMX_PANEL, out += AMX_PANEL;
+        weight += panel_bytes, bias += AMX_PANEL, m += AMX_PANEL, out += AMX_PANEL * g->out_step;
     }
     QN_NO_UNROLL for (int i = 0; i < 3; i++) {
         if (i == 1) {
@@ -397,35 +395,37 @@ QN_INLINE void amx_image(const struct gemm *g, struct amx_depth depth, const uin
     if (wide) amx_panels(g, depth, &walk, offsets, in, weight, bias, m, out, channels);
     else
         QN_NO_UNROLL for (int32_t c = 0; c < channels; c += AMX_PANEL)
-            amx_panel(g, depth, &walk, in, weight + c * channel, bias + c, m + c, out + c, channels - c < AMX_PANEL ? channels - c : AMX_PANEL);
+            amx_panel(g, depth, &walk, in, weight + c * channel, bias + c, m + c, out + c * g->out_step, channels - c < AMX_PANEL ? channels - c : AMX_PANEL);
     AMX_RELEASE();
 }
 
-QN_INLINE void amx_conv2d(const struct qn_conv2d_args *a, const struct qn_binary_args *add, const uint8_t *in,
+QN_INLINE void amx_conv2d(const struct qn_conv2d_args *a, const struct qn_binary_args *add, int32_t form, const uint8_t *in,
                           const int8_t *weight, const int32_t *bias, const float *m, const uint8_t *residual, uint8_t *out,
                           int32_t begin, int32_t end) {
     struct gemm g = gemm_of_conv2d(a, 4);
     const struct amx_depth depth = amx_depth_of(g.steps);
     const int64_t channel = amx_channel_bytes(&g, depth);
-    g.add = add, g.residual = residual, g.out = out;
+    gemm_set_form(&g, form);
+    gemm_set_add(&g, add, residual, out);
     QN_NO_UNROLL for (int32_t row = begin; row < end;) {
         const struct gemm_part p = gemm_part_of(a->rows, a->out_h, a->out_c, a->panel, row, end);
         amx_image(&g, depth, in + (int64_t)p.image * a->in_image + p.y * g.in_row, weight + p.channel * channel,
-                  bias + p.channel, m + p.channel, out + (int64_t)p.image * a->out_image + p.y * g.out_row + p.channel,
+                  bias + p.channel, m + p.channel, out + ((int64_t)p.image * a->out_image + p.channel) * g.out_step + p.y * g.out_row,
                   p.rows, a->out_h, a->out_w, p.channels);
         row += p.count;
     }
 }
 
-QN_INLINE void amx_linear(const struct qn_linear_args *a, const uint8_t *in, const int8_t *weight, const int32_t *bias,
+QN_INLINE void amx_linear(const struct qn_linear_args *a, int32_t form, const uint8_t *in, const int8_t *weight, const int32_t *bias,
                           const float *m, uint8_t *out, int32_t begin, int32_t end) {
-    const struct gemm g = gemm_of_linear(a, 4);
+    struct gemm g = gemm_of_linear(a, 4);
+    gemm_set_form(&g, form);
     const struct amx_depth depth = amx_depth_of(g.steps);
     const int64_t channel = amx_channel_bytes(&g, depth);
     QN_NO_UNROLL for (int32_t row = begin; row < end;) {
         const struct gemm_part p = gemm_part_of(a->rows, gemm_linear_rows(a), a->n, a->panel, row, end);
         amx_image(&g, depth, in + p.y * g.in_column, weight + p.channel * channel, bias + p.channel, m + p.channel,
-                  out + p.y * g.out_column + p.channel, 1, 1, p.rows, p.channels);
+                  out + p.y * g.out_column + p.channel * g.out_step, 1, 1, p.rows, p.channels);
         row += p.count;
     }
 }

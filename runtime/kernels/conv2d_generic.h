@@ -3,6 +3,7 @@
 #ifndef QN_CONV2D_GENERIC_H
 #define QN_CONV2D_GENERIC_H
 #include "runtime/dot.h"
+#include "runtime/kernels/gemm.h"
 
 // The element that tap `tap` of output pixel (y, x) reads, for the group's first channel; negative where it is outside.
 QN_INLINE ptrdiff_t qn_conv2d_generic_tap(const struct qn_conv2d_args *a, int32_t y, int32_t x, int32_t tap) {
@@ -28,34 +29,35 @@ QN_INLINE void qn_conv2d_generic_gather_s8(const struct qn_conv2d_args *a, const
         done += n;
     }
 }
-// Output channels [o, o + count) of one pixel, all of one group, to `own`.
-QN_INLINE void qn_conv2d_generic_s8(const struct qn_conv2d_args *a, const uint8_t *in, const int8_t *weight,
-                                    const int32_t *bias, const float *multiplier, uint8_t *own, int32_t y, int32_t x,
-                                    int32_t o, int32_t count) {
+// The sums of output channels [o, o + count) of one pixel, all of one group.
+QN_INLINE void qn_conv2d_generic_sums(const struct qn_conv2d_args *a, const uint8_t *in, const int8_t *weight,
+                                      const int32_t *bias, int32_t *acc, int32_t y, int32_t x, int32_t o, int32_t count) {
     const int32_t depth = a->kernel_h * a->kernel_w * (a->in_c / a->group);
     int16_t row[QN_DOT_CHUNK];
-    int32_t acc[QN_DOT_OUTPUTS];
     for (int32_t j = 0; j < count; j++) acc[j] = bias[o + j];
     for (int32_t k = 0; k < depth; k += QN_DOT_CHUNK) {
         int32_t n = depth - k < QN_DOT_CHUNK ? depth - k : QN_DOT_CHUNK;
         qn_conv2d_generic_gather_s8(a, in, y, x, k, n, row);
         qn_dots_s8(row, weight + (ptrdiff_t)o * depth + k, depth, n, a->weight_zp, acc, count);
     }
-    for (int32_t j = 0; j < count; j++)
-        own[j] = (uint8_t)(qn_requantize(acc[j], multiplier[o + j], a->out_zp, a->lo, a->hi) ^ a->flip);
 }
 
-// The sums of some channels' results and the residual, in place of those.
-QN_INLINE void qn_conv2d_generic_add_s8(const struct qn_conv2d_add_args *a, const uint8_t *residual, uint8_t *own, int32_t count) {
+// Some channels' results from their sums, with the residual added.
+QN_INLINE void qn_conv2d_generic_add_s8(const struct qn_conv2d_add_args *a, const int32_t *acc, const float *m,
+                                        const uint8_t *residual, uint8_t *out, int32_t count) {
+    uint8_t sums[QN_DOT_OUTPUTS]; // the residual may be the output
     for (int32_t j = 0; j < count; j++) {
-        const int32_t x = (int8_t)(own[j] ^ a->flip) - a->out_zp, y = (int8_t)(residual[j] ^ a->flip) - a->residual_zp;
-        own[j] = (uint8_t)(qn_add(x, a->own_multiplier, y, a->residual_multiplier, a->sum_zp, a->sum_lo, a->sum_hi) ^ a->flip);
+        const int32_t y = (int8_t)(residual[j] ^ a->flip) - a->residual_zp;
+        const int32_t own = a->unrounded ? acc[j] : qn_requantize(acc[j], m[j], a->out_zp, a->lo, a->hi) - a->out_zp;
+        const float own_m = a->unrounded ? m[j] : a->own_multiplier;
+        sums[j] = (uint8_t)(qn_add(own, own_m, y, a->residual_multiplier, a->sum_zp, a->sum_lo, a->sum_hi) ^ a->flip);
     }
+    for (int32_t j = 0; j < count; j++) out[j] = sums[j];
 }
 
-// `add`: a residual is added; it may be the output itself. NULL: none.
-QN_INLINE void qn_conv2d_generic_rows_s8(const struct qn_conv2d_args *a, const struct qn_conv2d_add_args *add,
-                                         const void *input, const void *weight, const void *bias, const void *multiplier,
+// `add`: a residual is added; it may be the output itself. NULL: none, and `form` says what is stored (gemm.h).
+QN_INLINE void qn_conv2d_generic_rows_s8(const struct qn_conv2d_args *a, const struct qn_conv2d_add_args *add, int32_t form,
+                                         const void *input, const void *weight, const void *bias, const float *multiplier,
                                          const void *residual, void *output, int32_t begin, int32_t end) {
     const int32_t in_channels = a->in_c / a->group, out_channels = a->out_c / a->group;
     for (int32_t r = begin; r < end; r++) {
@@ -68,10 +70,14 @@ QN_INLINE void qn_conv2d_generic_rows_s8(const struct qn_conv2d_args *a, const s
                 for (int32_t o = 0; o < out_channels; o += QN_DOT_OUTPUTS) {
                     const int32_t count = out_channels - o < QN_DOT_OUTPUTS ? out_channels - o : QN_DOT_OUTPUTS;
                     const int32_t channel = g * out_channels + o;
-                    uint8_t own[QN_DOT_OUTPUTS];
-                    qn_conv2d_generic_s8(a, in + g * in_channels, weight, bias, multiplier, own, y, x, channel, count);
-                    if (add) qn_conv2d_generic_add_s8(add, (const uint8_t *)residual + at + channel, own, count);
-                    for (int32_t j = 0; j < count; j++) ((uint8_t *)output)[at + channel + j] = own[j];
+                    int32_t acc[QN_DOT_OUTPUTS];
+                    qn_conv2d_generic_sums(a, in + g * in_channels, weight, bias, acc, y, x, channel, count);
+                    if (!add)
+                        gemm_store_plain(form, acc, multiplier + channel, (struct gemm_rounding){a->out_zp, a->lo, a->hi, a->flip}, output,
+                                         at + channel, count);
+                    else
+                        qn_conv2d_generic_add_s8(add, acc, multiplier + channel, (const uint8_t *)residual + at + channel,
+                                                 (uint8_t *)output + at + channel, count);
                 }
     }
 }

@@ -17,7 +17,24 @@ struct gemm_inner {
     int64_t tap;
 };
 
+// What becomes of the sums of int8: rounded to 8 bits; not before a residual is added; stored as they are; times their multiplier
+// as floats. Of f32 there is the first.
+enum { GEMM_ROUNDED, GEMM_UNROUNDED_ADD, GEMM_SUMS, GEMM_FLOATS };
+
+// Stores `count` results from element `at` on, by themselves.
+struct gemm_rounding { int32_t zp, lo, hi, flip; };
+QN_INLINE void gemm_store_plain(int32_t form, const int32_t *acc, const float *m, struct gemm_rounding r, void *out, ptrdiff_t at,
+                                int32_t count) {
+    if (form == GEMM_SUMS)
+        for (int32_t j = 0; j < count; j++) ((int32_t *)out)[at + j] = acc[j];
+    else if (form == GEMM_FLOATS)
+        for (int32_t j = 0; j < count; j++) ((float *)out)[at + j] = qn_dequantize(acc[j], 0, m[j]);
+    else
+        for (int32_t j = 0; j < count; j++) ((uint8_t *)out)[at + j] = (uint8_t)(qn_requantize(acc[j], m[j], r.zp, r.lo, r.hi) ^ r.flip);
+}
+
 struct gemm {
+    int32_t form, out_step; // out_step: units of the output's type from one channel to the next
     int32_t segments_h, segments_w, steps;
     int64_t segment_row, segment_column, in_row, in_column, out_row, out_column;
     struct gemm_inner inner;
@@ -69,10 +86,44 @@ QN_INLINE struct gemm_inner gemm_inner_of(const struct qn_conv2d_args *a, int32_
     return inner;
 }
 
+// How a convolution with a sum behind it ends.
+QN_INLINE int32_t gemm_form_of(const struct qn_conv2d_add_args *a) { return a->unrounded ? GEMM_UNROUNDED_ADD : GEMM_ROUNDED; }
+
+// The sum behind a convolution.
+QN_INLINE struct qn_binary_args gemm_add_of(const struct qn_conv2d_add_args *a) {
+    const struct qn_binary_args add = {
+        .op = QN_ADD, .a_zp = a->out_zp, .b_zp = a->residual_zp, .out_zp = a->sum_zp, .lo = a->sum_lo, .hi = a->sum_hi,
+        .flip = a->flip, .a_multiplier = a->own_multiplier, .b_multiplier = a->residual_multiplier, .fixed_a = a->fixed_own, .fixed_b = a->fixed_residual,
+        .fixed_start = a->fixed_start, .fixed_shift = a->fixed_shift,
+    };
+    return add;
+}
+
+// What the sum behind a convolution takes, and how what it gives is stored.
+QN_INLINE void gemm_set_add(struct gemm *g, const struct qn_binary_args *add, const void *residual, const void *out) {
+    g->add = add, g->residual = (const uint8_t *)residual, g->out = (const uint8_t *)out;
+    if (g->form == GEMM_UNROUNDED_ADD) g->zp = add->out_zp + 128, g->lo = add->lo + 128, g->hi = add->hi + 128;
+}
+
+// How accumulators become stored bytes: zero point and clamp in unsigned ones. What a residual is added to ends as their sum.
+struct gemm_quant { int32_t zp, lo, hi, bounded; };
+QN_INLINE struct gemm_quant gemm_quant_of(const struct gemm *g) {
+    if (g->add) return (struct gemm_quant){g->add->out_zp + 128, g->add->lo + 128, g->add->hi + 128, 0};
+    return (struct gemm_quant){g->zp, g->lo, g->hi, g->bounded};
+}
+
+// Results of 32 bits where the output's type is a byte.
+QN_INLINE void gemm_set_form(struct gemm *g, int32_t form) {
+    g->form = form;
+    if (form < GEMM_SUMS) return;
+    g->out_step = 4, g->out_row *= 4, g->out_column *= 4;
+}
+
 QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t step) {
     // A kernel row is one run, or each tap is.
     const int32_t taps = a->dilation_w == 1 && a->in_pixel == a->in_c ? a->kernel_w : 1;
     const struct gemm g = {
+        .out_step = 1,
         .segments_h = a->kernel_h,
         .segments_w = a->kernel_w / taps,
         .steps = (taps * a->in_c + step - 1) / step,
@@ -113,6 +164,7 @@ QN_INLINE int32_t gemm_linear_rows(const struct qn_linear_args *a) {
 
 QN_INLINE struct gemm gemm_of_linear(const struct qn_linear_args *a, int32_t step) {
     const struct gemm g = {
+        .out_step = 1,
         .inner = {.right = 1, .taps = 1}, .segments_h = 1, .segments_w = 1, .steps = (a->k + step - 1) / step,
         .in_column = a->a_row, .out_column = a->out_row,
         .zp = a->out_zp + 128, .lo = a->lo + 128, .hi = a->hi + 128, .bounded = a->bounded,

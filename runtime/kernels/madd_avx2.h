@@ -13,23 +13,39 @@ QN_INLINE __m256i madd_avx2_pixel(const uint16_t *p) {
     return _mm256_set1_epi64x(word);
 }
 
-// rne(acc * m) of 8 channels in the order 0 1 4 5 | 2 3 6 7, from their pairs of lanes. The conversion gives INT32_MIN for what does not
-// fit, which is wrong only above: hence the minimum, where the products are not known to be small.
-QN_INLINE __m256i madd_avx2_scale(const struct gemm *g, __m256i low, __m256i high, __m256 m) {
+// The sums of 8 channels in the order 0 1 4 5 | 2 3 6 7, from their pairs of lanes.
+QN_INLINE __m256i madd_avx2_sums(__m256i low, __m256i high) {
     const __m256 a = _mm256_castsi256_ps(low), b = _mm256_castsi256_ps(high);
-    const __m256i even = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88)), odd = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xDD));
-    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(even, odd)), m);
-    if (!g->bounded) y = _mm256_min_ps(y, _mm256_set1_ps(65536.0f));
+    return _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88)), _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xDD)));
+}
+
+// In that order, or from it.
+QN_INLINE __m256i madd_avx2_order(__m256i v) { return _mm256_permute4x64_epi64(v, 0xD8); }
+
+// rne(acc * m). The conversion gives INT32_MIN for what does not fit, which is wrong only above: hence the minimum, where the products are not
+// known to be small.
+QN_INLINE __m256i madd_avx2_round(__m256i acc, __m256 m, int32_t bounded) {
+    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), m);
+    if (!bounded) y = _mm256_min_ps(y, _mm256_set1_ps(65536.0f));
     return _mm256_cvtps_epi32(y);
 }
 
+// The same with a residual, 8 bytes, that is added before (families.def: `unrounded`).
+QN_INLINE __m256i madd_avx2_round_sum(const struct gemm *g, __m256i acc, __m256 m, int64_t residual) {
+    const struct qn_binary_args *add = g->add;
+    const __m256i r = madd_avx2_order(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(residual)));
+    const __m256 b = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(r, _mm256_set1_epi32(128 + add->b_zp))), _mm256_set1_ps(add->b_multiplier));
+    const __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), m);
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_add_ps(y, b), _mm256_set1_ps(65536.0f)));
+}
+
 // Four pixels of 8 channels as bytes, in order. The saturating additions and packs cut off exactly what the clamp would.
-QN_INLINE __m256i madd_avx2_pack(const struct gemm *g, const __m256i v[4]) {
-    const __m256i zp = _mm256_set1_epi16((int16_t)g->zp);
+QN_INLINE __m256i madd_avx2_pack(const __m256i v[4], const struct gemm_quant *q) {
+    const __m256i zp = _mm256_set1_epi16((int16_t)q->zp);
     const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(v[0], v[1]), zp), high = _mm256_adds_epi16(_mm256_packs_epi32(v[2], v[3]), zp);
     __m256i bytes = _mm256_packus_epi16(low, high);
-    if (g->lo > 0) bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8((char)g->lo));
-    if (g->hi < 255) bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8((char)g->hi));
+    if (q->lo > 0) bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8((char)q->lo));
+    if (q->hi < 255) bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8((char)q->hi));
     const __m128i first = _mm256_castsi256_si128(bytes), second = _mm256_extracti128_si256(bytes, 1);
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi16(first, second)), _mm_unpackhi_epi16(first, second), 1);
 }
@@ -45,19 +61,50 @@ QN_INLINE void madd_avx2_store_8(uint8_t *out, int64_t bytes, int32_t columns) {
     if (columns & 1) *out = (uint8_t)bytes;
 }
 
+QN_INLINE int64_t madd_avx2_load_8(const uint8_t *in, int32_t columns) {
+    int64_t bytes = 0;
+    if (columns >= 8) __builtin_memcpy(&bytes, in, 8);
+    else
+        QN_NO_UNROLL for (int32_t i = 0; i < columns; i++) bytes |= (int64_t)in[i] << 8 * i;
+    return bytes;
+}
+
+// Where pixel `i` of a tile of rows of `tw` lies.
+QN_INLINE int64_t madd_avx2_place(const struct gemm *g, int i, int tw) { return i / tw * g->out_row + i % tw * g->out_column; }
+
+// Results of 32 bits.
+QN_INLINE void madd_avx2_store_wide(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                    int32_t columns) {
+    const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(columns), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    const __m256 m = _mm256_loadu_ps(multiplier);
+    QN_UNROLL for (int i = 0; i < pixels; i++) {
+        const __m256i sums = madd_avx2_order(madd_avx2_sums(acc[2 * i], acc[2 * i + 1]));
+        const __m256i floats = _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), m));
+        _mm256_maskstore_epi32((int *)(void *)(out + madd_avx2_place(g, i, tw)), mask, g->form == GEMM_SUMS ? sums : floats);
+    }
+}
+
 QN_INLINE void madd_avx2_store(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
                                int32_t columns) {
-    const __m256 m = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(_mm256_loadu_ps(multiplier)), 0xD8));
+    const __m256 m = _mm256_castsi256_ps(madd_avx2_order(_mm256_castps_si256(_mm256_loadu_ps(multiplier))));
+    const struct gemm_quant quant = gemm_quant_of(g);
+    if (g->form >= GEMM_SUMS) {
+        madd_avx2_store_wide(g, acc, multiplier, out, pixels, tw, columns);
+        return;
+    }
     QN_UNROLL for (int p = 0; p < pixels; p += 4) {
         __m256i v[4];
         int64_t bytes[4];
         QN_UNROLL for (int i = 0; i < 4; i++) {
             const int at = p + i < pixels ? p + i : p;
-            v[i] = i && at == p ? v[0] : madd_avx2_scale(g, acc[2 * at], acc[2 * at + 1], m);
+            const __m256i sums = madd_avx2_sums(acc[2 * at], acc[2 * at + 1]);
+            if (i && at == p) v[i] = v[0];
+            else if (g->add) v[i] = madd_avx2_round_sum(g, sums, m, madd_avx2_load_8(g->residual + (out - g->out) + madd_avx2_place(g, at, tw), columns));
+            else v[i] = madd_avx2_round(sums, m, g->bounded);
         }
-        _mm256_storeu_si256((__m256i *)bytes, madd_avx2_pack(g, v));
+        _mm256_storeu_si256((__m256i *)bytes, madd_avx2_pack(v, &quant));
         QN_UNROLL for (int i = 0; i < 4; i++)
-            if (p + i < pixels) madd_avx2_store_8(out + (p + i) / tw * g->out_row + (p + i) % tw * g->out_column, bytes[i], columns);
+            if (p + i < pixels) madd_avx2_store_8(out + madd_avx2_place(g, p + i, tw), bytes[i], columns);
     }
 }
 
@@ -92,14 +139,6 @@ QN_INLINE __m256i madd_avx2_depthwise_constant(const void *constants, int32_t qu
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(p)), _mm_loadu_si128((const __m128i *)((const int32_t *)p + 2 * quarter)), 1);
 }
 
-struct madd_avx2_quant { int32_t zp, lo, hi, bounded; };
-
-QN_INLINE __m256i madd_avx2_round(__m256i acc, __m256i m, const struct madd_avx2_quant *q) {
-    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_castsi256_ps(m));
-    if (!q->bounded) y = _mm256_min_ps(y, _mm256_set1_ps(65536.0f));
-    return _mm256_cvtps_epi32(y);
-}
-
 // The first `columns` of 16 bytes.
 QN_INLINE void madd_avx2_store_16(uint8_t *out, __m128i bytes, int32_t columns) {
     if (columns >= 16) {
@@ -110,7 +149,7 @@ QN_INLINE void madd_avx2_store_16(uint8_t *out, __m128i bytes, int32_t columns) 
     if (columns & 7) madd_avx2_store_8(out, _mm_cvtsi128_si64(bytes), columns & 7);
 }
 
-QN_INLINE void madd_avx2_depthwise_put(uint8_t *out, __m256i words, const struct madd_avx2_quant *q, int32_t channels) {
+QN_INLINE void madd_avx2_depthwise_put(uint8_t *out, __m256i words, const struct gemm_quant *q, int32_t channels) {
     words = _mm256_adds_epi16(words, _mm256_set1_epi16((int16_t)q->zp));
     __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     if (q->lo > 0) bytes = _mm_max_epu8(bytes, _mm_set1_epi8((char)q->lo));
@@ -119,9 +158,8 @@ QN_INLINE void madd_avx2_depthwise_put(uint8_t *out, __m256i words, const struct
 }
 
 #define madd_avx2_depthwise_store(d, low, high, m_low, m_high, out, channels)                                   \
-    madd_avx2_depthwise_put(out, _mm256_packs_epi32(madd_avx2_round(low, m_low, &(d)->quant),                   \
-                                                    madd_avx2_round(high, m_high, &(d)->quant)), &(d)->quant, channels)
-#define MADD_QUANT struct madd_avx2_quant
+    madd_avx2_depthwise_put(out, _mm256_packs_epi32(madd_avx2_round(low, _mm256_castsi256_ps(m_low), (d)->quant.bounded),                   \
+                                                    madd_avx2_round(high, _mm256_castsi256_ps(m_high), (d)->quant.bounded)), &(d)->quant, channels)
 #define MADD_WIDE(p) _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(p)))
 #define MADD_LOW _mm256_unpacklo_epi16
 #define MADD_HIGH _mm256_unpackhi_epi16

@@ -10,24 +10,55 @@ QN_INLINE __m512i madd_avx512_pixel(const uint16_t *p) {
     return _mm512_set1_epi64(word);
 }
 
-// rne(acc * m) of 16 channels from their pairs of lanes.
-QN_INLINE __m512i madd_avx512_scale(__m512i low, __m512i high, __m512 m, const struct vnni_quant *quant) {
+// The sums of 16 channels from their pairs of lanes.
+QN_INLINE __m512i madd_avx512_sums(__m512i low, __m512i high) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    return vnni_scale(_mm512_add_epi32(_mm512_permutex2var_epi32(low, even, high), _mm512_permutex2var_epi32(low, odd, high)), m, quant);
+    return _mm512_add_epi32(_mm512_permutex2var_epi32(low, even, high), _mm512_permutex2var_epi32(low, odd, high));
+}
+
+// rne of acc * m with a residual added (families.def: `unrounded`), of which `columns` bytes are read.
+QN_INLINE __m512i madd_avx512_round_sum(const struct gemm *g, __m512i acc, __m512 m, const uint8_t *residual, int32_t columns) {
+    const struct qn_binary_args *add = g->add;
+    const __m512i r = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vnni_lanes(0, columns), residual));
+    const __m512 b = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(r, _mm512_set1_epi32(128 + add->b_zp))), _mm512_set1_ps(add->b_multiplier));
+    const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), m);
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_add_ps(y, b), _mm512_set1_ps(65536.0f)));
+}
+
+// Where pixel `i` of a tile of rows of `tw` lies.
+QN_INLINE int64_t madd_avx512_place(const struct gemm *g, int i, int tw) { return i / tw * g->out_row + i % tw * g->out_column; }
+
+// Results of 32 bits.
+QN_INLINE void madd_avx512_store_wide(const struct gemm *g, const __m512i *acc, __m512 m, uint8_t *out, int pixels, int tw, int32_t columns) {
+    QN_UNROLL for (int i = 0; i < pixels; i++) {
+        const __m512i sums = madd_avx512_sums(acc[2 * i], acc[2 * i + 1]);
+        const __m512i floats = _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), m));
+        _mm512_mask_storeu_epi32(out + madd_avx512_place(g, i, tw), vnni_lanes(0, columns), g->form == GEMM_SUMS ? sums : floats);
+    }
 }
 
 QN_INLINE void madd_avx512_store(const struct gemm *g, const __m512i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
                                  int32_t columns) {
-    const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded ? 1 : 0};
+    struct gemm_quant quant = gemm_quant_of(g);
+    if (quant.bounded) quant.bounded = 1; // sums do not begin with VNNI_SHIFT
     const __m512 m = _mm512_loadu_ps(multiplier);
+    if (g->form >= GEMM_SUMS) {
+        madd_avx512_store_wide(g, acc, m, out, pixels, tw, columns);
+        return;
+    }
     QN_UNROLL for (int p = 0; p < pixels; p += 4) {
         __m512i v[4];
-        QN_UNROLL for (int i = 0; i < 4; i++)
-            v[i] = p + i < pixels ? madd_avx512_scale(acc[2 * (p + i)], acc[2 * (p + i) + 1], m, &quant) : _mm512_setzero_si512();
+        QN_UNROLL for (int i = 0; i < 4; i++) {
+            const int at = p + i < pixels ? p + i : p;
+            const __m512i sums = madd_avx512_sums(acc[2 * at], acc[2 * at + 1]);
+            if (i && at == p) v[i] = v[0];
+            else if (g->add) v[i] = madd_avx512_round_sum(g, sums, m, g->residual + (out - g->out) + madd_avx512_place(g, at, tw), columns);
+            else v[i] = vnni_scale(sums, m, &quant);
+        }
         const __m512i bytes = vnni_pack(v, &quant);
         QN_UNROLL for (int i = 0; i < 4; i++)
-            if (p + i < pixels) vnni_store_part(out + (p + i) / tw * g->out_row + (p + i) % tw * g->out_column, bytes, i, 1, columns);
+            if (p + i < pixels) vnni_store_part(out + madd_avx512_place(g, p + i, tw), bytes, i, 1, columns);
     }
 }
 
@@ -69,7 +100,7 @@ QN_INLINE __m512i madd_avx512_depthwise_constant(const void *constants, int32_t 
     return _mm512_permutex2var_epi64(first, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), second);
 }
 
-QN_INLINE void madd_avx512_depthwise_put(uint8_t *out, __m512i words, const struct vnni_quant *q, int32_t channels) {
+QN_INLINE void madd_avx512_depthwise_put(uint8_t *out, __m512i words, const struct gemm_quant *q, int32_t channels) {
     words = _mm512_adds_epi16(words, _mm512_set1_epi16((int16_t)q->zp));
     __m256i bytes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(words, _mm512_setzero_si512()));
     if (q->lo > 0) bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8((char)q->lo));
@@ -81,7 +112,6 @@ QN_INLINE void madd_avx512_depthwise_put(uint8_t *out, __m512i words, const stru
     madd_avx512_depthwise_put(out, _mm512_packs_epi32(vnni_scale(low, _mm512_castsi512_ps(m_low), &(d)->quant),       \
                                                       vnni_scale(high, _mm512_castsi512_ps(m_high), &(d)->quant)),    \
                               &(d)->quant, channels)
-#define MADD_QUANT struct vnni_quant
 #define MADD_WIDE(p) _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(p)))
 #define MADD_LOW _mm512_unpacklo_epi16
 #define MADD_HIGH _mm512_unpackhi_epi16

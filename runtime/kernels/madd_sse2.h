@@ -6,8 +6,6 @@
 
 #include "runtime/kernels/gemm.h"
 
-struct madd_sse2_quant { int32_t zp, lo, hi, bounded; };
-
 QN_INLINE __m128i madd_sse2_pixel(const uint16_t *p) {
     const __m128i word = _mm_loadl_epi64((const __m128i *)p);
     return _mm_unpacklo_epi64(word, word);
@@ -27,21 +25,30 @@ QN_INLINE void madd_sse2_widen_16(uint16_t *to, const uint8_t *p) {
 
 // rne(acc * m). The conversion gives INT32_MIN for what does not fit, which is wrong only above: hence the minimum, where the
 // products are not known to be small.
-QN_INLINE __m128i madd_sse2_round(__m128i acc, __m128i m, const struct madd_sse2_quant *q) {
+QN_INLINE __m128i madd_sse2_round(__m128i acc, __m128i m, const struct gemm_quant *q) {
     __m128 y = _mm_mul_ps(_mm_cvtepi32_ps(acc), _mm_castsi128_ps(m));
     if (!q->bounded) y = _mm_min_ps(y, _mm_set1_ps(65536.0f));
     return _mm_cvtps_epi32(y);
 }
 
-// 4 channels from their pairs of lanes.
-QN_INLINE __m128i madd_sse2_scale(__m128i low, __m128i high, __m128i m, const struct madd_sse2_quant *q) {
+// The sums of 4 channels from their pairs of lanes.
+QN_INLINE __m128i madd_sse2_sums(__m128i low, __m128i high) {
     const __m128 a = _mm_castsi128_ps(low), b = _mm_castsi128_ps(high);
-    const __m128i even = _mm_castps_si128(_mm_shuffle_ps(a, b, 0x88)), odd = _mm_castps_si128(_mm_shuffle_ps(a, b, 0xDD));
-    return madd_sse2_round(_mm_add_epi32(even, odd), m, q);
+    return _mm_add_epi32(_mm_castps_si128(_mm_shuffle_ps(a, b, 0x88)), _mm_castps_si128(_mm_shuffle_ps(a, b, 0xDD)));
+}
+
+// rne of acc * m with a residual, 4 bytes, added (families.def: `unrounded`).
+QN_INLINE __m128i madd_sse2_round_sum(const struct gemm *g, __m128i acc, __m128i m, uint32_t residual) {
+    const struct qn_binary_args *add = g->add;
+    const __m128i zero = _mm_setzero_si128(), bytes = _mm_cvtsi32_si128((int32_t)residual);
+    const __m128i r = _mm_sub_epi32(_mm_unpacklo_epi16(_mm_unpacklo_epi8(bytes, zero), zero), _mm_set1_epi32(128 + add->b_zp));
+    const __m128 b = _mm_mul_ps(_mm_cvtepi32_ps(r), _mm_set1_ps(add->b_multiplier));
+    const __m128 y = _mm_mul_ps(_mm_cvtepi32_ps(acc), _mm_castsi128_ps(m));
+    return _mm_cvtps_epi32(_mm_min_ps(_mm_add_ps(y, b), _mm_set1_ps(65536.0f)));
 }
 
 // 16 words to bytes. The saturating additions and packs cut off exactly what the clamp would.
-QN_INLINE __m128i madd_sse2_pack(__m128i low, __m128i high, const struct madd_sse2_quant *q) {
+QN_INLINE __m128i madd_sse2_pack(__m128i low, __m128i high, const struct gemm_quant *q) {
     const __m128i zp = _mm_set1_epi16((int16_t)q->zp);
     __m128i bytes = _mm_packus_epi16(_mm_adds_epi16(low, zp), _mm_adds_epi16(high, zp));
     if (q->lo > 0) bytes = _mm_max_epu8(bytes, _mm_set1_epi8((char)q->lo));
@@ -60,19 +67,55 @@ QN_INLINE void madd_sse2_store_8(uint8_t *out, int64_t bytes, int32_t columns) {
     if (columns & 1) *out = (uint8_t)bytes;
 }
 
+// Up to 4 bytes.
+QN_INLINE uint32_t madd_sse2_load_4(const uint8_t *in, int32_t columns) {
+    uint32_t bytes = 0;
+    if (columns >= 4) __builtin_memcpy(&bytes, in, 4);
+    else
+        QN_NO_UNROLL for (int32_t i = 0; i < columns; i++) bytes |= (uint32_t)in[i] << 8 * i;
+    return bytes;
+}
+
+// Where pixel `i` of a tile of rows of `tw` lies.
+QN_INLINE int64_t madd_sse2_place(const struct gemm *g, int i, int tw) { return i / tw * g->out_row + i % tw * g->out_column; }
+
+// Results of 32 bits.
+QN_INLINE void madd_sse2_store_wide(const struct gemm *g, const __m128i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                    int32_t columns) {
+    const __m128 m = _mm_loadu_ps(multiplier);
+    QN_UNROLL for (int i = 0; i < pixels; i++) {
+        const __m128i sums = madd_sse2_sums(acc[2 * i], acc[2 * i + 1]);
+        const __m128i wide = g->form == GEMM_SUMS ? sums : _mm_castps_si128(_mm_mul_ps(_mm_cvtepi32_ps(sums), m));
+        int32_t words[4];
+        _mm_storeu_si128((__m128i *)words, wide);
+        if (columns >= 4) __builtin_memcpy(out + madd_sse2_place(g, i, tw), words, 16);
+        else
+            QN_UNROLL for (int c = 0; c < 3; c++)
+                if (c < columns) __builtin_memcpy(out + madd_sse2_place(g, i, tw) + 4 * c, words + c, 4);
+    }
+}
+
 QN_INLINE void madd_sse2_store(const struct gemm *g, const __m128i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
                                int32_t columns) {
-    const struct madd_sse2_quant quant = {g->zp, g->lo, g->hi, g->bounded};
+    const struct gemm_quant quant = gemm_quant_of(g);
     const __m128i m = _mm_loadu_si128((const __m128i *)multiplier);
+    if (g->form >= GEMM_SUMS) {
+        madd_sse2_store_wide(g, acc, multiplier, out, pixels, tw, columns);
+        return;
+    }
     QN_UNROLL for (int p = 0; p < pixels; p += 4) {
         __m128i v[4];
         uint32_t bytes[4];
-        QN_UNROLL for (int i = 0; i < 4; i++)
-            v[i] = p + i < pixels ? madd_sse2_scale(acc[2 * (p + i)], acc[2 * (p + i) + 1], m, &quant) : v[0];
+        QN_UNROLL for (int i = 0; i < 4; i++) {
+            const int at = p + i < pixels ? p + i : p;
+            const __m128i sums = madd_sse2_sums(acc[2 * at], acc[2 * at + 1]);
+            if (i && at == p) v[i] = v[0];
+            else if (g->add) v[i] = madd_sse2_round_sum(g, sums, m, madd_sse2_load_4(g->residual + (out - g->out) + madd_sse2_place(g, at, tw), columns));
+            else v[i] = madd_sse2_round(sums, m, &quant);
+        }
         _mm_storeu_si128((__m128i *)bytes, madd_sse2_pack(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]), &quant));
         QN_UNROLL for (int i = 0; i < 4; i++)
-            if (p + i < pixels)
-                madd_sse2_store_8(out + (p + i) / tw * g->out_row + (p + i) % tw * g->out_column, bytes[i], columns < 4 ? columns : 4);
+            if (p + i < pixels) madd_sse2_store_8(out + madd_sse2_place(g, p + i, tw), bytes[i], columns < 4 ? columns : 4);
     }
 }
 
@@ -102,14 +145,13 @@ QN_INLINE __m128i madd_sse2_depthwise_constant(const void *constants, int32_t qu
     return _mm_loadu_si128((const __m128i *)((const int32_t *)constants + (high ? quarter : 0)));
 }
 
-QN_INLINE void madd_sse2_depthwise_put(uint8_t *out, __m128i words, const struct madd_sse2_quant *q, int32_t channels) {
+QN_INLINE void madd_sse2_depthwise_put(uint8_t *out, __m128i words, const struct gemm_quant *q, int32_t channels) {
     madd_sse2_store_8(out, _mm_cvtsi128_si64(madd_sse2_pack(words, words, q)), channels);
 }
 
 #define madd_sse2_depthwise_store(d, low, high, m_low, m_high, out, channels)                                   \
     madd_sse2_depthwise_put(out, _mm_packs_epi32(madd_sse2_round(low, m_low, &(d)->quant),                      \
                                                  madd_sse2_round(high, m_high, &(d)->quant)), &(d)->quant, channels)
-#define MADD_QUANT struct madd_sse2_quant
 #define MADD_WIDE madd_sse2_unsigned
 #define MADD_LOW _mm_unpacklo_epi16
 #define MADD_HIGH _mm_unpackhi_epi16

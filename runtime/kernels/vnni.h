@@ -5,21 +5,19 @@
 
 QN_INLINE void vnni_tile_store(const struct gemm *g, const __m512i *acc, const float *multiplier, uint8_t *out, int tw,
                                int pixels, int nv, int32_t columns) {
-    const struct vnni_quant quant = {g->zp, g->lo, g->hi, g->bounded};
     const int group = 4 / nv; // pixels that share a vector of packed bytes
     __m512 m[4];
     QN_UNROLL for (int j = 0; j < nv; j++) m[j] = _mm512_loadu_ps(multiplier + j * 16);
     QN_UNROLL for (int p = 0; p < pixels; p += group) {
         __m512i v[4];
         QN_UNROLL for (int i = 0; i < 4; i++)
-            v[i] = p + i / nv < pixels ? vnni_scale(acc[p * nv + i], m[i % nv], &quant) : _mm512_setzero_si512();
-        const __m512i bytes = vnni_pack(v, &quant);
+            v[i] = p + i / nv < pixels ? acc[p * nv + i] : _mm512_setzero_si512();
         uint8_t *to[4];
         QN_UNROLL for (int i = 0; i < 4; i++) {
             const int at = i < group && p + i < pixels ? p + i : p;
             to[i] = out + at / tw * g->out_row + at % tw * g->out_column;
         }
-        vnni_store_pixels(g, to, (1u << (pixels - p < group ? pixels - p : group)) - 1, bytes, nv, columns);
+        vnni_store_sums(g, v, m, to, (1u << (pixels - p < group ? pixels - p : group)) - 1, nv, columns);
     }
 }
 

@@ -8,8 +8,6 @@
 #include "runtime/kernels/binary_vnni.h"
 #include "runtime/kernels/gemm.h"
 
-// How accumulators become stored bytes. `lo`, `hi`: the clamp in stored (unsigned) bytes.
-struct vnni_quant { int32_t zp, lo, hi, bounded; };
 
 QN_INLINE __m512i vnni_broadcast(const uint8_t *p) {
     int32_t word;
@@ -26,7 +24,7 @@ QN_INLINE __m512i vnni_start(const int32_t *bias, int32_t bounded) {
 
 // rne(acc * m). The conversion gives INT32_MIN for what does not fit, which is wrong only above: hence the minimum,
 // where the products are not known to be small.
-QN_INLINE __m512i vnni_scale(__m512i acc, __m512 m, const struct vnni_quant *q) {
+QN_INLINE __m512i vnni_scale(__m512i acc, __m512 m, const struct gemm_quant *q) {
     if (q->bounded == 2) {
         const __m512 shift = _mm512_mul_ps(m, _mm512_set1_ps(-8388608.0f));
         return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_castsi512_ps(acc), m, shift));
@@ -38,7 +36,7 @@ QN_INLINE __m512i vnni_scale(__m512i acc, __m512 m, const struct vnni_quant *q) 
 
 // Four rounded vectors to bytes: within each 128-bit lane, 4 bytes of each. The saturating additions and packs cut
 // off exactly what the clamp would.
-QN_INLINE __m512i vnni_pack_lanes(const __m512i v[4], const struct vnni_quant *q) {
+QN_INLINE __m512i vnni_pack_lanes(const __m512i v[4], const struct gemm_quant *q) {
     __m512i zp = _mm512_set1_epi16((int16_t)q->zp);
     __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), zp);
     __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), zp);
@@ -49,7 +47,7 @@ QN_INLINE __m512i vnni_pack_lanes(const __m512i v[4], const struct vnni_quant *q
 }
 
 // The same with the bytes in order: 16 of v[0], 16 of v[1], ...
-QN_INLINE __m512i vnni_pack(const __m512i v[4], const struct vnni_quant *q) {
+QN_INLINE __m512i vnni_pack(const __m512i v[4], const struct gemm_quant *q) {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     return _mm512_permutexvar_epi32(order, vnni_pack_lanes(v, q));
 }
@@ -108,20 +106,51 @@ VNNI_SHARED __m512i vnni_with_residual(const struct gemm *g, uint8_t *const to[4
     return g->add->fixed_shift ? binary_vnni_block(g->add, bytes, residual) : binary_avx512_block(g->add, bytes, residual);
 }
 
-// Pixel i is stored where bit i of `stored` is set; the others' places are places of the output as well.
-QN_INLINE void vnni_store_pixels(const struct gemm *g, uint8_t *const to[4], unsigned stored, __m512i bytes, int nv, int32_t columns) {
-    if (g->add) bytes = vnni_with_residual(g, to, bytes, nv, columns);
-    QN_UNROLL for (int i = 0; i < 4 / nv; i++)
-        if (stored >> i & 1) vnni_store_part(to[i], bytes, i, nv, columns);
+// The lanes of vector j of nv that are of the first `columns` channels.
+QN_INLINE __mmask16 vnni_lanes(int j, int32_t columns) {
+    return columns >= 16 * (j + 1) ? 0xFFFF : columns > 16 * j ? (__mmask16)((1u << (columns - 16 * j)) - 1) : 0;
 }
 
-// The sum behind a convolution.
-QN_INLINE struct qn_binary_args vnni_add_of(const struct qn_conv2d_add_args *a) {
-    const struct qn_binary_args add = {
-        .op = QN_ADD, .a_zp = a->out_zp, .b_zp = a->residual_zp, .out_zp = a->sum_zp, .lo = a->sum_lo, .hi = a->sum_hi,
-        .flip = a->flip, .a_multiplier = a->own_multiplier, .b_multiplier = a->residual_multiplier, .fixed_a = a->fixed_own, .fixed_b = a->fixed_residual,
-        .fixed_start = a->fixed_start, .fixed_shift = a->fixed_shift,
-    };
-    return add;
+// Four vectors of sums, of 4 / nv pixels, times their multipliers, and the residual, rounded together (families.def: `unrounded`).
+// The minimum keeps the conversion in range; below, its INT32_MIN saturates as it must.
+VNNI_SHARED void vnni_round_with_residual(const struct gemm *g, const __m512i acc[4], const __m512 *m, uint8_t *const to[4], int nv,
+                                          int32_t columns, __m512i v[4]) {
+    const __m512i zp = _mm512_set1_epi32(128 + g->add->b_zp);
+    const __m512 scale = _mm512_set1_ps(g->add->b_multiplier);
+    QN_UNROLL for (int i = 0; i < 4; i++) {
+        const uint8_t *from = g->residual + (to[i / nv] - g->out) + i % nv * 16;
+        const __m512i bytes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vnni_lanes(i % nv, columns), from));
+        const __m512 b = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(bytes, zp)), scale);
+        const __m512 y = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[i]), m[i % nv]), b);
+        v[i] = _mm512_cvtps_epi32(_mm512_min_ps(y, _mm512_set1_ps(65536.0f)));
+    }
+}
+
+// Results of 32 bits.
+VNNI_SHARED void vnni_store_wide(const struct gemm *g, const __m512i acc[4], const __m512 *m, uint8_t *const to[4], unsigned stored,
+                                 int nv, int32_t columns) {
+    QN_UNROLL for (int i = 0; i < 4; i++) {
+        if (!(stored >> (i / nv) & 1)) continue;
+        const __m512i product = _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[i]), m[i % nv]));
+        _mm512_mask_storeu_epi32(to[i / nv] + i % nv * 64, vnni_lanes(i % nv, columns), g->form == GEMM_SUMS ? acc[i] : product);
+    }
+}
+
+// Four vectors of sums, of 4 / nv pixels that go `to` their places, to what is stored. Pixel i is stored where bit i of `stored` is set;
+// the others' places are places of the output as well. m: of nv vectors of channels.
+QN_INLINE void vnni_store_sums(const struct gemm *g, const __m512i acc[4], const __m512 *m, uint8_t *const to[4], unsigned stored, int nv,
+                               int32_t columns) {
+    const struct gemm_quant quant = {g->zp, g->lo, g->hi, g->bounded};
+    __m512i v[4];
+    if (g->form >= GEMM_SUMS) {
+        vnni_store_wide(g, acc, m, to, stored, nv, columns);
+        return;
+    }
+    if (g->form == GEMM_UNROUNDED_ADD) vnni_round_with_residual(g, acc, m, to, nv, columns, v);
+    else QN_UNROLL for (int i = 0; i < 4; i++) v[i] = vnni_scale(acc[i], m[i % nv], &quant);
+    __m512i bytes = vnni_pack(v, &quant);
+    if (g->add && g->form == GEMM_ROUNDED) bytes = vnni_with_residual(g, to, bytes, nv, columns);
+    QN_UNROLL for (int i = 0; i < 4 / nv; i++)
+        if (stored >> i & 1) vnni_store_part(to[i], bytes, i, nv, columns);
 }
 #endif

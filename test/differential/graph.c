@@ -185,6 +185,15 @@ Value *graph_add(Graph *graph, Value *value, bool exact) {
     return value;
 }
 
+void graph_forget(Graph *graph, const Value *value) {
+    int kept = 0;
+    for (int i = 0; i < graph->value_count; i++) {
+        graph->values[kept] = graph->values[i], graph->exact[kept] = graph->exact[i];
+        kept += graph->values[i] != value;
+    }
+    graph->value_count = kept;
+}
+
 bool graph_is_exact(const Graph *graph, const Value *value) {
     for (int i = 0; i < graph->value_count; i++)
         if (graph->values[i] == value) return graph->exact[i];

@@ -44,6 +44,7 @@ bool class_takes(const char *class, const Type *type);
 // float sample of the op gives).
 Value *graph_op(Graph *graph, OpKind kind, int count, Value *const *operands, Attr *attrs, double natural);
 Value *graph_add(Graph *graph, Value *value, bool exact);
+void graph_forget(Graph *graph, const Value *value); // no later op takes it
 bool graph_is_exact(const Graph *graph, const Value *value);
 typedef bool Accepts(const Value *value);
 Value *graph_pick(Graph *graph, Accepts *accepts); // the latest ones are taken most often; NULL: none is accepted

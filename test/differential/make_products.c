@@ -1,5 +1,6 @@
 // Random convolutions, matrix products, pools and means (graph.h).
 #include <math.h>
+#include <string.h>
 
 #include "test/differential/graph.h"
 
@@ -63,6 +64,34 @@ static Value *finish_product(Graph *graph, OpKind kind, Value *input, Value *wei
     return graph_add(graph, graph_op(graph, kind, bias ? 3 : 2, operands, attrs, product_scale(input, weight, taps)), false);
 }
 
+// ---- sums
+
+// Makes a product's result its sums; false where it can't be. What is drawn next does not take them.
+static bool set_sums(Graph *graph, Value *product) {
+    const Op *op = product->def;
+    const Type *type = product->type, *input = op_operand(op, 0)->type, *weight = op_operand(op, 1)->type;
+    if (!type->quant || strcmp(op_string(op, "activation"), "none")) return false;
+    const int last = type->rank - 1;
+    const Quant *sums = quant_sums(graph->arena, input->quant, weight->quant, last, (int)type->shape[last]);
+    for (int c = 0; c < sums->count; c++)
+        if (!isnormal(sums->scale[c])) return false;
+    product->type = type_quantized(graph->arena, sums, type->rank, type->shape);
+    graph_forget(graph, product);
+    return true;
+}
+
+// Sometimes what makes floats of a product's sums, or adds a constant to them, in place of the product.
+static Value *maybe_unrounded(Graph *graph, Value *product) {
+    const Type *rounded = product ? product->type : NULL;
+    if (!product || graph->whole || !random_chance(graph, 20) || !set_sums(graph, product)) return product;
+    Value *operands[] = {product, NULL};
+    const bool adds = random_chance(graph, 40);
+    if (adds) operands[1] = random_constant(graph, random_quantized(graph, rounded->quant->scale[0], rounded->rank, rounded->shape));
+    Value *read = graph_op(graph, adds ? OP_add : OP_dequantize, adds ? 2 : 1, operands, NULL, rounded->quant->scale[0]);
+    if (!read) product->type = rounded;
+    return read ? graph_add(graph, read, true) : product;
+}
+
 // ---- windows
 
 typedef struct { int64_t kernel[2], strides[2], dilations[2], pads[4]; } Window;
@@ -93,16 +122,19 @@ static Attr *window_attrs(Graph *graph, const Window *window) {
 static Value *maybe_summed(Graph *graph, Value *conv, Value *input) {
     if (!conv || !random_chance(graph, 35)) return conv;
     const Op *op = conv->def;
+    const double natural = natural_scale(conv);
     Value *other = input;
     if (!type_same_shape(input->type, conv->type) || !input->type->quant != !conv->type->quant) {
         Value *weight = random_constant(graph, op_operand(op, 1)->type);
         other = finish_product(graph, OP_conv2d, input, weight, random_bias(graph, input, conv->type->shape[3]), op->attrs);
     }
     if (!other) return conv;
+    if (conv->type->quant && random_chance(graph, 50)) set_sums(graph, other == input ? conv : other); // the later one
     Value *operands[] = {conv, other};
     if (random_chance(graph, 50)) operands[0] = other, operands[1] = conv;
     Attr *attrs = attr_string(graph->arena, NULL, "activation", random_activation(graph));
-    return graph_add(graph, graph_op(graph, OP_add, 2, operands, attrs, natural_scale(conv)), false);
+    Value *sum = graph_op(graph, OP_add, 2, operands, attrs, natural);
+    return sum ? graph_add(graph, sum, false) : type_is_sums(conv->type) ? NULL : conv;
 }
 
 Value *make_conv2d(Graph *graph) {
@@ -122,7 +154,9 @@ Value *make_conv2d(Graph *graph) {
     if (shape[0] * shape[1] * shape[2] * shape[3] > 60000 || shape[0] > 255) return NULL;
     Value *weight = maybe_computed(graph, random_constant(graph, weight_type(graph, input, 4, shape)));
     Attr *attrs = attr_int(graph->arena, window_attrs(graph, &window), "group", group);
-    return maybe_summed(graph, finish_product(graph, OP_conv2d, input, weight, random_bias(graph, input, out_c), attrs), input);
+    Value *conv = finish_product(graph, OP_conv2d, input, weight, random_bias(graph, input, out_c), attrs);
+    Value *sum = maybe_summed(graph, conv, input);
+    return sum == conv ? maybe_unrounded(graph, conv) : sum;
 }
 
 Value *make_pool2d(Graph *graph) {
@@ -144,7 +178,9 @@ Value *make_linear(Graph *graph) {
     if (!input) return NULL;
     int64_t shape[] = {RANDOM_OF(graph, 1, 2, 3, 10, 16, 31, 32, 33, 64), input->type->shape[input->type->rank - 1]};
     Value *weight = maybe_computed(graph, random_constant(graph, weight_type(graph, input, 2, shape)));
-    return finish_product(graph, OP_linear, input, weight, random_bias(graph, input, shape[0]), NULL);
+    Value *linear = finish_product(graph, OP_linear, input, weight, random_bias(graph, input, shape[0]), NULL);
+    if (linear && type_same_shape(linear->type, input->type) && random_chance(graph, 50)) return maybe_summed(graph, linear, input);
+    return maybe_unrounded(graph, linear);
 }
 
 static Value *swapped_last(Graph *graph, Value *value) {

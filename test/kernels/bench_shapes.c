@@ -42,7 +42,7 @@ static const struct qn_conv2d_add_args *conv_add_args(Arena *arena, const struct
     struct qn_conv2d_add_args *a = ARENA_NEW(arena, struct qn_conv2d_add_args);
     struct qn_binary_args sum = {.a_zp = -128, .b_zp = 5, .out_zp = -3, .lo = -128, .hi = 127, .a_multiplier = 0.51372417f,
                                  .b_multiplier = 0.72913839f};
-    _Static_assert(offsetof(struct qn_conv2d_add_args, residual_zp) == sizeof *conv, "the rest follows");
+    _Static_assert(offsetof(struct qn_conv2d_add_args, unrounded) == sizeof *conv, "the rest follows");
     fixed_sum_find(&sum);
     memcpy(a, conv, sizeof *conv);
     a->residual_zp = sum.b_zp, a->sum_zp = sum.out_zp, a->sum_lo = sum.lo, a->sum_hi = sum.hi;

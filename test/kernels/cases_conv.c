@@ -23,6 +23,7 @@ typedef struct {
 static size_t layer_depth(const Layer *layer) { return (size_t)layer->taps_h * layer->taps_w * layer->in_c; }
 
 static bool row_is_f32(const Test *test) { return !strcmp(test->row->operands, "f32f32"); }
+static size_t result_bytes(const Test *test) { return strcmp(test->row->result, "s8") ? 4 : 1; }
 static int over_read(const Test *test) { return strcmp(test->row->isa, "generic") ? OVER_READ : 0; }
 
 // A bias that the accumulation bound allows: |b| + sum |w - w_zp| max |x - x_zp| < 2^31.
@@ -97,7 +98,7 @@ static bool tap_inside(const Pixel *p, int ky, int kx, int *iy, int *ix) {
     return *iy >= 0 && *iy < a->in_h && *ix >= 0 && *ix < a->in_w;
 }
 
-static uint8_t naive_s8(const Pixel *p, const Layer *layer, const uint8_t *in, const Image *image) {
+static int32_t naive_sum(const Pixel *p, const Layer *layer, const uint8_t *in, const Image *image) {
     const struct qn_conv2d_args *a = p->a;
     const int group = p->o / (a->out_c / a->group);
     int64_t acc = layer->bias_s32[p->o];
@@ -111,7 +112,14 @@ static uint8_t naive_s8(const Pixel *p, const Layer *layer, const uint8_t *in, c
                 acc += (int64_t)(x - a->in_zp) * (layer->weight_s8[w] - a->weight_zp);
             }
     BUG_UNLESS(acc == (int32_t)acc, "the case breaks the accumulation bound");
-    return (uint8_t)(naive_round((float)acc * layer->multiplier[p->o], a->out_zp, a->lo, a->hi) ^ a->flip);
+    return (int32_t)acc;
+}
+
+static void naive_store(const struct qn_conv2d_args *a, const char *result, int32_t sum, float m, void *out, size_t at) {
+    const float product = (float)sum * m;
+    if (!strcmp(result, "i32")) ((int32_t *)out)[at] = sum;
+    else if (!strcmp(result, "f32")) ((float *)out)[at] = product;
+    else ((uint8_t *)out)[at] = (uint8_t)(naive_round(product, a->out_zp, a->lo, a->hi) ^ a->flip);
 }
 
 // In double; *bound: how far a sum in single may be off.
@@ -133,16 +141,22 @@ static float naive_f32(const Pixel *p, const Layer *layer, const float *in, cons
     return (float)fmax(fmin(acc, a->max), a->min);
 }
 
-static void naive_conv(const struct qn_conv2d_args *a, const Layer *layer, const void *in, const Image *from,
-                       void *out, const Image *to, float *bound) {
+// sums: what int8 is rounded from, or NULL. result: as kernels.def has it.
+static void naive_conv(const struct qn_conv2d_args *a, const Layer *layer, const char *result, const void *in, const Image *from,
+                       void *out, const Image *to, float *bound, int32_t *sums) {
     for (int n = 0; n < to->n; n++)
         for (int y = 0; y < a->out_h; y++)
             for (int x = 0; x < a->out_w; x++)
                 for (int o = 0; o < a->out_c; o++) {
                     const Pixel pixel = {a, n, y, x, o};
                     const size_t at = image_at(to, n, y, x, o);
-                    if (layer->is_f32) ((float *)out)[at] = naive_f32(&pixel, layer, in, from, &bound[at]);
-                    else ((uint8_t *)out)[at] = naive_s8(&pixel, layer, in, from);
+                    if (layer->is_f32) {
+                        ((float *)out)[at] = naive_f32(&pixel, layer, in, from, &bound[at]);
+                        continue;
+                    }
+                    const int32_t sum = naive_sum(&pixel, layer, in, from);
+                    naive_store(a, result, sum, layer->multiplier[o], out, at);
+                    if (sums) sums[at] = sum;
                 }
 }
 
@@ -188,9 +202,16 @@ static int32_t panels_random(Test *test, int32_t channels, int32_t *panel) {
     return *panel ? (channels + *panel - 1) / *panel : 1;
 }
 
+// The convolution's sums and their multipliers, element by element as its result.
+typedef struct { const int32_t *sum; const float *multiplier; } Sums;
+
+static void clear_rounding(struct qn_conv2d_args *a) { a->out_zp = a->lo = a->hi = a->bounded = 0; }
+
 // A sum behind the convolution: its arguments, the residual, and what then comes out.
-static void add_residual(Test *test, struct qn_conv2d_add_args *add, const struct qn_conv2d_args *a, const Image *image,
+static void add_residual(Test *test, struct qn_conv2d_add_args *add, struct qn_conv2d_args *a, const Image *image, Sums sums,
                          uint8_t *expected, Call *call) {
+    add->unrounded = random_chance(test, 50);
+    if (add->unrounded) clear_rounding(a);
     const bool in_place = random_chance(test, 50);
     const uint8_t *residual = in_place ? call->output.bytes : random_bytes(test, image->elems);
     add->residual_zp = random_zero_point(test), add->sum_zp = random_zero_point(test);
@@ -200,13 +221,15 @@ static void add_residual(Test *test, struct qn_conv2d_add_args *add, const struc
     memcpy(add, a, sizeof *a);
     struct qn_binary_args sum = {.op = QN_ADD, .a_zp = a->out_zp, .b_zp = add->residual_zp, .out_zp = add->sum_zp, .lo = add->sum_lo,
                                  .hi = add->sum_hi, .a_multiplier = add->own_multiplier, .b_multiplier = add->residual_multiplier};
-    if (random_chance(test, 60)) fixed_sum_find(&sum);
+    if (add->unrounded) add->own_multiplier = 0;
+    else if (random_chance(test, 60)) fixed_sum_find(&sum);
     add->fixed_own = sum.fixed_a, add->fixed_residual = sum.fixed_b, add->fixed_start = sum.fixed_start, add->fixed_shift = sum.fixed_shift;
     for (int n = 0; n < image->n; n++)
         for (int y = 0; y < a->out_h; y++)
             for (int i = 0; i < a->out_w * a->out_c; i++) {
                 const size_t at = image_at(image, n, y, i / a->out_c, i % a->out_c);
-                const float x = (float)((int8_t)(expected[at] ^ a->flip) - a->out_zp) * add->own_multiplier;
+                const float rounded = (float)((int8_t)(expected[at] ^ a->flip) - a->out_zp) * add->own_multiplier;
+                const float x = add->unrounded ? (float)sums.sum[at] * sums.multiplier[i % a->out_c] : rounded;
                 const float z = (float)((int8_t)(residual[at] ^ a->flip) - add->residual_zp) * add->residual_multiplier;
                 expected[at] = (uint8_t)(naive_round(x + z, add->sum_zp, add->sum_lo, add->sum_hi) ^ a->flip);
             }
@@ -241,7 +264,7 @@ static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_
     Layer layer = {.out_c = a->out_c, .taps_h = a->kernel_h, .taps_w = a->kernel_w, .in_c = a->in_c / a->group,
                    .is_f32 = row_is_f32(test), .weight_zp = a->weight_zp};
     const int images = random_chance(test, 75) ? 1 : 2;
-    const size_t elem = layer.is_f32 ? 4 : 1;
+    const size_t elem = layer.is_f32 ? 4 : 1, out_elem = result_bytes(test);
     Image from = image_part_random(test, images, a->in_h, a->in_w, a->in_c, random_others(test));
     Image to = image_part_random(test, images, a->out_h, a->out_w, a->out_c, random_others(test));
     a->rows = images * a->out_h * panels_random(test, a->out_c, &a->panel);
@@ -251,20 +274,22 @@ static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_
     layer_fill(test, &layer, a);
     void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
     border_clear(a, &from, in);
-    const void *before = random_bytes(test, to.elems * elem);
-    void *expected = copy_bytes(test, before, to.elems * elem);
+    if (out_elem > 1) clear_rounding(a);
+    const void *before = random_bytes(test, to.elems * out_elem);
+    void *expected = copy_bytes(test, before, to.elems * out_elem);
     float *bound = ARENA_ARRAY(test->arena, float, to.elems);
+    int32_t *sums = ARENA_ARRAY(test->arena, int32_t, to.elems);
     Call call = {.args = a, .expected = expected, .bound = layer.is_f32 ? bound : NULL};
     if (!test->row->guard(a)) {
         test->rejected++;
         return;
     }
-    naive_conv(a, &layer, in, &from, expected, &to, bound);
+    naive_conv(a, &layer, test->row->result, in, &from, expected, &to, bound, sums);
     call.inputs[0] = memory_of(in, elem, from.elems, from.before);
     call.inputs[0].over_read = over_read(test);
-    call.output = memory_of(before, elem, to.elems, to.before);
+    call.output = memory_of(before, out_elem, to.elems, to.before);
     layer_pack(test, &layer, a, &call);
-    if (add) add_residual(test, add, a, &to, expected, &call);
+    if (add) add_residual(test, add, a, &to, (Sums){sums, layer.multiplier}, expected, &call);
     check(test, &call);
 }
 
@@ -336,14 +361,15 @@ void case_linear(Test *test) {
     random_clamp_f32(test, &c.min, &c.max);
     Layer layer = {.out_c = c.out_c, .taps_h = 1, .taps_w = 1, .in_c = c.in_c, .is_f32 = row_is_f32(test),
                    .weight_zp = c.weight_zp};
-    const size_t elem = layer.is_f32 ? 4 : 1;
+    const size_t elem = layer.is_f32 ? 4 : 1, out_elem = result_bytes(test);
     Image from = image_random(test, 1, c.in_h, 1, c.in_c), to = image_random(test, 1, c.out_h, 1, c.out_c);
     layer_fill(test, &layer, &c);
     const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
-    const void *before = random_bytes(test, to.elems * elem);
-    void *expected = copy_bytes(test, before, to.elems * elem);
+    if (out_elem > 1) clear_rounding(&c);
+    const void *before = random_bytes(test, to.elems * out_elem);
+    void *expected = copy_bytes(test, before, to.elems * out_elem);
     float *bound = ARENA_ARRAY(test->arena, float, to.elems);
-    naive_conv(&c, &layer, in, &from, expected, &to, bound);
+    naive_conv(&c, &layer, test->row->result, in, &from, expected, &to, bound, NULL);
     c.rows = c.in_h * panels_random(test, c.out_c, &c.panel);
     const struct qn_linear_args a = {.rows = c.rows, .panel = c.panel, .k = c.in_c, .n = c.out_c, .a_row = from.row, .out_row = to.row,
                                      .weight_zp = c.weight_zp, .in_zp = c.in_zp, .out_zp = c.out_zp, .lo = c.lo,
@@ -351,7 +377,7 @@ void case_linear(Test *test) {
     Call call = {.args = &a, .expected = expected, .bound = layer.is_f32 ? bound : NULL};
     call.inputs[0] = memory_of(in, elem, from.elems, from.before);
     call.inputs[0].over_read = over_read(test);
-    call.output = memory_of(before, elem, to.elems, to.before);
+    call.output = memory_of(before, out_elem, to.elems, to.before);
     layer_pack(test, &layer, &a, &call);
     check(test, &call);
 }

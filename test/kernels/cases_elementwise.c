@@ -330,6 +330,49 @@ void case_table(Test *test) {
                         .output = memory_of(before, 1, out.elems, out.before)});
 }
 
+// ---- sums
+
+static int32_t *random_sums(Test *test, size_t count) {
+    int32_t *sums = ARENA_ARRAY(test->arena, int32_t, count);
+    for (size_t i = 0; i < count; i++)
+        sums[i] = random_chance(test, 80) ? random_int(test, -100000, 100000) : (int32_t)random_bits(test);
+    return sums;
+}
+
+void case_sums(Test *test) {
+    struct qn_sums_args a = {.b_zp = random_zero_point(test), .out_zp = random_zero_point(test), .flip = random_chance(test, 50) ? 0x80 : 0,
+                             .b_multiplier = random_multiplier(test, random_chance(test, 70))};
+    const bool adds = !strcmp(test->row->result, "s8"), in_place = adds && random_chance(test, 40);
+    const size_t out_elem = adds ? 1 : 4;
+    random_clamp(test, &a.lo, &a.hi);
+    shape_random(test, a.shape);
+    a.rows = a.shape[0] * a.shape[1];
+    const Strided out = strided_random(test, a.shape, DISTINCT), sums = strided_random(test, a.shape, MAY_REPEAT),
+                  m = strided_random(test, a.shape, MAY_REPEAT), b = input_layout(test, a.shape, &out, in_place);
+    memcpy(a.sums, sums.stride, sizeof a.sums);
+    memcpy(a.m, m.stride, sizeof a.m);
+    if (adds) memcpy(a.b, b.stride, sizeof a.b);
+    memcpy(a.out, out.stride, sizeof a.out);
+    const int32_t *x = random_sums(test, sums.elems);
+    float *multiplier = ARENA_ARRAY(test->arena, float, m.elems);
+    for (size_t i = 0; i < m.elems; i++) multiplier[i] = random_multiplier(test, random_chance(test, 70));
+    const uint8_t *y = random_bytes(test, b.elems), *before = in_place ? y : random_bytes(test, out.elems * out_elem);
+    uint8_t *expected = copy_bytes(test, before, out.elems * out_elem);
+    for (size_t i = 0; i < shape_elems(a.shape); i++) {
+        const float own = (float)x[strided_at(&sums, a.shape, i)] * multiplier[strided_at(&m, a.shape, i)];
+        const size_t at = strided_at(&out, a.shape, i);
+        if (!adds) memcpy(expected + at * 4, &own, 4);
+        if (!adds) continue;
+        const float other = (float)((int8_t)(y[strided_at(&b, a.shape, i)] ^ a.flip) - a.b_zp) * a.b_multiplier;
+        expected[at] = (uint8_t)(naive_round(own + other, a.out_zp, a.lo, a.hi) ^ a.flip);
+    }
+    Call call = {.args = &a, .input_count = 3, .expected = expected, .in_place = in_place ? 3 : 0,
+                 .inputs = {memory_of(x, 4, sums.elems, sums.before), memory_of(multiplier, 4, m.elems, m.before)},
+                 .output = memory_of(before, out_elem, out.elems, out.before)};
+    if (adds) call.inputs[2] = memory_of(y, 1, b.elems, b.before);
+    check(test, &call);
+}
+
 // ---- quantize, dequantize, requantize
 
 // Ties, values far outside the range, infinities and NaN.

@@ -31,7 +31,8 @@ def save(path, nodes, constants, inputs, outputs):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
 
 
-# Eight convolutions. c2 and c5 make one channel a thousand times larger than the others, and what reads them undoes it.
+# Eight convolutions. c2 and c5 make one channel a thousand times larger than the others, and what reads them undoes it. Where that is
+# in float, it reads their sums.
 nodes, constants = [], {}
 for i in range(8):
     weight = rng.normal(0, 1 / np.sqrt(8 * 9), (8, 8, 3, 3)).astype(np.float32)
@@ -68,7 +69,7 @@ def files(prefix):
 found = json.loads(call(*search, "-o", "one", "--threads", "1"))
 mixed = found["mixed"]
 assert mixed["reached"] and mixed["expected"] == 0.99 and mixed["start"]["cosine"] < 0.9 and mixed["final"]["cosine"] >= 0.99, mixed
-assert set(mixed["ops"]) == {"c2", "c3", "c5", "c6"}, mixed
+assert set(mixed["ops"]) == {"c3", "c6"}, mixed
 assert mixed["start"]["estimated_ns"] < mixed["final"]["estimated_ns"] < mixed["float"]["estimated_ns"]
 assert [line.split()[:2] for line in files("one")[1].splitlines() if line[0] != "#"] == [[op, "f32"] for op in mixed["ops"]]
 real, tables = outputs(), ["--quantize", "i8", "--calibration", "one.table"]
@@ -90,7 +91,7 @@ none = json.loads(call(*search, "--expected-cos", "0.99", "--max-bytes", str(byt
 assert not none["reached"] and none["final"]["weights_bytes"] <= bytes_, none
 assert "NOT reached" in call(*search[:-1], "--expected-cos", "0.99", "--max-bytes", str(bytes_))
 both = json.loads(call(*search, "--expected-cos", "0.99", "--max-slowdown", "1000"))["mixed"]
-assert both["reached"] and set(both["ops"]) == {"c2", "c3", "c5", "c6"}, both
+assert both["reached"] and set(both["ops"]) == {"c3", "c6"}, both
 by_loss = json.loads(call(*search, "--loss", "sqnr", "--expected-loss", "0.01"))["mixed"]
 assert by_loss["reached"] and by_loss["final"]["loss"] <= 0.01 < by_loss["start"]["loss"], by_loss
 
@@ -99,7 +100,7 @@ constants["w2"][0] /= 1000
 constants["w3"][:, 0] *= 1000
 save("one_bad.onnx", nodes, constants, [("x", TensorProto.FLOAT, SHAPE)], [("c7", TensorProto.FLOAT, SHAPE)])
 fitting = json.loads(call("search", "one_bad.onnx", *search[2:], "--max-slowdown", "100", "-o", "fitting"))["mixed"]
-assert {"c5", "c6"} <= set(fitting["ops"]) and fitting["final"]["cosine"] > 0.99, fitting
+assert "c6" in fitting["ops"] and fitting["final"]["cosine"] > 0.99, fitting
 for line in files("fitting")[2].split("# networks")[1].splitlines()[1:]:
     assert all(float(share) <= 1 for share in line.split()[3:6]), line  # loss, cosine, agreement
 

@@ -5,5 +5,17 @@
 QN_KERNEL qn_conv2d_s8s8_s8__16x32c64__amx(const struct qn_conv2d_args *a, const void *input, const void *weight,
                                         const void *bias, const void *multiplier, void *output, int32_t begin,
                                         int32_t end) {
-    amx_conv2d(a, NULL, input, weight, bias, multiplier, NULL, output, begin, end);
+    amx_conv2d(a, NULL, GEMM_ROUNDED, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_i32__16x32c64__amx(const struct qn_conv2d_args *a, const void *input, const void *weight,
+                                         const void *bias, const void *multiplier, void *output, int32_t begin,
+                                         int32_t end) {
+    amx_conv2d(a, NULL, GEMM_SUMS, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_f32__16x32c64__amx(const struct qn_conv2d_args *a, const void *input, const void *weight,
+                                         const void *bias, const void *multiplier, void *output, int32_t begin,
+                                         int32_t end) {
+    amx_conv2d(a, NULL, GEMM_FLOATS, input, weight, bias, multiplier, NULL, output, begin, end);
 }

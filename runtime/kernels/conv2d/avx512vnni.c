@@ -5,7 +5,19 @@
 QN_KERNEL qn_conv2d_s8s8_s8__14x32c4__avx512vnni(const struct qn_conv2d_args *a, const void *input, const void *weight,
                                                  const void *bias, const void *multiplier, void *output, int32_t begin,
                                                  int32_t end) {
-    vnni_conv2d(a, NULL, input, weight, bias, multiplier, NULL, output, begin, end);
+    vnni_conv2d(a, NULL, GEMM_ROUNDED, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_i32__14x32c4__avx512vnni(const struct qn_conv2d_args *a, const void *input, const void *weight,
+                                                  const void *bias, const void *multiplier, void *output, int32_t begin,
+                                                  int32_t end) {
+    vnni_conv2d(a, NULL, GEMM_SUMS, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_f32__14x32c4__avx512vnni(const struct qn_conv2d_args *a, const void *input, const void *weight,
+                                                  const void *bias, const void *multiplier, void *output, int32_t begin,
+                                                  int32_t end) {
+    vnni_conv2d(a, NULL, GEMM_FLOATS, input, weight, bias, multiplier, NULL, output, begin, end);
 }
 
 QN_KERNEL qn_conv2d_s8s8_s8__grouped__avx512vnni(const struct qn_conv2d_args *a, const void *input, const void *weight,

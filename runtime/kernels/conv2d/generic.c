@@ -4,7 +4,19 @@
 QN_KERNEL qn_conv2d_s8s8_s8__any__generic(const struct qn_conv2d_args *a, const void *input, const void *weight,
                                           const void *bias, const void *multiplier, void *output, int32_t begin,
                                           int32_t end) {
-    qn_conv2d_generic_rows_s8(a, NULL, input, weight, bias, multiplier, NULL, output, begin, end);
+    qn_conv2d_generic_rows_s8(a, NULL, GEMM_ROUNDED, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_i32__any__generic(const struct qn_conv2d_args *a, const void *input, const void *weight,
+                                           const void *bias, const void *multiplier, void *output, int32_t begin,
+                                           int32_t end) {
+    qn_conv2d_generic_rows_s8(a, NULL, GEMM_SUMS, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_f32__any__generic(const struct qn_conv2d_args *a, const void *input, const void *weight,
+                                           const void *bias, const void *multiplier, void *output, int32_t begin,
+                                           int32_t end) {
+    qn_conv2d_generic_rows_s8(a, NULL, GEMM_FLOATS, input, weight, bias, multiplier, NULL, output, begin, end);
 }
 
 QN_INLINE void qn_conv2d_generic_gather_f32(const struct qn_conv2d_args *a, const float *in, int32_t y, int32_t x,

@@ -4,7 +4,7 @@
 QN_KERNEL qn_conv2d_add_s8s8_s8__14x32c4__avx512vnni(const struct qn_conv2d_add_args *a, const void *input, const void *weight,
                                                const void *bias, const void *multiplier, const void *residual,
                                                void *output, int32_t begin, int32_t end) {
-    const struct qn_binary_args add = vnni_add_of(a);
+    const struct qn_binary_args add = gemm_add_of(a);
     const struct qn_conv2d_args conv = gemm_conv2d_of(a);
-    vnni_conv2d(&conv, &add, input, weight, bias, multiplier, residual, output, begin, end);
+    vnni_conv2d(&conv, &add, gemm_form_of(a), input, weight, bias, multiplier, residual, output, begin, end);
 }

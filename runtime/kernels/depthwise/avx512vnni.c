@@ -9,7 +9,7 @@ typedef struct { __m512i v[4]; } depthwise_vnni_column;
 struct depthwise_vnni {
     int64_t in_row, in_column, pixel, row_step, column_step, out_row, out_column;
     int32_t kernel_h, kernel_w, dilation_w, stride_w, width;
-    struct vnni_quant quant;
+    struct gemm_quant quant;
 };
 struct depthwise_vnni_block {
     const int8_t *weight;

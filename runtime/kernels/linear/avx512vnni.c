@@ -4,5 +4,17 @@
 QN_KERNEL qn_linear_s8s8_s8__14x32c4__avx512vnni(const struct qn_linear_args *a, const void *input, const void *weight,
                                                  const void *bias, const void *multiplier, void *output, int32_t begin,
                                                  int32_t end) {
-    vnni_linear(a, input, weight, bias, multiplier, output, begin, end);
+    vnni_linear(a, GEMM_ROUNDED, input, weight, bias, multiplier, output, begin, end);
+}
+
+QN_KERNEL qn_linear_s8s8_i32__14x32c4__avx512vnni(const struct qn_linear_args *a, const void *input, const void *weight,
+                                                  const void *bias, const void *multiplier, void *output, int32_t begin,
+                                                  int32_t end) {
+    vnni_linear(a, GEMM_SUMS, input, weight, bias, multiplier, output, begin, end);
+}
+
+QN_KERNEL qn_linear_s8s8_f32__14x32c4__avx512vnni(const struct qn_linear_args *a, const void *input, const void *weight,
+                                                  const void *bias, const void *multiplier, void *output, int32_t begin,
+                                                  int32_t end) {
+    vnni_linear(a, GEMM_FLOATS, input, weight, bias, multiplier, output, begin, end);
 }

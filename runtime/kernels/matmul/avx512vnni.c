@@ -123,7 +123,7 @@ QN_INLINE int32_t matmul_vnni_row_sum(const uint8_t *x, int32_t k) {
 
 QN_INLINE void matmul_vnni_store(const struct qn_matmul_args *a, const uint8_t *x, int32_t rows, int32_t columns,
                                  const struct matmul_vnni *s, uint8_t *out) {
-    const struct vnni_quant quant = {a->out_zp + 128, a->lo + 128, a->hi + 128, 0};
+    const struct gemm_quant quant = {a->out_zp + 128, a->lo + 128, a->hi + 128, 0};
     const uint32_t u_zp = (uint32_t)(a->a_zp + 128), b_zp = (uint32_t)a->b_zp; // sums wrap, modulo 2^32
     __m512i column[4];
     QN_UNROLL for (int j = 0; j < 4; j++)

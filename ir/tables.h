@@ -18,11 +18,21 @@ typedef struct {
     Loc loc;
 } ChannelFactors;
 
-// What a person wrote beside the lines: before line `index`, or at its end.
+// What is added to the biases of a layer's channels where it is computed in integers.
+typedef struct {
+    const char *name; // of the layer's result
+    int count;
+    const float *shifts;
+    Loc loc;
+} BiasCorrection;
+
+// What a person wrote beside the lines: before line `index` of a part of the table, or at its end.
+typedef enum { LINES_OF_RANGES, LINES_OF_FACTORS, LINES_OF_BIASES } TablePart;
 typedef struct {
     const char *text; // behind the `#`
-    int index;        // of an entry, or of a line of factors
-    bool of_factors, trails;
+    int index;
+    TablePart part;
+    bool trails;
 } TableComment;
 
 // ncnn's: what a layer's input is multiplied by to be i8.
@@ -49,6 +59,8 @@ typedef struct {
     CalibrationEntry *entries;
     int equalized_count;
     ChannelFactors *equalized;
+    int corrected_count;
+    BiasCorrection *corrected;
     const char *method, *data, *model_hash; // header; NULL when absent
     TableFormat format;
     int layer_count;

@@ -15,7 +15,7 @@ static const PassInfo passes[] = {
 static const struct { const char *name, *passes; } pipelines[] = {
     {"import", "fold_qdq,drop_quantization,fold_constants,canonicalize_ops,sink_transposes,canonicalize_ops,fold_batch_norm,fuse_activation,"
                "center_weights,fold_constants,canonicalize_ops,dead_code,name_values"},
-    {"quantize", "equalize,assign_precision,frame_input,postprocess,dead_code"},
+    {"quantize", "equalize,assign_precision,correct_bias,frame_input,postprocess,dead_code"},
     {"lower", "lower_kn,dead_code,fuse_rows,plan_memory"},
 };
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "quant/bias.h"
 #include "quant/choose.h"
 #include "quant/equalize.h"
 
@@ -100,7 +101,7 @@ static void keep_comments(Arena *arena, const CalibrationTable *given, Calibrati
     for (int i = 0; i < given->comment_count; i++) {
         TableComment *own = &table->comments[i];
         *own = given->comments[i];
-        if (own->of_factors)
+        if (own->part != LINES_OF_RANGES)
             continue;
         const char *name = own->index < given->count ? given->entries[own->index].name : NULL;
         for (own->index = 0; own->index < table->count && (!name || strcmp(table->entries[own->index].name, name) != 0);)
@@ -138,7 +139,12 @@ bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *
     for (int m = 0; m < count; m++)
         tables[m] = factors;
     const Module *network = equalized(arena, imported, context, &factors);
-    return network && fill_tables(arena, network, context, source, options, count, wanted, threads, tables);
+    if (!network || !fill_tables(arena, network, context, source, options, count, wanted, threads, tables))
+        return false;
+    find_corrections(arena, network, context, source, options, threads, &tables[0]);
+    for (int m = 1; m < count; m++)
+        tables[m].corrected = tables[0].corrected, tables[m].corrected_count = tables[0].corrected_count;
+    return true;
 }
 
 bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
@@ -147,7 +153,7 @@ bool calibrate(Arena *arena, const Module *imported, const PassContext *context,
 }
 
 const char *table_word(Arena *arena, const char *name) {
-    if (*name && *name != '#' && !strpbrk(name, " \t\r\n\"") && strcmp(name, "equalize:") != 0)
+    if (*name && *name != '#' && !strpbrk(name, " \t\r\n\"") && strcmp(name, "equalize:") != 0 && strcmp(name, "bias:") != 0)
         return name;
     char *word = ARENA_ARRAY(arena, char, 2 * (int64_t)strlen(name) + 3), *to = word;
     *to++ = '"';
@@ -160,15 +166,21 @@ const char *table_word(Arena *arena, const char *name) {
     return word;
 }
 
-void table_write_comments(FILE *out, const TableComment *comments, int count, int index, bool of_factors, bool trailing) {
+void table_write_comments(FILE *out, const TableComment *comments, int count, TablePart part, int index, bool trailing) {
     for (int i = 0; i < count; i++) {
         const TableComment *comment = &comments[i];
-        if (comment->index != index || comment->of_factors != of_factors || comment->trails != trailing)
+        if (comment->index != index || comment->part != part || comment->trails != trailing)
             continue;
         fprintf(out, trailing ? " #%s" : "#%s\n", comment->text);
     }
     if (trailing)
         fputc('\n', out);
+}
+
+static void write_channels(FILE *out, Arena *arena, const char *kind, const char *name, int count, const float *numbers) {
+    fprintf(out, "%s %s", kind, table_word(arena, name));
+    for (int c = 0; c < count; c++)
+        fprintf(out, " %s", float_text(arena, numbers[c]));
 }
 
 void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
@@ -182,19 +194,22 @@ void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {
     fprintf(out, "# name threshold min max\n");
     for (int i = 0; i < table->count; i++) {
         const CalibrationEntry *entry = &table->entries[i];
-        table_write_comments(out, table->comments, table->comment_count, i, false, false);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, i, false);
         fprintf(out, "%s %s %s %s", table_word(arena, entry->name), float_text(arena, (float)entry->threshold),
                 float_text(arena, (float)entry->min), float_text(arena, (float)entry->max));
-        table_write_comments(out, table->comments, table->comment_count, i, false, true);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, i, true);
     }
-    table_write_comments(out, table->comments, table->comment_count, table->count, false, false);
+    table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, table->count, false);
     for (int i = 0; i < table->equalized_count; i++) {
-        const ChannelFactors *entry = &table->equalized[i];
-        table_write_comments(out, table->comments, table->comment_count, i, true, false);
-        fprintf(out, "equalize: %s", table_word(arena, entry->name));
-        for (int c = 0; c < entry->count; c++)
-            fprintf(out, " %s", float_text(arena, entry->factors[c]));
-        table_write_comments(out, table->comments, table->comment_count, i, true, true);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_FACTORS, i, false);
+        write_channels(out, arena, "equalize:", table->equalized[i].name, table->equalized[i].count, table->equalized[i].factors);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_FACTORS, i, true);
     }
-    table_write_comments(out, table->comments, table->comment_count, table->equalized_count, true, false);
+    table_write_comments(out, table->comments, table->comment_count, LINES_OF_FACTORS, table->equalized_count, false);
+    for (int i = 0; i < table->corrected_count; i++) {
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_BIASES, i, false);
+        write_channels(out, arena, "bias:", table->corrected[i].name, table->corrected[i].count, table->corrected[i].shifts);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_BIASES, i, true);
+    }
+    table_write_comments(out, table->comments, table->comment_count, LINES_OF_BIASES, table->corrected_count, false);
 }

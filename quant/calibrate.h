@@ -6,9 +6,13 @@
 // How factors of channels are found (quant/equalize.h); AUTO: as the calibration data says, NONE among the choices.
 typedef enum { EQUALIZE_AUTO, EQUALIZE_NONE, EQUALIZE_RANGE, EQUALIZE_CROSS } Equalization;
 
+// Whether biases are corrected (quant/bias.h); AUTO: where samples that no correction was found on say that it helps.
+typedef enum { CORRECT_AUTO, CORRECT_OFF, CORRECT_ON } Correction;
+
 typedef struct {
     CalibrationMethod method;
     Equalization equalization;
+    Correction correction;
     MethodOptions thresholds;
     void (*keep)(void *keeper, Histograms *histograms); // called with what the tables are made of, when they are; NULL
     void *keeper;
@@ -18,11 +22,11 @@ typedef struct {
 // each input and each float tensor that is computed.
 bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                const CalibrateOptions *options, int threads, CalibrationTable *table);
-// A table for each of several methods, from one pass over the samples; factors of channels, the same in all, are chosen by the
-// first one. options->method says nothing.
+// A table for each of several methods, from one pass over the samples; factors of channels and corrections of biases, the same in all,
+// are chosen by the first one. options->method says nothing.
 bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                        const CalibrateOptions *options, int count, const CalibrationMethod *methods, int threads, CalibrationTable *tables);
-// The entries alone, of a network as it is: table->equalized stays.
+// The entries alone, of a network as it is: factors and corrections of biases stay.
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                       const CalibrateOptions *options, int threads, CalibrationTable *table);
 
@@ -31,7 +35,7 @@ bool calibrate_seen(Arena *arena, Diag *diag, const Module *network, const Obser
                     int threads, CalibrationTable *table);
 
 // Comments of a table: those before a line, a line each; or the one at its end, and the end of the line.
-void table_write_comments(FILE *out, const TableComment *comments, int count, int index, bool of_factors, bool trailing);
+void table_write_comments(FILE *out, const TableComment *comments, int count, TablePart part, int index, bool trailing);
 // The entries that `given` lacks, measured on the network with its factors; its own stay, and so do its comments.
 bool calibrate_missing(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
                        const CalibrateOptions *options, int threads, const CalibrationTable *given, CalibrationTable *table);

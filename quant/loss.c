@@ -6,6 +6,8 @@
 
 #include "quant/library.h"
 
+static const double WORST_LOSS = 1e9; // of power ratios and nats: where outputs are no numbers, or as good as none
+
 const char *loss_name(LossKind kind) {
     static const char *const names[LOSS_COUNT] = {"cosine", "sqnr", "kl", "top1", "metric"};
     return names[kind];
@@ -16,6 +18,12 @@ int64_t largest_of(const float *elems, int64_t count) {
     for (int64_t i = 1; i < count; i++)
         if (elems[i] > elems[best]) best = i;
     return best;
+}
+
+static bool are_finite(const float *elems, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(elems[i])) return false;
+    return true;
 }
 
 // ---- one output: `rows` of `width` elements
@@ -41,7 +49,7 @@ static double noise_loss(const Pair *pair) {
         signal += (double)pair->real[i] * pair->real[i];
         noise += error * error;
     }
-    return noise > 0 ? (signal > 0 ? noise / signal : 1) : noise; // NaN stays
+    return noise > 0 ? (signal > 0 ? fmin(noise / signal, WORST_LOSS) : 1) : 0;
 }
 
 static bool is_distribution(const float *row, int64_t width) {
@@ -68,7 +76,7 @@ static double softmax_divergence(const float *real, const float *other, int64_t 
         const double p = real[i] - p_most - p_log, q = other[i] - q_most - q_log;
         sum += exp(p) * (p - q);
     }
-    return fmax(sum, 0) + (sum - sum); // NaN stays
+    return fmax(sum, 0);
 }
 
 static double divergence(const float *real, const float *other, int64_t width) {
@@ -86,13 +94,14 @@ static double kl_loss(const Pair *pair) {
         sum += pair->width > 1 && is_distribution(real, pair->width) ? divergence(real, other, pair->width)
                                                                      : softmax_divergence(real, other, pair->width);
     }
-    return sum / (double)pair->rows;
+    return fmin(sum / (double)pair->rows, WORST_LOSS);
 }
 
 static double top1_loss(const Pair *pair) {
     int64_t others = 0;
     for (int64_t r = 0; r < pair->rows; r++)
-        others += largest_of(pair->real + r * pair->width, pair->width) != largest_of(pair->other + r * pair->width, pair->width);
+        others += !are_finite(pair->other + r * pair->width, pair->width) ||
+                  largest_of(pair->real + r * pair->width, pair->width) != largest_of(pair->other + r * pair->width, pair->width);
     return (double)others / (double)pair->rows;
 }
 
@@ -132,6 +141,7 @@ bool loss_open_metric(Diag *diag, const char *path, Loss *loss) {
 double loss_of_outputs(const Loss *loss, int count, const Value *const *outputs, void *const *real, void *const *other,
                        const LossSample *sample) {
     static double (*const losses[])(const Pair *) = {cosine_loss, noise_loss, kl_loss, top1_loss};
+    const bool is_unbounded = loss->kind == LOSS_SQNR || loss->kind == LOSS_KL;
     if (loss->kind == LOSS_METRIC) return metric_loss(loss, count, outputs, real, other, sample);
     double sum = 0;
     int counted = 0;
@@ -139,7 +149,8 @@ double loss_of_outputs(const Loss *loss, int count, const Value *const *outputs,
         const Type *type = outputs[o]->type;
         const int64_t elems = type_elem_count(type), width = type->rank ? type->shape[type->rank - 1] : 1;
         if (type->elem != ELEM_F32 || !elems) continue;
-        sum += losses[loss->kind](&(Pair){real[o], other[o], elems / width, width});
+        const bool is_lost = is_unbounded && !are_finite(other[o], elems);
+        sum += is_lost ? WORST_LOSS : losses[loss->kind](&(Pair){real[o], other[o], elems / width, width});
         counted++;
     }
     return counted ? sum / counted : 0;

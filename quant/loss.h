@@ -23,8 +23,8 @@ typedef struct {
 } LossSample;
 
 const char *loss_name(LossKind kind);
-// Only f32 outputs count; without any, the loss is 0. Where an output is no number, cosine gives 1, others may
-// give NaN or infinity, as the user's metric may.
+// Only f32 outputs count; without any, the loss is 0. Where `other` has what is no finite number, the loss is the worst that there is; only
+// the user's metric may give NaN or infinity.
 double loss_of_outputs(const Loss *loss, int count, const Value *const *outputs, void *const *real, void *const *other,
                        const LossSample *sample);
 // Opens a library with the user's metric. False after a message.

@@ -82,8 +82,7 @@ static void give_inputs(const Runner *from, const Runner *to, int worker) {
 
 static bool finite_loss(const Loss *loss, double value, char *message) {
     if (isfinite(value)) return true;
-    if (loss->kind == LOSS_METRIC) snprintf(message, MESSAGE_BYTES, "qn_metric_loss of '%s' gave no finite number of 0 or more", loss->path);
-    else snprintf(message, MESSAGE_BYTES, "the i8 network's outputs are no finite numbers");
+    snprintf(message, MESSAGE_BYTES, "qn_metric_loss of '%s' gave no finite number of 0 or more", loss->path);
     return false;
 }
 

@@ -11,7 +11,7 @@
 #include "quant/race.h"
 #include "quant/runner.h"
 
-enum { MOST_KEPT_BYTES = 1 << 29 }; // of samples and the float network's outputs
+enum { NO_CLASS = -2, MOST_KEPT_BYTES = 1 << 29 }; // of samples and the float network's outputs
 
 typedef struct { double loss, cosine, agrees, right; } Verdict;
 
@@ -34,7 +34,9 @@ struct Trials {
 
 static int64_t class_of(const Trials *trials, void *const *outputs) {
     const Type *type = trials->outputs ? trials->values[0]->type : NULL;
-    return type && type->elem == ELEM_F32 && type_elem_count(type) ? largest_of(outputs[0], type_elem_count(type)) : 0;
+    if (!type || type->elem != ELEM_F32 || !type_elem_count(type)) return 0;
+    const int64_t class = largest_of(outputs[0], type_elem_count(type));
+    return isnan(((const float *)outputs[0])[class]) ? NO_CLASS : class; // NaN is the largest where it comes first
 }
 
 static bool float_sample(void *context, int worker, int sample, char *message) {
@@ -168,8 +170,9 @@ static bool run_job(void *list, int worker, int index, char *message) {
     if (!real) return false;
     runner_run(job->runner, worker, NULL, NULL);
     job->verdicts[sample] = judge(trials, sample, real, runner_state(job->runner, worker)->outputs);
-    snprintf(message, MESSAGE_BYTES, "the outputs of the network with some operators in float are no finite numbers, or the metric gave none");
-    return isfinite(job->verdicts[sample].loss);
+    if (isfinite(job->verdicts[sample].loss)) return true;
+    snprintf(message, MESSAGE_BYTES, "qn_metric_loss of '%s' gave no finite number of 0 or more", trials->options->loss.path);
+    return false;
 }
 
 static void take_verdicts(const Trials *trials, const Verdict *verdicts, Score *score) {

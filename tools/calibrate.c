@@ -6,7 +6,7 @@
 #include "tools/methods.h"
 #include "tools/tables.h"
 
-static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_method, OPT_methods, OPT_percentile, OPT_equalize, OPT_histograms, OPT_merge,
+static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_method, OPT_methods, OPT_percentile, OPT_equalize, OPT_bias_correction, OPT_histograms, OPT_merge,
                                OPT_table_format, OPT_calibration, OPT_qtable, OPT_limit, OPT_seed, OPT_threads, OPT_keep_state, MODEL_OPTIONS, OPT_COUNT};
 
 typedef struct {

@@ -53,14 +53,18 @@ static bool join_table(const Model *model, const char *path, CalibrationTable *i
 }
 
 static bool join_tables(Model *model, CalibrationTable *table) {
+    bool biases = false;
     for (int i = 0; i < model->options->positional_count; i++) {
         CalibrationTable next;
         const char *path = input_at(model, i);
         if (!parse_calibration_table(model->arena, model->diag, path, &next) || !is_mergeable(model, path, &next) ||
             (i && !join_table(model, path, table, &next)))
             return false;
+        biases = biases || next.corrected_count;
         if (!i) *table = next;
     }
+    if (biases) diag_warning(model->diag, loc_file(input_at(model, 0)), "corrections of biases (bias:) are of one run's thresholds, and are left out");
+    table->corrected_count = 0;
     return true;
 }
 

@@ -56,6 +56,11 @@ static Equalization equalization_of(const Options *options) {
     return EQUALIZE_CROSS;
 }
 
+static Correction correction_of(const Options *options) {
+    const char *text = options->bias_correction;
+    return !text || !strcmp(text, "auto") ? CORRECT_AUTO : !strcmp(text, "on") ? CORRECT_ON : CORRECT_OFF;
+}
+
 static bool is_library(const char *text) {
     size_t length = strlen(text);
     return strchr(text, '/') || (length > 3 && !strcmp(text + length - 3, ".so"));
@@ -63,7 +68,7 @@ static bool is_library(const char *text) {
 
 int methods_open(Model *model) {
     const Options *options = model->options;
-    model->calibrate = (CalibrateOptions){.method = METHOD_MSE, .equalization = equalization_of(options)};
+    model->calibrate = (CalibrateOptions){.method = METHOD_MSE, .equalization = equalization_of(options), .correction = correction_of(options)};
     if (read_percentile(options->percentile, &model->calibrate.thresholds)) return STATUS_USAGE;
     if (!options->method) {
         if (options->percentile && !options->methods) model->calibrate.method = METHOD_PERCENTILE;

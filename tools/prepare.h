@@ -23,7 +23,7 @@ typedef struct {
     char hash[17];            // of the model file's bytes; empty until something asks for it
     Module *imported;         // after pipeline "import"; NULL before
     PassContext context;      // target, tables and options; precision f32
-    CalibrateOptions calibrate; // --method, --percentile, --equalize
+    CalibrateOptions calibrate; // --method, --percentile, --equalize, --bias-correction
     CalibrationTable calibration;
     Qtable qtable;
     bool rewrites_tables;     // they are what is asked for, not the network in their precisions
@@ -105,4 +105,4 @@ SampleSource dataset_source(DatasetSource *source);
 #define TUNE_OPTIONS OPT_tune, OPT_tuned
 #define QUANTIZE_OPTIONS                                                                           \
     OPT_quantize, OPT_qtable, OPT_calibration, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess,        \
-        OPT_method, OPT_percentile, OPT_equalize, OPT_activations, OPT_weights, OPT_weight_scales, OPT_sums, OPT_keep_state
+        OPT_method, OPT_percentile, OPT_equalize, OPT_bias_correction, OPT_activations, OPT_weights, OPT_weight_scales, OPT_sums, OPT_keep_state

@@ -12,7 +12,7 @@
 static const OptionId ids[] = {OPT_output, OPT_data, OPT_preprocess, OPT_limit, OPT_seed, OPT_threads, OPT_methods, OPT_percentile, OPT_tables, OPT_loss, OPT_metric,
                                OPT_mode, OPT_expected_cos, OPT_expected_loss, OPT_expected_top1_loss, OPT_max_slowdown, OPT_max_bytes, OPT_max_float_layers,
                                OPT_labels, OPT_target, OPT_exhaustive, OPT_calibrate_on, OPT_calibrate_limit,
-                               OPT_calibrate_preprocess, OPT_equalize, MODEL_OPTIONS, OPT_json, OPT_COUNT};
+                               OPT_calibrate_preprocess, OPT_equalize, OPT_bias_correction, MODEL_OPTIONS, OPT_json, OPT_COUNT};
 
 enum { DEFAULT_FLOAT_LAYERS = 5 };
 

@@ -157,12 +157,12 @@ static void write_tpu_mlir(const Model *model, const CalibrationTable *table, FI
     }
     for (int i = 0; i < table->count; i++) {
         const CalibrationEntry *entry = &table->entries[i];
-        table_write_comments(out, table->comments, table->comment_count, i, false, false);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, i, false);
         fprintf(out, "%s %s %s %s", table_word(model->arena, entry->name), decimal_text(model->arena, entry->threshold, 7),
                 decimal_text(model->arena, entry->min, 7), decimal_text(model->arena, entry->max, 7));
-        table_write_comments(out, table->comments, table->comment_count, i, false, true);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, i, true);
     }
-    table_write_comments(out, table->comments, table->comment_count, table->count, false, false);
+    table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, table->count, false);
 }
 
 // What ncnn calls a layer: the node's name, if it has one.
@@ -217,9 +217,10 @@ static bool write_ncnn(Model *model, const CalibrationTable *table, FILE *out) {
 bool write_calibration(Model *model, const CalibrationTable *table, FILE *out) {
     const TableFormat format = format_of(model->options, table->format);
     if (format == TABLE_QANAT) return calibration_write(out, model->arena, table), true;
-    if (table->equalized_count)
-        return diag_error(model->diag, loc_file(model->path), "the table has factors of channels, which %s's form can't say; calibrate with --equalize none",
-                          format == TABLE_NCNN ? "ncnn" : "TPU-MLIR");
+    if (table->equalized_count || table->corrected_count)
+        return diag_error(model->diag, loc_file(model->path), "the table has %s, which %s's form can't say; calibrate with %s",
+                          table->equalized_count ? "factors of channels" : "corrections of biases", format == TABLE_NCNN ? "ncnn" : "TPU-MLIR",
+                          table->equalized_count ? "--equalize none --bias-correction off" : "--bias-correction off");
     if (format == TABLE_NCNN) return write_ncnn(model, table, out);
     write_tpu_mlir(model, table, out);
     return true;
@@ -229,11 +230,11 @@ void write_qtable(const Model *model, const Qtable *table, FILE *out) {
     const bool tpu_mlir = format_of(model->options, table->format) == TABLE_TPU_MLIR;
     fprintf(out, tpu_mlir ? "###\n# op_name   quantize_mode\n" : "# qanat quantization table\n# name type\n");
     for (int i = 0; i < table->count; i++) {
-        table_write_comments(out, table->comments, table->comment_count, i, false, false);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, i, false);
         const bool real = table->entries[i].type == ELEM_F32;
         const char *type = !tpu_mlir ? elem_name(table->entries[i].type) : real ? "F32" : "INT8";
         fprintf(out, "%s %s", table_word(model->arena, table->entries[i].name), type);
-        table_write_comments(out, table->comments, table->comment_count, i, false, true);
+        table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, i, true);
     }
-    table_write_comments(out, table->comments, table->comment_count, table->count, false, false);
+    table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, table->count, false);
 }

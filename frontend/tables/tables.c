@@ -1,4 +1,4 @@
-// Reads calibration tables (name threshold min max, and `equalize: name factor …`) and quantization tables (name type), ours and
+// Reads calibration tables (name threshold min max, and lines `equalize: name factor …`, `bias: name shift …`) and quantization tables (name type), ours and
 // others' (foreign.c). Every bad line is reported, with its column; a name that stands twice is an error.
 #include <limits.h>
 #include <math.h>
@@ -78,29 +78,46 @@ static bool take_name(TableState *state, const TableWord *word) {
 
 static const double LEAST_FACTOR = 1.0 / (1LL << 40), MOST_FACTOR = 1LL << 40; // what keeps weights in the range of f32
 
-// `equalize: name factor factor …`, a factor a channel.
-static void equalize_line(TableState *state, const TableWord *words) {
-    CalibrationTable *table = ((Reading *)state->out)->table;
+static TablePart part_of_line(const TableWord *words) {
+    if (words->quoted) return LINES_OF_RANGES;
+    return !strcmp(words->text, "equalize:") ? LINES_OF_FACTORS : !strcmp(words->text, "bias:") ? LINES_OF_BIASES : LINES_OF_RANGES;
+}
+
+// The numbers of `equalize: name factor …` or `bias: name shift …`, one a channel; how many, 0 after a message.
+static int take_channels(TableState *state, const TableWord *words, const char *form, bool are_factors, float **numbers) {
     const TableWord *name = words->next;
     int count = 0;
     for (const TableWord *word = name; word; word = word->next) count++;
-    if (count < 2) {
-        fault(state, words, "expected `equalize: name factor …`, a factor for each channel");
-        return;
-    }
-    float *factors = ARENA_ARRAY(state->arena, float, count);
-    ChannelFactors entry = {name->text, 0, factors, table_loc(state, name->place)};
+    if (count < 2) return fault(state, words, form), 0;
+    *numbers = ARENA_ARRAY(state->arena, float, count);
+    count = 0;
     for (const TableWord *word = name->next; word; word = word->next) {
-        double factor;
-        if (!table_number(state, word, &factor)) return;
-        if (!(factor >= LEAST_FACTOR && factor <= MOST_FACTOR)) {
-            fault(state, word, "a factor is a positive number from 2^-40 to 2^40");
-            return;
-        }
-        factors[entry.count++] = (float)factor;
+        double number;
+        if (!table_number(state, word, &number)) return 0;
+        if (are_factors && !(number >= LEAST_FACTOR && number <= MOST_FACTOR)) return fault(state, word, "a factor is a positive number from 2^-40 to 2^40"), 0;
+        (*numbers)[count++] = (float)number;
     }
+    return count;
+}
+
+static void equalize_line(TableState *state, const TableWord *words) {
+    CalibrationTable *table = ((Reading *)state->out)->table;
+    float *factors;
+    const int count = take_channels(state, words, "expected `equalize: name factor …`, a factor for each channel", true, &factors);
+    if (!count) return;
+    const ChannelFactors entry = {words->next->text, count, factors, table_loc(state, words->next->place)};
     table->equalized = table_grown(state, table->equalized, table->equalized_count, sizeof entry);
     table->equalized[table->equalized_count++] = entry;
+}
+
+static void bias_line(TableState *state, const TableWord *words) {
+    CalibrationTable *table = ((Reading *)state->out)->table;
+    float *shifts;
+    const int count = take_channels(state, words, "expected `bias: name shift …`, a shift for each channel", false, &shifts);
+    if (!count) return;
+    const BiasCorrection entry = {words->next->text, count, shifts, table_loc(state, words->next->place)};
+    table->corrected = table_grown(state, table->corrected, table->corrected_count, sizeof entry);
+    table->corrected[table->corrected_count++] = entry;
 }
 
 static void calibration_line(TableState *state, const TableWord *words) {
@@ -112,8 +129,8 @@ static void calibration_line(TableState *state, const TableWord *words) {
         if (take_name(state, words)) ncnn_line(state, words, table);
         return;
     }
-    if (!words->quoted && !strcmp(words->text, "equalize:")) {
-        equalize_line(state, words);
+    if (part_of_line(words) != LINES_OF_RANGES) {
+        (part_of_line(words) == LINES_OF_FACTORS ? equalize_line : bias_line)(state, words);
         return;
     }
     const TableWord *word[4];
@@ -170,8 +187,9 @@ static void calibration_comment(TableState *state, const char *text) {
     if (is_tpu_mlir_section(text)) reading->skipping = true;
     if (reading->skipping || header_comment(state, table, text)) return;
     TableComment comment = comment_of(state, text, table->count);
-    comment.of_factors = state->first ? !strcmp(state->first->text, "equalize:") : table->equalized_count > 0;
-    if (comment.of_factors) comment.index = table->equalized_count;
+    comment.part = state->first ? part_of_line(state->first) : table->corrected_count ? LINES_OF_BIASES : table->equalized_count ? LINES_OF_FACTORS : LINES_OF_RANGES;
+    if (comment.part == LINES_OF_FACTORS) comment.index = table->equalized_count;
+    if (comment.part == LINES_OF_BIASES) comment.index = table->corrected_count;
     table->comments = table_grown(state, table->comments, table->comment_count, sizeof comment);
     table->comments[table->comment_count++] = comment;
 }

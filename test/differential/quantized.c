@@ -38,7 +38,7 @@ bool graph_quantize(Arena *arena, Module *module, uint64_t seed) {
     source.main = module_main(module);
     const SampleSource samples = {.count = 2, .description = "random numbers", .load = load_random, .path = no_path, .context = &source};
     CalibrationTable table;
-    if (!calibrate(arena, module, &context, &samples, &(CalibrateOptions){.method = METHOD_MINMAX, .equalization = EQUALIZE_NONE}, 1, &table)) return false;
+    if (!calibrate(arena, module, &context, &samples, &(CalibrateOptions){.method = METHOD_MINMAX, .equalization = EQUALIZE_NONE, .correction = CORRECT_OFF}, 1, &table)) return false;
     context.calibration = &table;
     return run_pipeline(module, &context, "quantize") && module_verify(module, diag) && floats_are_sound(module_main(module));
 }

@@ -38,14 +38,14 @@ def loss(real, other):
 
 def entries(path):
     with open(path, encoding="utf-8") as file:
-        return {line.split()[0]: line.split()[1:] for line in file if line[0] != "#" and not line.startswith("equalize:")}
+        return {line.split()[0]: line.split()[1:] for line in file if line[0] != "#" and not line.startswith(("equalize:", "bias:"))}
 
 
 with np.load(os.path.join(digits, "test.npz")) as test:
     name = next(k for k in test.files if k != "labels")
     samples = test[name][:SAMPLES].astype(np.float32)
 np.savez("data.npz", **{name: samples})
-common = ["--data", "data.npz", "--equalize", "none"]
+common = ["--data", "data.npz", "--equalize", "none", "--bias-correction", "on"]
 search = ["search", model, *common, "--json"]
 found = json.loads(call(*search, "--expected-cos", "1", "--methods", ",".join(METHODS), "--max-float-layers", "3", "-o", "all"))
 ops = found["ops"]

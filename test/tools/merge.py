@@ -20,7 +20,7 @@ METHODS = "minmax,kl,kl-ncnn,mse,percentile,octav,aciq"
 
 
 def calibrate(*arguments, status=0):
-    run = subprocess.run([qanat, "calibrate", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    run = subprocess.run([qanat, "calibrate", *arguments, *([] if "--merge" in arguments else ["--bias-correction", "off"])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     assert run.returncode == status, run
     return run.stderr
 

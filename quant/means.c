@@ -1,0 +1,139 @@
+#include "quant/means.h"
+
+#include <string.h>
+
+#include "ir/ops.h"
+#include "quant/fast.h"
+#include "quant/runner.h"
+
+struct Taps {
+    int64_t images, channels, groups, outputs; // channels: of the operand
+    int64_t in[2], out[2], kernel[2], stride[2], dilation[2], pad[2];
+};
+
+Taps *taps_new(Arena *arena, const Op *layer) {
+    const Type *in = op_operand(layer, 0)->type, *weight = op_operand(layer, 1)->type, *out = layer->results[0].type;
+    Taps *taps = ARENA_NEW(arena, Taps);
+    *taps = (Taps){.images = 1, .channels = in->shape[in->rank - 1], .groups = 1, .outputs = weight->shape[0]};
+    for (int d = 0; d < 2; d++) taps->in[d] = taps->out[d] = taps->kernel[d] = taps->stride[d] = taps->dilation[d] = 1;
+    taps->in[1] = taps->out[1] = type_elem_count(in) / taps->channels;
+    if (layer->kind != OP_conv2d) return taps;
+    const conv2d_view conv = as_conv2d(layer);
+    taps->images = in->shape[0], taps->groups = conv.group;
+    for (int d = 0; d < 2; d++) {
+        taps->in[d] = in->shape[1 + d], taps->out[d] = out->shape[1 + d], taps->kernel[d] = weight->shape[1 + d];
+        taps->stride[d] = int_at(conv.strides, d), taps->dilation[d] = int_at(conv.dilations, d), taps->pad[d] = int_at(conv.pads, d);
+    }
+    return taps;
+}
+
+static int64_t width_of(const Taps *taps) { return taps->kernel[1] * taps->channels; }
+
+// The sums; then those of one row, and of its columns by their remainder of the stride.
+int64_t taps_room(const Taps *taps) { return (taps->kernel[0] + 1) * width_of(taps) + taps->stride[1] * taps->channels; }
+
+// ---- one row of the operand
+
+FAST_LOOP void add_floats_loop(double *restrict to, const float *restrict from, int64_t count, double sign) {
+    for (int64_t i = 0; i < count; i++) to[i] += sign * (double)from[i];
+}
+FAST_VARIANTS(void, add_floats, (double *restrict to, const float *restrict from, int64_t count, double sign), (to, from, count, sign))
+
+FAST_LOOP void add_bytes_loop(double *restrict to, const uint8_t *restrict from, int64_t count, int flip, int zero, int sign) {
+    for (int64_t i = 0; i < count; i++) to[i] += sign * ((int)(int8_t)(from[i] ^ flip) - zero);
+}
+FAST_VARIANTS(void, add_bytes, (double *restrict to, const uint8_t *restrict from, int64_t count, int flip, int zero, int sign),
+              (to, from, count, flip, zero, sign))
+
+typedef struct {
+    const Taps *taps;
+    const Type *type;
+    int64_t row; // of the next
+    double *sums;
+} Walk;
+
+static void add_column(const Walk *walk, double *to, const void *row, int64_t x, int sign) {
+    const int64_t channels = walk->taps->channels;
+    const Quant *quant = walk->type->quant;
+    if (!quant) {
+        add_floats(to, (const float *)row + x * channels, channels, sign);
+        return;
+    }
+    // Bytes that are stored unsigned, as if they were signed; targets may store signed ones as (signed XOR 0x80).
+    const bool is_signed = quant->storage == ELEM_I8;
+    const int flip = is_signed == (walk->type->elem == ELEM_I8) ? (is_signed ? 0 : 0x80) : 0x80;
+    add_bytes(to, (const uint8_t *)row + x * channels, channels, flip, quant->zero_point[0] - (is_signed ? 0 : 0x80), sign);
+}
+
+// The columns that tap k reads: *first, a stride further …, *last.
+static void columns_of(const Taps *taps, int64_t k, int64_t *first, int64_t *last) {
+    const int64_t stride = taps->stride[1], start = k * taps->dilation[1] - taps->pad[1];
+    *first = start < 0 ? start + (-start + stride - 1) / stride * stride : start;
+    *last = start + (taps->out[1] - 1) * stride;
+    while (*last >= taps->in[1]) *last -= stride;
+}
+
+static void add_tap(const Walk *walk, const void *row, int64_t k, const double *columns, double *to) {
+    const Taps *taps = walk->taps;
+    const int64_t stride = taps->stride[1], channels = taps->channels;
+    int64_t first, last;
+    columns_of(taps, k, &first, &last);
+    if (first > last) return;
+    const double *all = columns + first % stride * channels;
+    for (int64_t c = 0; c < channels; c++) to[c] += all[c];
+    for (int64_t x = first % stride; x < taps->in[1]; x += stride)
+        if (x < first || x > last) add_column(walk, to, row, x, -1);
+}
+
+static bool reads_row(const Taps *taps, int64_t k, int64_t y) {
+    const int64_t from = y + taps->pad[0] - k * taps->dilation[0];
+    return from >= 0 && from % taps->stride[0] == 0 && from / taps->stride[0] < taps->out[0];
+}
+
+static void add_row(Walk *walk, const void *row) {
+    const Taps *taps = walk->taps;
+    const int64_t y = walk->row++ % taps->in[0], width = width_of(taps);
+    double *own = walk->sums + taps->kernel[0] * width, *columns = own + width;
+    memset(own, 0, sizeof *own * (size_t)(width + taps->stride[1] * taps->channels));
+    for (int64_t x = 0; x < taps->in[1]; x++) add_column(walk, columns + x % taps->stride[1] * taps->channels, row, x, 1);
+    for (int64_t k = 0; k < taps->kernel[1]; k++) add_tap(walk, row, k, columns, own + k * taps->channels);
+    for (int64_t k = 0; k < taps->kernel[0]; k++)
+        for (int64_t i = 0; reads_row(taps, k, y) && i < width; i++) walk->sums[k * width + i] += own[i];
+}
+
+static void add_rows(void *context, const void *data, int64_t elems) {
+    Walk *walk = context;
+    const int64_t row = walk->taps->in[1] * walk->taps->channels;
+    const size_t bytes = (size_t)elem_bits(walk->type->elem) / 8;
+    for (int64_t at = 0; at < elems; at += row) add_row(walk, (const char *)data + (size_t)at * bytes);
+}
+
+void taps_sum(const Taps *taps, const Type *type, const void *data, double *sums) {
+    memset(sums, 0, sizeof *sums * (size_t)(taps->kernel[0] * width_of(taps)));
+    buffer_rows(type, data, add_rows, &(Walk){taps, type, 0, sums});
+}
+
+// ---- results
+
+enum { LANES = 8 };
+
+FAST_LOOP double product_loop(const float *w, const double *sums, int64_t count) {
+    double lanes[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int l = 0; l < LANES; l++) lanes[l] += (double)w[i + l] * sums[i + l];
+    for (; i < count; i++) sum += (double)w[i] * sums[i];
+    for (int l = 0; l < LANES; l++) sum += lanes[l];
+    return sum;
+}
+FAST_VARIANTS(double, product, (const float *w, const double *sums, int64_t count), (w, sums, count))
+
+void taps_mean(const Taps *taps, const double *sums, const float *weights, double *means) {
+    const int64_t count = taps->kernel[0] * taps->kernel[1], each = taps->channels / taps->groups, rows = taps->outputs / taps->groups;
+    const double places = (double)(taps->images * taps->out[0] * taps->out[1]);
+    for (int64_t o = 0; o < taps->outputs; o++) {
+        double sum = 0;
+        for (int64_t t = 0; t < count; t++) sum += product(weights + (o * count + t) * each, sums + t * taps->channels + o / rows * each, each);
+        means[o] = sum / places;
+    }
+}

@@ -126,7 +126,7 @@ void lower_reshape(Lower *lower, Op *op);
 void lower_move(Lower *lower, Op *op); // transpose, slice, broadcast_to
 void copy_moved(Lower *lower, const Op *op);
 bool is_joined_move(const Op *op); // a reshape that joins dimensions of a transpose's or broadcast_to's result: one copy
-bool is_read_through(const Value *value); // made by a transpose or slice, and read only by ops that read through it
+bool is_read_through(const Lower *lower, const Value *value); // made by a transpose or slice, and read only by ops that read through it
 Value *moved_operand(Lower *lower, const Op *op, Walk *walk); // of such an op; sets the walk's first strides
 void lower_pad(Lower *lower, Op *op);
 void lower_concat(Lower *lower, Op *op);

@@ -445,10 +445,11 @@ bool lower_conv2d_add(Lower *lower, Op *op) {
     return true;
 }
 
-// Of the op, or of the dequantize behind it.
+// Of the op, or of the dequantize behind it, whose name the layer then has.
 static Value *result_of(Lower *lower, Op *op) {
     Op *floats = floats_behind(lower, op);
     if (floats) explain_part(lower->context, floats);
+    if (floats && floats->results[0].name) lower->loc.name = floats->results[0].name;
     return result_buffer(lower, floats ? &floats->results[0] : &op->results[0]);
 }
 

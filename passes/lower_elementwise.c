@@ -285,7 +285,7 @@ static void emit_quantize(Lower *lower, const Walk *walk, const Quant *from, con
 // What reads a transpose's or slice's result reads its operand in that order: one kernel, no copy.
 static bool through_move(Lower *lower, Op *op, Walk *walk, Value **in) {
     const Value *moved = op_operand(op, 0);
-    if (op->kind == OP_requantize || !is_read_through(moved) || lowered_get(lower, moved)->buffer) return false;
+    if (op->kind == OP_requantize || !is_read_through(lower, moved) || lowered_get(lower, moved)->buffer) return false;
     Walk merged = *walk;
     *in = moved_operand(lower, moved->def, &merged);
     *walk = merged;

@@ -112,7 +112,7 @@ static bool can_write_output(Lower *lower, const Value *value, const Value *memo
     if (!value->def || value->def->kind == OP_constant) return false;
     if (value->def->kind == OP_reshape && !is_joined_move(value->def)) return false;
     if (!value_has_one_use(value) || lowered_get(lower, value)->buffer) return false;
-    if (is_read_through(value)) return false;
+    if (is_read_through(lower, value)) return false;
     return !is_stored_by_target(value->type) || (memory->type->elem == ELEM_U8) == (lower->flip != 0);
 }
 

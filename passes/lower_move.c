@@ -60,12 +60,12 @@ void lower_bit_cast(Lower *lower, Op *op) {
     emit_copy(lower, &walk, elem_bytes(out), 0, in, out);
 }
 
-bool is_read_through(const Value *value) {
+bool is_read_through(const Lower *lower, const Value *value) {
     if (!value->def) return false;
     if (value->uses && !value->uses->next && is_joined_move(value->uses->owner)) return true;
     if (value->def->kind != OP_transpose && value->def->kind != OP_slice) return false;
     FOR_EACH_USE((Value *)value, use)
-        if (use->owner->kind != OP_quantize && use->owner->kind != OP_dequantize) return false;
+        if ((use->owner->kind != OP_quantize && use->owner->kind != OP_dequantize) || is_read_by_order(lower, &use->owner->results[0])) return false;
     return true;
 }
 
@@ -104,7 +104,7 @@ void copy_moved(Lower *lower, const Op *op) {
 void lower_move(Lower *lower, Op *op) {
     Value *result = &op->results[0];
     if (lowered_get(lower, result)->whole == op_operand(op, 0)) result_buffer(lower, result); // a part of its operand's memory
-    else if (!is_read_through(result)) copy_moved(lower, op);
+    else if (!is_read_through(lower, result)) copy_moved(lower, op);
 }
 
 // ---- pad

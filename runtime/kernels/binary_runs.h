@@ -86,7 +86,7 @@ QN_INLINE int binary_runs_joins(struct binary_runs_plan *plan, int k, int32_t st
     if (binary_runs_continues(plan, k, stride, size)) return 1;
     if (plan->spread[k]) return 0;
     if (stride == 0 && size <= BINARY_RUNS_PERIOD / elem_bytes) return plan->count[k] = size, 1;
-    if (!plan->count[k] || size * elem_bytes > BINARY_RUNS_PERIOD / BINARY_RUNS_SPREAD) return 0;
+    if (plan->count[k] != 1 || size * elem_bytes > BINARY_RUNS_PERIOD / BINARY_RUNS_SPREAD) return 0; // a short run that repeats is no element
     plan->spread[k] = size, plan->stride[k] = stride, plan->count[k] = 0;
     return 1;
 }

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 OPS = ("nn.conv2d", "nn.reduce_sum", "nn.mul", "nn.concat", "nn.sigmoid")
-MOST_LINES = 14 # of a module with one op, its operands, and the check
+MOST_LINES = 14 # of a module with one op, its operands, and the check; large constants stand behind it
 
 
 def main():
@@ -19,7 +19,7 @@ def main():
             shown += 1
             ops = re.findall(r"= (nn\.\w+)", module)
             done = subprocess.run([qanat, *shlex.split(command), "-"], input=module, capture_output=True, text=True, check=False)
-            if ops != [op] or module.count("\n") > MOST_LINES or done.returncode:
+            if ops != [op] or module.split("\n{-#")[0].count("\n") > MOST_LINES or done.returncode:
                 faults.append(f"{op}, seed {seed}: status {done.returncode}\n{done.stderr}{module}")
     print("\n".join(faults) or f"{shown} networks")
     return 1 if faults or shown < 10 else 0

@@ -54,9 +54,11 @@ static bool check_entry(const PassContext *context, Func *func, const BiasCorrec
                                                   (long long)channels, entry->count);
 }
 
-static bool check_once(const PassContext *context, const CalibrationTable *table, int index) {
-    for (int i = 0; i < index; i++)
-        if (!strcmp(table->corrected[i].name, table->corrected[index].name))
+// A tensor may have several names.
+static bool check_once(const PassContext *context, Func *func, const CalibrationTable *table, int index) {
+    const Value *value = func_find_value(func, table->corrected[index].name);
+    for (int i = 0; value && i < index; i++)
+        if (func_find_value(func, table->corrected[i].name) == value)
             return diag_error(context->diag, table->corrected[index].loc, "'%s' is corrected twice", table->corrected[index].name);
     return true;
 }
@@ -90,7 +92,7 @@ bool correct_bias(Module *module, const PassContext *context) {
     for (int i = 0; func && table && takes_corrections(context) && i < table->corrected_count; i++) {
         const BiasCorrection *entry = &table->corrected[i];
         Op *layer = integer_layer(func, entry->name);
-        if (!check_entry(context, func, entry, layer) || !check_once(context, table, i)) return false;
+        if (!check_entry(context, func, entry, layer) || !check_once(context, func, table, i)) return false;
         if (!layer) continue;
         correct(entry, layer);
         explain(context, entry);

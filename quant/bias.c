@@ -56,7 +56,7 @@ static const float *lost_weights(Arena *arena, const Op *real, const Op *integer
 
 static bool is_float_layer(const Op *op) {
     return (op->kind == OP_conv2d || op->kind == OP_linear) && op->results[0].name && op_operand(op, 0)->type->elem == ELEM_F32 &&
-           type_elem_count(op->results[0].type) && value_constant(op_operand(op, 1));
+           type_elem_count(op->results[0].type) && type_elem_count(op_operand(op, 0)->type) && value_constant(op_operand(op, 1));
 }
 
 static void list_layers(Arena *arena, Work *work, const Module *network, Module *quantized) {
@@ -79,7 +79,7 @@ static void add_reader(const Layer **first, Layer *layer) {
     *first = layer;
 }
 
-// The operand may be a view of another tensor; false: it has no buffer.
+// The operand may be a view of another tensor; false: it has no buffer that it can be read in.
 static bool watch_operand(Work *work, const Map *buffers, const Func *main, Layer *layer) {
     const Value *value = op_operand(layer->op, 0);
     while (value->def && value->def->kind == OP_reshape) value = op_operand(value->def, 0);
@@ -87,6 +87,7 @@ static bool watch_operand(Work *work, const Map *buffers, const Func *main, Laye
         if (value == &main->args[i]) return add_reader(&work->input_readers[i], layer), true;
     for (value = op_operand(layer->op, 0); value;) {
         const Value *buffer = value->name ? map_find(buffers, value->name) : NULL;
+        if (buffer && !taps_can_sum(layer->taps, buffer->type)) return false;
         if (buffer) return add_reader((const Layer **)map_get(work->readers, buffer), layer), true;
         value = value->def && value->def->kind == OP_reshape ? op_operand(value->def, 0) : NULL;
     }

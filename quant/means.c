@@ -7,6 +7,7 @@
 #include "quant/runner.h"
 
 struct Taps {
+    bool is_linear; // its places follow one another, in whatever rows they lie
     int64_t images, channels, groups, outputs; // channels: of the operand
     int64_t in[2], out[2], kernel[2], stride[2], dilation[2], pad[2];
 };
@@ -14,10 +15,10 @@ struct Taps {
 Taps *taps_new(Arena *arena, const Op *layer) {
     const Type *in = op_operand(layer, 0)->type, *weight = op_operand(layer, 1)->type, *out = layer->results[0].type;
     Taps *taps = ARENA_NEW(arena, Taps);
-    *taps = (Taps){.images = 1, .channels = in->shape[in->rank - 1], .groups = 1, .outputs = weight->shape[0]};
+    *taps = (Taps){.is_linear = layer->kind == OP_linear, .images = 1, .channels = in->shape[in->rank - 1], .groups = 1, .outputs = weight->shape[0]};
     for (int d = 0; d < 2; d++) taps->in[d] = taps->out[d] = taps->kernel[d] = taps->stride[d] = taps->dilation[d] = 1;
     taps->in[1] = taps->out[1] = type_elem_count(in) / taps->channels;
-    if (layer->kind != OP_conv2d) return taps;
+    if (taps->is_linear) return taps;
     const conv2d_view conv = as_conv2d(layer);
     taps->images = in->shape[0], taps->groups = conv.group;
     for (int d = 0; d < 2; d++) {
@@ -32,6 +33,10 @@ static int64_t width_of(const Taps *taps) { return taps->kernel[1] * taps->chann
 // The sums; then those of one row, and of its columns by their remainder of the stride.
 int64_t taps_room(const Taps *taps) { return (taps->kernel[0] + 1) * width_of(taps) + taps->stride[1] * taps->channels; }
 
+bool taps_can_sum(const Taps *taps, const Type *type) {
+    return taps->is_linear || buffer_rows_of(type, NULL).elems % (taps->in[1] * taps->channels) == 0;
+}
+
 // ---- one row of the operand
 
 FAST_LOOP void add_floats_loop(double *restrict to, const float *restrict from, int64_t count, double sign) {
@@ -39,30 +44,15 @@ FAST_LOOP void add_floats_loop(double *restrict to, const float *restrict from, 
 }
 FAST_VARIANTS(void, add_floats, (double *restrict to, const float *restrict from, int64_t count, double sign), (to, from, count, sign))
 
-FAST_LOOP void add_bytes_loop(double *restrict to, const uint8_t *restrict from, int64_t count, int flip, int zero, int sign) {
-    for (int64_t i = 0; i < count; i++) to[i] += sign * ((int)(int8_t)(from[i] ^ flip) - zero);
-}
-FAST_VARIANTS(void, add_bytes, (double *restrict to, const uint8_t *restrict from, int64_t count, int flip, int zero, int sign),
-              (to, from, count, flip, zero, sign))
-
 typedef struct {
     const Taps *taps;
-    const Type *type;
-    int64_t row; // of the next
+    int64_t at; // the next row; of a linear layer, the next element
     double *sums;
 } Walk;
 
-static void add_column(const Walk *walk, double *to, const void *row, int64_t x, int sign) {
+static void add_column(const Walk *walk, double *to, const float *row, int64_t x, int sign) {
     const int64_t channels = walk->taps->channels;
-    const Quant *quant = walk->type->quant;
-    if (!quant) {
-        add_floats(to, (const float *)row + x * channels, channels, sign);
-        return;
-    }
-    // Bytes that are stored unsigned, as if they were signed; targets may store signed ones as (signed XOR 0x80).
-    const bool is_signed = quant->storage == ELEM_I8;
-    const int flip = is_signed == (walk->type->elem == ELEM_I8) ? (is_signed ? 0 : 0x80) : 0x80;
-    add_bytes(to, (const uint8_t *)row + x * channels, channels, flip, quant->zero_point[0] - (is_signed ? 0 : 0x80), sign);
+    add_floats(to, row + x * channels, channels, sign);
 }
 
 // The columns that tap k reads: *first, a stride further …, *last.
@@ -73,7 +63,7 @@ static void columns_of(const Taps *taps, int64_t k, int64_t *first, int64_t *las
     while (*last >= taps->in[1]) *last -= stride;
 }
 
-static void add_tap(const Walk *walk, const void *row, int64_t k, const double *columns, double *to) {
+static void add_tap(const Walk *walk, const float *row, int64_t k, const double *columns, double *to) {
     const Taps *taps = walk->taps;
     const int64_t stride = taps->stride[1], channels = taps->channels;
     int64_t first, last;
@@ -90,9 +80,9 @@ static bool reads_row(const Taps *taps, int64_t k, int64_t y) {
     return from >= 0 && from % taps->stride[0] == 0 && from / taps->stride[0] < taps->out[0];
 }
 
-static void add_row(Walk *walk, const void *row) {
+static void add_row(Walk *walk, const float *row) {
     const Taps *taps = walk->taps;
-    const int64_t y = walk->row++ % taps->in[0], width = width_of(taps);
+    const int64_t y = walk->at++ % taps->in[0], width = width_of(taps);
     double *own = walk->sums + taps->kernel[0] * width, *columns = own + width;
     memset(own, 0, sizeof *own * (size_t)(width + taps->stride[1] * taps->channels));
     for (int64_t x = 0; x < taps->in[1]; x++) add_column(walk, columns + x % taps->stride[1] * taps->channels, row, x, 1);
@@ -104,13 +94,22 @@ static void add_row(Walk *walk, const void *row) {
 static void add_rows(void *context, const void *data, int64_t elems) {
     Walk *walk = context;
     const int64_t row = walk->taps->in[1] * walk->taps->channels;
-    const size_t bytes = (size_t)elem_bits(walk->type->elem) / 8;
-    for (int64_t at = 0; at < elems; at += row) add_row(walk, (const char *)data + (size_t)at * bytes);
+    for (int64_t at = 0; at < elems; at += row) add_row(walk, (const float *)data + at);
+}
+
+static void add_places(void *context, const void *data, int64_t elems) {
+    Walk *walk = context;
+    const int64_t channels = walk->taps->channels;
+    for (int64_t i = 0, count; i < elems; i += count, walk->at += count) {
+        const int64_t channel = walk->at % channels;
+        count = elems - i < channels - channel ? elems - i : channels - channel;
+        add_floats(walk->sums + channel, (const float *)data + i, count, 1);
+    }
 }
 
 void taps_sum(const Taps *taps, const Type *type, const void *data, double *sums) {
     memset(sums, 0, sizeof *sums * (size_t)(taps->kernel[0] * width_of(taps)));
-    buffer_rows(type, data, add_rows, &(Walk){taps, type, 0, sums});
+    buffer_rows(type, data, taps->is_linear ? add_places : add_rows, &(Walk){taps, 0, sums});
 }
 
 // ---- results

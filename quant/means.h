@@ -6,8 +6,9 @@
 typedef struct Taps Taps;
 Taps *taps_new(Arena *arena, const Op *layer); // conv2d or linear
 int64_t taps_room(const Taps *taps);           // doubles that taps_sum writes; the first KH * KW * C are the sums
-// Over all places that the layer computes, what each tap reads of each channel: of floats, or of integers less their zero point. `data` is
-// the operand as a buffer of type `type`, which may have other dimensions.
+// Whether a buffer of that type, which may have other dimensions than the operand and a border, has the operand's rows in one piece each.
+bool taps_can_sum(const Taps *taps, const Type *type);
+// Over all places that the layer computes, what each tap reads of each channel. `data` is the operand as such a buffer, of floats.
 void taps_sum(const Taps *taps, const Type *type, const void *data, double *sums);
 // The mean of each output channel, of weights O KH KW C/group and no bias.
 void taps_mean(const Taps *taps, const double *sums, const float *weights, double *means);

@@ -101,3 +101,51 @@ assert "the table has corrections of biases, which TPU-MLIR's form can't say" in
 assert "corrections of biases (bias:) are of one run's thresholds, and are left out" in call("calibrate", "--merge", "on", "all", "-o", "merged")
 with open("merged", encoding="utf-8") as file:
     assert "bias:" not in file.read()
+
+
+# What a linear layer reads may lie in an image with a border, which another layer's padding made: as it is, in rows or in one. Its
+# corrections are those of the same layer by itself.
+def dense(*shape):
+    return str(random.standard_normal(shape).astype(np.float32).tolist())
+
+
+W1, W2, CASES = dense(4, 3, 3, 2), dense(5, 3, 3, 4), (("1x6x7", 4), ("42", 4), ("1", 168))
+WEIGHTS = {each: dense(6, each) for _, each in CASES}
+
+
+def network(path, places, each, bordered):
+    shape, out = f"tensor<{places}x{each}xf32>", f"tensor<{places}x6xf32>"
+    other, image, bent = "tensor<1x6x7x5xf32>", "tensor<1x6x7x4xf32>", ", ".join(shape[7:-5].split("x"))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"""func @main(%x: tensor<1x6x7x2xf32>) -> ({out}{", " + other if bordered else ""}) {{
+%w1 = constant dense<{W1}> : tensor<4x3x3x2xf32>
+%w2 = constant dense<{W2}> : tensor<5x3x3x4xf32>
+%w3 = constant dense<{WEIGHTS[each]}> : tensor<6x{each}xf32>
+%a = nn.conv2d %x, %w1 {{pads = [1, 1, 1, 1], activation = "relu"}} : (tensor<1x6x7x2xf32>, tensor<4x3x3x2xf32>) -> {image}
+{f'%b = nn.conv2d %a, %w2 {{pads = [1, 1, 1, 1]}} : ({image}, tensor<5x3x3x4xf32>) -> {other}' if bordered else ''}
+%r = nn.reshape %a {{shape = [{bent}]}} : ({image}) -> {shape}
+%c = nn.linear %r, %w3 : ({shape}, tensor<6x{each}xf32>) -> {out}
+return %c{", %b" if bordered else ""} : {out}{", " + other if bordered else ""}
+}}
+""")
+
+
+np.savez("images.npz", x=random.standard_normal((40, 6, 7, 2)).astype(np.float32))
+for places, each in CASES:
+    found = []
+    for bordered in (False, True):
+        network("image.qir", places, each, bordered)
+        call("calibrate", "image.qir", "--data", "images.npz", "--method", "minmax", "--equalize", "none", "--bias-correction", "on", "-o", "image.table")
+        with open("image.table", encoding="utf-8") as file:
+            found.append([line for line in file if line.startswith("bias: c ")])
+    assert len(found[0]) == 1 and found[0] == found[1], (places, found)
+
+# A layer that reads nothing is nothing to correct.
+with open("empty.qir", "w", encoding="utf-8") as file:
+    file.write("""func @main(%x: tensor<1x0xf32>) -> tensor<1x2xf32> {
+%w = constant dense<[[], []]> : tensor<2x0xf32>
+%y = nn.linear %x, %w : (tensor<1x0xf32>, tensor<2x0xf32>) -> tensor<1x2xf32>
+return %y : tensor<1x2xf32>
+}
+""")
+call("compile", "empty.qir", "--calibrate-on", "random", "--bias-correction", "on", "-o", "empty.o")

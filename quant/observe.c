@@ -248,6 +248,7 @@ PassContext float_context(const PassContext *context) {
     plain.qtable = NULL;
     plain.explain = NULL;
     plain.keep_all = false;
+    plain.no_residual_sums = plain.no_output_sums = false; // a table is of the network, whatever is compiled
     plain.target = target_host();
     return plain;
 }

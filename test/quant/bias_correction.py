@@ -149,3 +149,13 @@ return %y : tensor<1x2xf32>
 }
 """)
 call("compile", "empty.qir", "--calibrate-on", "random", "--bias-correction", "on", "-o", "empty.o")
+
+# What is decided by outputs is decided alike whatever sums are compiled to.
+digits = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "examples", "digits")
+for samples in ("4", "10"):
+    model, data = os.path.join(digits, "digits.onnx"), os.path.join(digits, "test.npz")
+    call("calibrate", model, "--data", data, "--limit", samples, "-o", "digits.table")
+    call("compile", model, "--name", "net", "--sums", "none", "--calibration", "digits.table", "-o", "a.o")
+    call("compile", model, "--name", "net", "--sums", "none", "--calibrate-on", data, "--calibrate-limit", samples, "-o", "b.o")
+    with open("a.o", "rb") as a, open("b.o", "rb") as b:
+        assert a.read() == b.read(), samples

@@ -148,7 +148,9 @@ bool outputs_close(OutputFile *outputs, int count, bool keep, Diag *diag) {
             if (keep)
                 diag_error(diag, loc_file(outputs[i].path), "can't be written: %s", strerror(errno));
         }
+    unfinished_hold(); // nor does Ctrl-C leave some in their places
     const int placed = keep && fine ? place_all(outputs, count) : count;
+    unfinished_release();
     if (placed < count)
         fine = diag_error(diag, loc_file(outputs[placed].path), "can't be written: %s", strerror(errno));
     for (int i = 0; i < count; i++)

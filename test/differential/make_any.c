@@ -293,9 +293,14 @@ static Value *operand_value(Graph *graph, const Type *type, int64_t below) {
 
 // ---- the op
 
+// The bits of a float that an op made: those of a NaN are not defined.
+static bool looks_at_made_bits(OpKind kind, const Value *first) {
+    return kind == OP_bit_cast && elem_is_float(first->type->elem) && first->def && first->def->kind != OP_constant;
+}
+
 static Value *build(Graph *graph, const Plan *plan, Value *const *operands) {
     const OpInfo *info = op_info(plan->kind);
-    if (!info->infer) return NULL;
+    if (!info->infer || (plan->count && looks_at_made_bits(plan->kind, operands[0]))) return NULL;
     Op shape_of_op = {.kind = plan->kind};
     bool inexact = false;
     for (int i = 0; i < plan->count; i++) inexact |= operands[i] && !graph_is_exact(graph, operands[i]);

@@ -68,9 +68,14 @@ static const char *shape_of(Arena *arena, const Type *type) {
 
 static bool is_quantized(const ReportTensor *tensor) { return tensor->compared && tensor->compared->quant; }
 
+static bool is_sums(const ReportTensor *tensor) { return tensor->compared && tensor->compared->sums; }
+
+static const Type *type_now(const ReportTensor *tensor) { return tensor->quantized ? tensor->quantized->type : tensor->value->type; }
+
+static bool is_integer(const ReportTensor *tensor) { return is_sums(tensor) || type_now(tensor)->quant; }
+
 static const char *type_of(const ReportTensor *tensor) {
-    const Type *type = tensor->quantized ? tensor->quantized->type : tensor->value->type;
-    return type->quant ? "int8" : elem_name(type->elem);
+    return is_sums(tensor) ? "sums" : is_integer(tensor) ? "int8" : elem_name(type_now(tensor)->elem);
 }
 
 static double own_decibels(const ReportTensor *tensor) {
@@ -96,7 +101,7 @@ static void page_facts(const Report *report, FILE *out) {
     int integer = 0, real = 0;
     double macs = 0;
     for (int i = 0; i < report->tensor_count; i++)
-        if (report->tensors[i].op) strcmp(type_of(&report->tensors[i]), "int8") ? real++ : integer++;
+        if (report->tensors[i].op) is_integer(&report->tensors[i]) ? integer++ : real++;
     for (int i = 0; i < report->step_count; i++) macs += report->steps[i].macs;
     const Compared *end = report->precision == ELEM_F32 ? NULL : last_output(report);
     fputs("<section class=\"facts\">\n", out);
@@ -177,7 +182,7 @@ static void tensor_row(const Report *report, FILE *out, int index, double most_u
     cell_text(out, kind_of(tensor));
     cell_text(out, shape_of(report->model->arena, tensor->value->type));
     fputs("<td", out);
-    if (tensor->why_float && strcmp(type_of(tensor), "int8")) {
+    if (tensor->why_float && !is_integer(tensor)) {
         fputs(" class=\"float\" title=\"", out);
         html_text(out, tensor->why_float);
         fputc('"', out);
@@ -200,7 +205,7 @@ static void page_tensors(const Report *report, FILE *out) {
     double most = 0;
     for (int i = 0; i < report->tensor_count; i++) most = fmax(most, report->tensors[i].us);
     fputs("<section id=\"tensors\"><h2>Tensors</h2>\n<p>Each tensor of the network beside the float one; <i>own dB</i>: of the operator alone, on the float "
-          "network's tensors. A type with a dotted line says why it is no int8. Click a heading to sort, a name for its histogram.</p>\n"
+          "network's tensors. A type with a dotted line says why it is no int8; <i>sums</i>: an int8 operator's, in 32 bits. Click a heading to sort, a name for its histogram.</p>\n"
           "<div class=\"scroll\"><table class=\"sortable\">", out);
     heads(out, sizeof names / sizeof *names, names, 1, 4);
     for (int i = 0; i < report->tensor_count; i++) tensor_row(report, out, i, most);

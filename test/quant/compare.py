@@ -35,7 +35,7 @@ with np.load(os.path.join(digits, "test.npz")) as test:
     samples = test[name][:SAMPLES].astype(np.float32)
 np.savez("data.npz", **{name: samples})
 call("calibrate", model, "--data", os.path.join(digits, "calibration"), "--preprocess", "color=gray,mean=0,std=255", "--equalize", "none",
-     "--method", "mse", "-o", "table")
+     "--bias-correction", "off", "--method", "mse", "-o", "table")
 ranges = {}
 with open("table", encoding="utf-8") as file:
     for line in file:

@@ -150,12 +150,13 @@ assert job.returncode == -signal.SIGINT, (job.returncode, delay)
 assert all("interrupted" in open("part." + ending, encoding="utf-8").read() for ending in ("log", "qtable"))
 call("run", model, "--input", "one.npz", "--quantize", "i8", "--calibration", "part.table", "--qtable", "part.qtable", "-o", "out.npz")
 
-# What computes no numbers in i8 is the worst by every loss, and the search goes on: a divisor that is rounded to 0, 1 / 0 and 0 / 0.
+# What computes no numbers in i8 is the worst by every loss, and the search goes on: a divisor that is rounded to 0 (and for its
+# relu not left in 32 bits), 1 / 0 and 0 / 0.
 with open("divided.qir", "w", encoding="utf-8") as file:
     file.write("""func @main(%x: tensor<1x2xf32>) -> tensor<1x2xf32> {
 %w = constant dense<[[0.0, 0.5], [0.5, 0.0]]> : tensor<2x2xf32>
 %v = constant dense<[[1.0, 0.0], [0.0, NUMERATOR]]> : tensor<2x2xf32>
-%a = nn.linear %x, %w : (tensor<1x2xf32>, tensor<2x2xf32>) -> tensor<1x2xf32>
+%a = nn.linear %x, %w {activation = "relu"} : (tensor<1x2xf32>, tensor<2x2xf32>) -> tensor<1x2xf32>
 %b = nn.linear %x, %v : (tensor<1x2xf32>, tensor<2x2xf32>) -> tensor<1x2xf32>
 %y = nn.div %b, %a : (tensor<1x2xf32>, tensor<1x2xf32>) -> tensor<1x2xf32>
 return %y : tensor<1x2xf32>

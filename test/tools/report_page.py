@@ -88,7 +88,7 @@ for name in sorted(os.listdir(".")):
     with open(name, encoding="utf-8") as file:
         lines = file.read().splitlines()
     method = next(line.split(": ")[1] for line in lines if line.startswith("# method:"))
-    tables[method] = (name, {line.split()[0]: [float(word) for word in line.split()[1:]] for line in lines if line[0] != "#" and line[:9] != "equalize:"})
+    tables[method] = (name, {line.split()[0]: [float(word) for word in line.split()[1:]] for line in lines if line[0] != "#" and line.split()[0] not in ("equalize:", "bias:")})
 assert len(tables) >= 8, tables.keys()
 used, ranges = tables["kl"]
 call("report", model, *data, "--calibration", used, "--iterations", "3", "-o", "page.html")
@@ -98,7 +98,8 @@ tensors = {row["tensor"]: row for row in rows(page, "own dB")}
 checked = 0
 for layer in compared:
     row = tensors[layer["name"]]
-    assert row["type"] == ("int8" if layer["precision"] == "i8" or layer["op"] == "nn.reshape" else "f32"), (row, layer)
+    kind = "i8" if layer["op"] == "nn.reshape" else layer["precision"]
+    assert row["type"] == {"i8": "int8", "i32": "sums", "f32": "f32"}[kind], (row, layer)
     for key, column, text in (("sqnr_db", "SQNR dB", "{:.1f}"), ("own_sqnr_db", "own dB", "{:.1f}"), ("max_error", "max error", "{:.3g}")):
         if layer[key] is not None and (key != "own_sqnr_db" or row[column]):
             assert abs(float(row[column]) - float(text.format(layer[key]))) < 1e-6 * abs(layer[key]), (row, layer)

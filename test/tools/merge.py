@@ -102,6 +102,7 @@ def crafted(count, at, bins=(1,)):
 
 
 def peak_megabytes(*arguments):
+    os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1" # where memory is watched, what is free is kept back no longer
     code = ("import resource, subprocess, sys; status = subprocess.run(sys.argv[1:], check=False).returncode; "
             "print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)")
     out = subprocess.run([sys.executable, "-c", code, qanat, "calibrate", *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout

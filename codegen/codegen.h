@@ -6,8 +6,13 @@
 
 typedef enum { EMIT_OBJ, EMIT_ASM, EMIT_LLVM, EMIT_C, EMIT_LIB, EMIT_SHARED } EmitKind;
 
+// A planned kn module and what it was lowered for.
 typedef struct {
     const Target *target;
+    const Module *kn;
+} TargetProgram;
+
+typedef struct {
     const char *name;  // prefix of the emitted symbols: a C identifier
     EmitKind kind;
     const char *path;  // "-": standard output (asm, llvm, c)
@@ -15,15 +20,16 @@ typedef struct {
     int threads;             // to compile on; at most so many are of use as a program has parts
 } EmitOptions;
 
-// Facts of a planned program.
+// Facts of a planned program, or of several that are emitted together: the most memory that one takes, the steps of the first.
 typedef struct {
     int64_t arena_bytes, live_bytes, weights_bytes, scratch_bytes;
     int64_t code_bytes; // of the emitted object: text; 0 before
     int steps;
 } ProgramFacts;
 
-// Writes beside and renames: no partial file is left. `facts` may be NULL.
-bool emit_program(const Module *kn, const EmitOptions *options, Diag *diag, ProgramFacts *facts);
+// One network's programs, each for another target, the best first: what is emitted runs the first that the processor can.
+// Constants that several of them read stand there once. Writes beside and renames: no partial file is left. `facts` may be NULL.
+bool emit_programs(int count, const TargetProgram *programs, const EmitOptions *options, Diag *diag, ProgramFacts *facts);
 ProgramFacts program_facts(const Module *kn);
 
 // One step of a planned program: a kernel call. In the order of the compiled program's steps (runtime/entry.h).

@@ -1,4 +1,4 @@
-// emit_program: chooses the route, and writes its output, and the header, all or nothing.
+// emit_programs: chooses the route, and writes its output, and the header, all or nothing.
 #include "codegen/emit.h"
 
 #include <dlfcn.h>
@@ -100,10 +100,11 @@ void code_add_weights(Arena *arena, Code *code, const Steps *steps) {
 
 // Replaces the object in `code` by a library of it.
 static void make_archive(Arena *arena, const char *name, Code *code) {
-    static const char *const suffixes[] = {"arena_bytes", "info", "init", "reset", "run"};
-    const char *symbols[5];
-    for (int i = 0; i < 5; i++) symbols[i] = arena_printf(arena, "%s_%s", name, suffixes[i]);
-    *code = archive_of(arena, "model.o", code, 5, symbols);
+    static const char *const suffixes[] = {"arena_bytes", "info", "init", "reset", "run", "target"};
+    enum { COUNT = sizeof suffixes / sizeof *suffixes };
+    const char *symbols[COUNT];
+    for (int i = 0; i < COUNT; i++) symbols[i] = arena_printf(arena, "%s_%s", name, suffixes[i]);
+    *code = archive_of(arena, "model.o", code, COUNT, symbols);
 }
 
 // Links the object in `code`, from a temporary beside the output.
@@ -120,8 +121,7 @@ static bool write_shared(Arena *arena, Output *output, const EmitOptions *option
     return true;
 }
 
-static bool write_outputs(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options,
-                          const Code *code, Diag *diag) {
+static bool write_outputs(Arena *arena, const Interface *interface, const EmitOptions *options, const Code *code, Diag *diag) {
     Output output = {0}, header = {0};
     bool ok = options->kind == EMIT_SHARED ? write_shared(arena, &output, options, code, diag)
                                            : output_write(&output, arena, options->path, code->count, code->pieces, diag);
@@ -130,7 +130,7 @@ static bool write_outputs(Arena *arena, const Steps *steps, const Interface *int
         size_t bytes;
         FILE *out = open_memstream(&text, &bytes);
         BUG_UNLESS(out, "out of memory");
-        interface_print(out, interface, steps);
+        interface_print(out, interface);
         fclose(out);
         ok = output_write(&header, arena, options->header_path, 1, &(Piece){.data = text, .bytes = bytes}, diag);
         free(text);
@@ -155,19 +155,31 @@ static bool check_customs(const Steps *steps, const EmitOptions *options, Diag *
     return true;
 }
 
-bool emit_program(const Module *kn, const EmitOptions *options, Diag *diag, ProgramFacts *facts) {
+static bool emit_code(Arena *arena, const Interface *interface, const EmitOptions *options, Diag *diag, Code *code) {
+    bool text = options->kind == EMIT_ASM || options->kind == EMIT_LLVM;
+    if (text && interface->program_count > 1)
+        return diag_error(diag, loc_file(options->path), "assembly and LLVM IR are for one target, here are %s", interface->targets);
+    if (!check_customs(interface->programs[0].steps, options, diag)) return false;
+    if (options->kind == EMIT_C) return emit_c(arena, interface, code);
+    if (!emit_llvm(arena, interface, options, diag, code)) return false;
+    if (options->kind == EMIT_LIB) make_archive(arena, options->name, code);
+    return true;
+}
+
+static ProgramFacts interface_facts(const Interface *interface, const Code *code) {
+    ProgramFacts facts = {.arena_bytes = interface->arena_bytes, .live_bytes = interface->live_bytes, .weights_bytes = interface->weights_bytes,
+                          .code_bytes = code->code_bytes, .steps = interface->programs[0].steps->step_count};
+    for (int i = 0; i < interface->program_count; i++)
+        if (interface->programs[i].steps->scratch_bytes > facts.scratch_bytes) facts.scratch_bytes = interface->programs[i].steps->scratch_bytes;
+    return facts;
+}
+
+bool emit_programs(int count, const TargetProgram *programs, const EmitOptions *options, Diag *diag, ProgramFacts *facts) {
     Arena *arena = arena_new();
-    const Steps *steps = steps_new(arena, kn);
-    const Interface *interface = interface_new(arena, steps, options, diag);
+    const Interface *interface = interface_new(arena, count, programs, options, diag);
     Code code = {0};
-    bool ok = interface && check_customs(steps, options, diag) && (options->kind == EMIT_C ? emit_c(arena, steps, interface, options, &code)
-                                                    : emit_llvm(arena, steps, interface, options, diag, &code));
-    if (ok && options->kind == EMIT_LIB) make_archive(arena, options->name, &code);
-    ok = ok && write_outputs(arena, steps, interface, options, &code, diag);
-    if (ok && facts) {
-        *facts = program_facts(kn);
-        facts->code_bytes = code.code_bytes;
-    }
+    bool ok = interface && emit_code(arena, interface, options, diag, &code) && write_outputs(arena, interface, options, &code, diag);
+    if (ok && facts) *facts = interface_facts(interface, &code);
     arena_free(arena);
     return ok;
 }

@@ -1,10 +1,10 @@
-// What the routes give to emit_program (codegen/emit.c).
+// What the routes give to emit_programs (codegen/emit.c).
 #pragma once
 #include "codegen/interface.h"
 #include "codegen/output.h"
 #include "runtime/entry.h"
 
-// What is written, piece by piece, so that weights are not copied together. Pieces live in the arena of emit_program, or
+// What is written, piece by piece, so that weights are not copied together. Pieces live in the arena of emit_programs, or
 // longer.
 typedef struct {
     Piece *pieces;
@@ -18,11 +18,10 @@ void code_add_piece(Arena *arena, Code *code, Piece piece);
 // The blob of all weights (steps_write_weights).
 void code_add_weights(Arena *arena, Code *code, const Steps *steps);
 
-// The whole program as one C file.
-bool emit_c(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options, Code *code);
+// The whole model as one C file.
+bool emit_c(Arena *arena, const Interface *interface, Code *code);
 // Object, assembly or LLVM IR, by options->kind (EMIT_LIB and EMIT_SHARED: the object).
-bool emit_llvm(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options, Diag *diag,
-               Code *code);
+bool emit_llvm(Arena *arena, const Interface *interface, const EmitOptions *options, Diag *diag, Code *code);
 // A static library of the object `code`, which defines `symbols`.
 Code archive_of(Arena *arena, const char *member, const Code *code, int symbol_count, const char *const *symbols);
 // Links one object file to a shared object. Returns false with the linker's words in `message`.

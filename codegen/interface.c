@@ -55,9 +55,34 @@ static bool describe(Arena *arena, const Value *buffer, InterfaceTensor *list, i
     return true;
 }
 
-const Interface *interface_new(Arena *arena, const Steps *steps, const EmitOptions *options, Diag *diag) {
+// No two targets' names with a layer's behind them are the same: "__" is in no target's.
+static const char *prefix_of(Arena *arena, const char *name, const Target *target, int count) {
+    return count > 1 ? arena_printf(arena, "%s__%s_", name, identifier(arena, target->name)) : name;
+}
+
+static void add_programs(Arena *arena, Interface *interface, int count, const TargetProgram *programs) {
+    Steps **steps = ARENA_ARRAY(arena, Steps *, count);
+    interface->targets = "";
+    interface->program_count = count;
+    interface->programs = ARENA_ARRAY(arena, TargetSteps, count);
+    for (int i = 0; i < count; i++) {
+        const Target *target = programs[i].target;
+        steps[i] = steps_new(arena, programs[i].kn);
+        interface->programs[i] = (TargetSteps){target, prefix_of(arena, interface->name, target, count), steps[i]};
+        interface->targets = arena_printf(arena, "%s%s%s", interface->targets, i ? "," : "", target->name);
+        int64_t bytes = steps_arena_bytes(steps[i], 1);
+        if (bytes > interface->arena_bytes) interface->arena_bytes = bytes;
+        if (steps[i]->live_bytes > interface->live_bytes) interface->live_bytes = steps[i]->live_bytes;
+    }
+    if (count > 1) steps_share_weights(arena, count, steps);
+    interface->weights_bytes = steps[0]->weights_bytes;
+}
+
+const Interface *interface_new(Arena *arena, int count, const TargetProgram *programs, const EmitOptions *options, Diag *diag) {
     Interface *interface = ARENA_NEW(arena, Interface);
-    interface->name = options->name, interface->target = options->target->name;
+    *interface = (Interface){.name = options->name};
+    add_programs(arena, interface, count, programs);
+    const Steps *steps = interface->programs[0].steps;
     interface->input_count = steps->input_count, interface->output_count = steps->output_count;
     interface->inputs = ARENA_ARRAY(arena, InterfaceTensor, steps->input_count + 1);
     interface->outputs = ARENA_ARRAY(arena, InterfaceTensor, steps->output_count + 1);
@@ -130,18 +155,19 @@ static void print_states(FILE *out, const Steps *steps) {
     fputc('\n', out);
 }
 
-void interface_print(FILE *out, const Interface *interface, const Steps *steps) {
+void interface_print(FILE *out, const Interface *interface) {
     const char *name = interface->name;
+    const Steps *steps = interface->programs[0].steps;
     char upper[256] = {0};
     for (int i = 0; name[i] && i < 255; i++) upper[i] = (char)toupper((unsigned char)name[i]);
     const Embedded *qanat = embedded_find("runtime/qanat.h");
-    fprintf(out, "// The network '%s', compiled by Qanat for %s.\n", name, interface->target);
+    fprintf(out, "// The network '%s', compiled by Qanat for %s.\n", name, interface->targets);
     fprintf(out, "// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception\n");
     fprintf(out, "#ifndef %s_MODEL_H\n#define %s_MODEL_H\n\n", upper, upper);
     fwrite(qanat->begin, 1, embedded_bytes(qanat), out);
     fprintf(out, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
     fprintf(out, "#define %s_ARENA_BYTES %lld // for one thread; for more: %s_arena_bytes\n", upper,
-            (long long)steps_arena_bytes(steps, 1), name);
+            (long long)interface->arena_bytes, name);
     fprintf(out, "#define %s_ARENA_ALIGN 64\n\n", upper);
     print_struct(out, interface, "inputs", &steps->sizes);
     print_struct(out, interface, "outputs", &steps->sizes);
@@ -155,6 +181,8 @@ void interface_print(FILE *out, const Interface *interface, const Steps *steps) 
     fprintf(out, "    const struct qn_pool *pool);\n");
     print_states(out, steps);
     fprintf(out, "int %s_reset(void *arena);\n", name);
+    fprintf(out, "// The target that init chose for this arena; NULL: it was not prepared.\n");
+    fprintf(out, "const char *%s_target(const void *arena);\n", name);
     fprintf(out, "extern const struct qn_model %s_info;\n\n", name);
     fprintf(out, "#ifdef __cplusplus\n}\n#endif\n#endif\n");
 }

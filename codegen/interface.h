@@ -19,15 +19,25 @@ typedef struct {
     int32_t zero_point;
 } InterfaceTensor;
 
+// One of the programs of a compiled model.
 typedef struct {
-    const char *name; // prefix of the symbols
-    const char *target;
+    const Target *target;
+    const char *prefix; // of its own symbols: the model's name, and of several programs the target's
+    const Steps *steps;
+} TargetSteps;
+
+typedef struct {
+    const char *name;    // prefix of the symbols
+    const char *targets; // of the programs, with a comma between
+    int program_count;
+    TargetSteps *programs; // the first that the processor can is run
+    int64_t arena_bytes, live_bytes, weights_bytes; // the most that one takes, for one thread
     int input_count, output_count;
     InterfaceTensor *inputs, *outputs;
     const char *sizes[MAX_SIZES]; // fields of those that vary, after the inputs
 } Interface;
 
-// NULL after a message when a type of an input or output has no C form.
-const Interface *interface_new(Arena *arena, const Steps *steps, const EmitOptions *options, Diag *diag);
+// Weights that agree have one place in all programs. NULL after a message when a type of an input or output has no C form.
+const Interface *interface_new(Arena *arena, int count, const TargetProgram *programs, const EmitOptions *options, Diag *diag);
 // The declarations of a header, guard included: qanat.h's text, sizes, structs, functions.
-void interface_print(FILE *out, const Interface *interface, const Steps *steps);
+void interface_print(FILE *out, const Interface *interface);

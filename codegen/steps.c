@@ -10,11 +10,6 @@
 #include "ir/state.h"
 #include "runtime/entry.h"
 
-// Kernels may read 64 bytes before and after a buffer.
-enum { READ_SLACK = 64, ALIGN = 64 };
-
-static int64_t align_up(int64_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
-
 char *identifier(Arena *arena, const char *text) {
     char *name = arena_printf(arena, "%s%s", isdigit((unsigned char)*text) || !*text ? "_" : "", text);
     for (char *c = name; *c; c++)
@@ -88,7 +83,7 @@ static bool is_helper(const char *family) {
 // What else the generated code calls `<model>_<name>`: no step may be called so.
 static void reserve_names(Arena *arena, const Steps *steps) {
     static const char *const own[] = {"arena_bytes", "info", "init", "inputs_info", "outputs_info", "program", "reset", "run", "run_pointers",
-                                      "sizes", "state", "states", "steps", "terms", "variants", "weights"};
+                                      "sizes", "state", "states", "steps", "target", "terms", "variants", "weights"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) *map_get(steps->names, own[i]) = (void *)(uintptr_t)1;
     for (int i = 0; steps->states && i < steps->states->count; i++) *map_get(steps->names, arena_printf(arena, "start_%d", i)) = (void *)(uintptr_t)1;
 }
@@ -218,7 +213,7 @@ static void add_step(Arena *arena, Steps *steps, const Op *op) {
     step->grain = step_grain(step, 1);
     step->name = step_name(arena, steps, step);
     if (step->args.words[1] > 0) {
-        int64_t scratch = align_up(step->args.words[1]) + READ_SLACK;
+        int64_t scratch = steps_align(step->args.words[1]) + STEPS_READ_SLACK;
         if (scratch > steps->scratch_bytes) steps->scratch_bytes = scratch;
     }
     find_alike(steps, steps->step_count++);
@@ -228,7 +223,7 @@ static void add_step(Arena *arena, Steps *steps, const Op *op) {
 
 // Where the rows between them lie: in the plan, and side by side in the memory of each thread but the first.
 static void add_row_buffers(Arena *arena, Steps *steps, FusedRows *fused) {
-    int64_t end = READ_SLACK;
+    int64_t end = STEPS_READ_SLACK;
     for (int i = 0; i + 1 < fused->count; i++) {
         struct qn_row_buffer *buffer = &fused->buffers[i];
         int *number = arena_alloc(arena, sizeof *number);
@@ -236,9 +231,9 @@ static void add_row_buffers(Arena *arena, Steps *steps, FusedRows *fused) {
         *map_get(steps->rows, fused->allocs[i]) = number;
         buffer->offset = (size_t)as_kn_alloc(fused->allocs[i]).offset;
         buffer->own_offset = (size_t)end;
-        end = align_up(end + (int64_t)buffer->slots * buffer->row_bytes);
+        end = steps_align(end + (int64_t)buffer->slots * buffer->row_bytes);
     }
-    if (end + READ_SLACK > steps->worker_bytes) steps->worker_bytes = end + READ_SLACK;
+    if (end + STEPS_READ_SLACK > steps->worker_bytes) steps->worker_bytes = end + STEPS_READ_SLACK;
 }
 
 // The calls after `op`, a kn.rows; returns the last of them.
@@ -264,7 +259,7 @@ static void add_weights(Steps *steps, const Op *op) {
     if (*known) return;
     *known = &steps->weights[steps->weight_count];
     steps->weights[steps->weight_count++] = (WeightBlob){steps->weights_bytes, data, op->results[0].name};
-    steps->weights_bytes = align_up(steps->weights_bytes + (int64_t)type_bytes(data->type));
+    steps->weights_bytes = steps_align(steps->weights_bytes + (int64_t)type_bytes(data->type));
 }
 
 static int compare_begins(const void *a, const void *b) {
@@ -348,13 +343,13 @@ static void add_states(Arena *arena, Steps *steps) {
     struct qn_state *items = ARENA_ARRAY(arena, struct qn_state, count);
     steps->input_count -= count, steps->output_count -= count;
     *states = (struct qn_states){count, steps->input_count, steps->output_count, (size_t)steps->plan_bytes, items};
-    steps->plan_bytes += align_up(8 * (int64_t)(steps->input_count + steps->output_count + 2 * count)) + READ_SLACK;
+    steps->plan_bytes += steps_align(8 * (int64_t)(steps->input_count + steps->output_count + 2 * count)) + STEPS_READ_SLACK;
     for (int i = 0; i < count; i++) {
         const Type *type = steps->inputs[steps->input_count + i]->type;
         items[i] = (struct qn_state){.bytes = (size_t)(type_elem_count(type) * elem_bytes(type)), .start = start_of(arena, steps->module, i, type)};
         for (int turn = 0; turn < 2; turn++) {
             items[i].offset[turn] = (size_t)steps->plan_bytes;
-            steps->plan_bytes += align_up((int64_t)items[i].bytes) + READ_SLACK;
+            steps->plan_bytes += steps_align((int64_t)items[i].bytes) + STEPS_READ_SLACK;
         }
     }
     steps->states = states;
@@ -373,7 +368,7 @@ static void add_variant(Arena *arena, Steps *steps, const Func *func) {
     variant->count = steps->step_count - variant->first;
 }
 
-const Steps *steps_new(Arena *arena, const Module *kn) {
+Steps *steps_new(Arena *arena, const Module *kn) {
     const Func *main = module_main(kn);
     Steps *steps = ARENA_NEW(arena, Steps);
     int ops = 1, funcs = 0;
@@ -390,16 +385,16 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
     steps->blobs = map_new_pointers(arena);
     steps->names = map_new_texts(arena);
     steps->rows = map_new_pointers(arena);
-    steps->weights_bytes = READ_SLACK;
+    steps->weights_bytes = STEPS_READ_SLACK;
     for (const Func *func = kn->funcs; func; func = func->next) add_memory(steps, func);
-    steps->weights_bytes = steps->weight_count ? steps->weights_bytes + READ_SLACK : 0;
-    steps->plan_bytes = align_up(steps->plan_bytes) + READ_SLACK;
+    steps->weights_bytes = steps->weight_count ? steps->weights_bytes + STEPS_READ_SLACK : 0;
+    steps->plan_bytes = steps_align(steps->plan_bytes) + STEPS_READ_SLACK;
     add_states(arena, steps);
     reserve_names(arena, steps);
     for (const Func *func = kn->funcs; func; func = func->next)
         if (func != main) add_variant(arena, steps, func);
     add_variant(arena, steps, main);
-    steps->worker_bytes = align_up(steps->worker_bytes) + steps->scratch_bytes;
+    steps->worker_bytes = steps_align(steps->worker_bytes) + steps->scratch_bytes;
     find_lifetimes(arena, steps, ops);
     steps->live_bytes = live_bytes(steps);
     return steps;
@@ -407,13 +402,4 @@ const Steps *steps_new(Arena *arena, const Module *kn) {
 
 int64_t steps_arena_bytes(const Steps *steps, int threads) {
     return QN_ARENA_HEADER_BYTES + steps->plan_bytes + steps->scratch_bytes + (threads > 1 ? threads - 1 : 0) * steps->worker_bytes;
-}
-
-void steps_write_weights(const Steps *steps, unsigned char *blob) {
-    memset(blob, 0, (size_t)steps->weights_bytes);
-    for (int i = 0; i < steps->weight_count; i++) {
-        const Dense *data = steps->weights[i].data;
-        size_t bytes = type_bytes(data->type), piece = data->splat ? data->bytes : bytes;
-        for (size_t at = 0; at < bytes; at += piece) memcpy(blob + steps->weights[i].offset + at, data->data, piece);
-    }
 }

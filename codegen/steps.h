@@ -74,8 +74,14 @@ typedef struct {
     int kind_count, *kinds; // the steps that are like none before
 } Steps;
 
+// Buffers and weights lie at multiples of STEPS_ALIGN; kernels may read STEPS_READ_SLACK bytes before and after them.
+enum { STEPS_READ_SLACK = 64, STEPS_ALIGN = 64 };
+static inline int64_t steps_align(int64_t bytes) { return (bytes + STEPS_ALIGN - 1) / STEPS_ALIGN * STEPS_ALIGN; }
+
 // Resolved in `arena`. BUG on a module that lowering and plan_memory did not finish.
-const Steps *steps_new(Arena *arena, const Module *kn);
+Steps *steps_new(Arena *arena, const Module *kn);
+// Gives programs that stand in one file the same weights: all that one of them has, each once (weights.c).
+void steps_share_weights(Arena *arena, int count, Steps *const *programs);
 // The arena that `threads` threads need: header, plan and scratch (runtime/entry.h).
 int64_t steps_arena_bytes(const Steps *steps, int threads);
 // The bytes of all weights in one blob of weights_bytes.

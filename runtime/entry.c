@@ -4,26 +4,63 @@
 #include "runtime/cpu.h"
 
 QN_ENTRY size_t qn_entry_arena_bytes(const struct qn_program *program, int threads) {
-    size_t others = threads > 1 ? (size_t)threads - 1 : 0;
-    return QN_ARENA_HEADER_BYTES + program->plan_bytes + program->scratch_bytes + others * program->worker_bytes;
+    const size_t others = threads > 1 ? (size_t)threads - 1 : 0;
+    size_t most = 0;
+    for (; program; program = program->next) {
+        const size_t bytes = QN_ARENA_HEADER_BYTES + program->plan_bytes + program->scratch_bytes + others * program->worker_bytes;
+        if (bytes > most) most = bytes;
+    }
+    return most;
 }
 
 static int qn_entry_bad_arena(const void *arena) { return !arena || (uintptr_t)arena % QN_ARENA_ALIGN != 0; }
 
+static int qn_entry_is_for(const struct qn_program *program, const char *target) {
+    const char *own = program->target;
+    if (!target) return 1;
+    while (*own && *own == *target) own++, target++;
+    return *own == *target;
+}
+
+// The first that is for this target, or any where it is NULL, and that the processor runs; what it can do is asked once.
+static int qn_entry_choose(const struct qn_program **program, const char *target) {
+    const struct qn_program *own;
+    uint64_t needed = 0, lacks;
+    int found = 0;
+    for (own = *program; own; own = own->next)
+        if (qn_entry_is_for(own, target)) needed |= own->cpu_features, found = 1;
+    if (!found) return QN_ERR_TARGET;
+    lacks = qn_cpu_lacks(needed);
+    for (own = *program; own; own = own->next)
+        if (qn_entry_is_for(own, target) && !(own->cpu_features & lacks)) {
+            *program = own;
+            return QN_OK;
+        }
+    return QN_ERR_CPU;
+}
+
+// The program that an arena was prepared for by init of this model; NULL: it was not.
+static const struct qn_program *qn_entry_find(const struct qn_program *program, const void *arena) {
+    const struct qn_program *own = ((const struct qn_arena_header *)arena)->program;
+    while (program && program != own) program = program->next;
+    return program;
+}
+
 QN_ENTRY int qn_entry_init(const struct qn_program *program, void *arena, const struct qn_options *options) {
     struct qn_arena_header *header = (struct qn_arena_header *)arena;
+    int status;
     if (qn_entry_bad_arena(arena)) return QN_ERR_ARENA;
-    if (qn_cpu_lacks(program->cpu_features)) return QN_ERR_CPU;
+    status = qn_entry_choose(&program, options ? options->target : NULL);
+    if (status != QN_OK) return status;
     header->program = program;
     header->threads = options && options->threads > 1 ? options->threads : 1;
     return qn_entry_reset(program, arena);
 }
 
-// The arena was prepared by init of this model.
-static int qn_entry_check(const struct qn_program *program, const void *arena) {
-    const struct qn_arena_header *header = (const struct qn_arena_header *)arena;
-    if (qn_entry_bad_arena(arena)) return QN_ERR_ARENA;
-    return header->program == program ? QN_OK : QN_ERR_INIT;
+QN_ENTRY const char *qn_entry_target(const struct qn_program *program, const void *arena) {
+    if (qn_entry_bad_arena(arena)) return NULL;
+    program = qn_entry_find(program, arena);
+    return program ? program->target : NULL;
 }
 
 static int qn_entry_sizes_lie_in(const int32_t *sizes, int32_t count, const int32_t *least, const int32_t *most) {
@@ -57,9 +94,9 @@ static void qn_entry_fused_run(const struct qn_program *program, const struct qn
     fused.steps = steps;
     fused.worker = 0;
     if (pool && pool->threads > 1 && last->rows / 2 >= last->grain)
-        pool->run(pool, qn_fused_rows, &fused, last->rows, last->grain);
+        pool->run(pool, program->fused_rows, &fused, last->rows, last->grain);
     else
-        qn_fused_rows(&fused, 0, 0, last->rows);
+        program->fused_rows(&fused, 0, 0, last->rows);
 }
 
 static void qn_entry_steps(const struct qn_program *program, struct qn_context *context, const struct qn_pool *pool,
@@ -99,8 +136,10 @@ QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const v
                           void *const *outputs, const struct qn_pool *pool) {
     struct qn_arena_header *header = (struct qn_arena_header *)arena;
     struct qn_context context;
-    int status = qn_entry_check(program, arena), i;
-    if (status != QN_OK) return status;
+    int status = QN_OK, i;
+    if (qn_entry_bad_arena(arena)) return QN_ERR_ARENA;
+    program = qn_entry_find(program, arena);
+    if (!program) return QN_ERR_INIT;
     if (pool && pool->threads > header->threads) return QN_ERR_THREADS;
     if ((program->input_count && !inputs) || (program->output_count && !outputs)) return QN_ERR_POINTER;
     for (i = 0; i < program->input_count; i++)
@@ -120,8 +159,9 @@ QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const v
 }
 
 QN_ENTRY int qn_entry_reset(const struct qn_program *program, void *arena) {
-    const int status = qn_entry_check(program, arena);
-    if (status != QN_OK) return status;
+    if (qn_entry_bad_arena(arena)) return QN_ERR_ARENA;
+    program = qn_entry_find(program, arena);
+    if (!program) return QN_ERR_INIT;
     ((struct qn_arena_header *)arena)->turn = 0;
     if (program->states) qn_states_reset(program->states, (unsigned char *)arena + QN_ARENA_HEADER_BYTES);
     return QN_OK;

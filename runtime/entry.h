@@ -50,6 +50,9 @@ struct qn_program {
     const struct qn_rows_term *terms;              // none for a step: its rows don't vary
     const struct qn_size *sizes;
     const struct qn_states *states; // NULL: none
+    qn_task *fused_rows;            // qn_fused_rows, for the instructions of this program; NULL where no steps run together
+    const char *target;
+    const struct qn_program *next; // the same model for a target that is less; NULL: there is none
 };
 
 // The arena's header: what init leaves there.
@@ -70,9 +73,11 @@ struct qn_fused_steps {
 // A qn_task: rows of the last of them, in the worker's own row buffers; context: a struct qn_fused_steps.
 QN_ENTRY void qn_fused_rows(void *context, int worker, int32_t begin, int32_t end);
 
+// `program`: the first of the model's programs. An arena has room for any of them.
 QN_ENTRY size_t qn_entry_arena_bytes(const struct qn_program *program, int threads);
 QN_ENTRY int qn_entry_init(const struct qn_program *program, void *arena, const struct qn_options *options);
 QN_ENTRY int qn_entry_run(const struct qn_program *program, void *arena, const void *const *inputs,
                           void *const *outputs, const struct qn_pool *pool);
 QN_ENTRY int qn_entry_reset(const struct qn_program *program, void *arena);
+QN_ENTRY const char *qn_entry_target(const struct qn_program *program, const void *arena);
 #endif

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define QN_ABI_VERSION 2
+#define QN_ABI_VERSION 3
 
 enum {
     QN_OK = 0,
@@ -18,6 +18,7 @@ enum {
     QN_ERR_THREADS = 4, // the pool has more workers than init was told
     QN_ERR_POINTER = 5, // an input or output pointer is NULL
     QN_ERR_SIZE = 6,    // a size is outside its bounds
+    QN_ERR_TARGET = 7,  // the model was not compiled for the target that the options name
 };
 
 // Work that can be split: task(context, worker, begin, end) does rows [begin, end).
@@ -32,7 +33,8 @@ struct qn_pool {
 };
 
 struct qn_options {
-    int threads; // the largest pool that will be passed to run; 0 counts as 1
+    int threads;        // the largest pool that will be passed to run; 0 counts as 1
+    const char *target; // one of those that the model was compiled for; NULL: the best that this processor runs
 };
 
 enum {
@@ -72,7 +74,7 @@ typedef void qn_custom_fn(const struct qn_custom *op, const void *const *inputs,
 struct qn_model {
     int32_t abi_version;
     const char *name;
-    const char *target;
+    const char *target; // or targets, with a comma between, the best first
     int32_t input_count, output_count;
     const struct qn_tensor *inputs, *outputs;
     size_t weights_bytes; // read-only data
@@ -85,6 +87,7 @@ struct qn_model {
     int (*reset)(void *arena);
     int32_t size_count; // sizes that vary
     const struct qn_size *sizes;
+    const char *(*target_of)(const void *arena); // the one that init chose; NULL: the arena was not prepared by it
 };
 
 #ifdef __cplusplus

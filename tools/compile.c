@@ -59,6 +59,60 @@ static bool is_reserved(const char *name) {
     return strcasecmp(name, "qn") == 0 || strncasecmp(name, "qn_", 3) == 0;
 }
 
+// The targets of --target, the best first.
+typedef struct {
+    int count;
+    const Target *items[16];
+} Targets;
+
+static int add_target(Targets *targets, const char *name) {
+    const Target *target = target_find(name);
+    if (!target)
+        return unknown_target(name);
+    int at = targets->count;
+    for (int i = 0; i < targets->count; i++) {
+        const Target *other = targets->items[i];
+        if (other == target)
+            return usage_error("--target: '%s' is named twice", name);
+        if (strcmp(other->triple, target->triple) != 0)
+            return usage_error("--target: '%s' (%s) and '%s' (%s) can't be in one object; compile twice", other->name, other->triple,
+                               target->name, target->triple);
+    }
+    if (at == (int)(sizeof targets->items / sizeof *targets->items))
+        return usage_error("--target: more than %d targets", at);
+    for (; at > 0 && targets->items[at - 1] > target; at--) // in the order of the table
+        targets->items[at] = targets->items[at - 1];
+    targets->items[at] = target;
+    targets->count++;
+    return STATUS_DONE;
+}
+
+// Of one target nothing is asked here: model_open does.
+static int parse_targets(Options *options, Targets *targets) {
+    *targets = (Targets){0};
+    if (!options->target || !strchr(options->target, ','))
+        return STATUS_DONE;
+    for (const char *at = options->target; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
+        int status = add_target(targets, name);
+        if (status)
+            return status;
+    }
+    if (options->tune)
+        return usage_error("--tune measures for one target; measure for each in a file of its own, and give one of them as --tuned");
+    options->target = targets->items[0]->name;
+    return STATUS_DONE;
+}
+
+static int check_isas(const Model *model, const Targets *targets) {
+    const char *isa = model->options->isa;
+    for (int i = 0; isa && *isa != '-' && i < targets->count; i++)
+        if (!target_has_isa(targets->items[i], isa))
+            return usage_error("target '%s' has no kernels of '%s'; it has: %s", targets->items[i]->name, isa, targets->items[i]->isas);
+    return STATUS_DONE;
+}
+
 // A C identifier of a file's name without its ending.
 static const char *symbol_prefix(Arena *arena, const char *path) {
     char *name = with_ending(arena, base_name(path), "");
@@ -69,10 +123,12 @@ static const char *symbol_prefix(Arena *arena, const char *path) {
     return prefixed ? arena_printf(arena, "model_%s", name) : name;
 }
 
-static int plan_emit(Model *model, EmitOptions *emit) {
+static int plan_emit(Model *model, const Targets *targets, EmitOptions *emit) {
     const Options *options = model->options;
     int kind = find_kind(options);
     const char *path = options->output;
+    if (targets->count > 1 && (kinds[kind].kind == EMIT_ASM || kinds[kind].kind == EMIT_LLVM))
+        return usage_error("--emit %s is for one target; name one with --target", kinds[kind].emit);
     if (options->name && !is_identifier(options->name))
         return usage_error("--name: expected a C identifier, found '%s'", options->name);
     if (options->name && is_reserved(options->name))
@@ -82,8 +138,7 @@ static int plan_emit(Model *model, EmitOptions *emit) {
     if (strcmp(path, "-") == 0 && !kinds[kind].text)
         return usage_error("--emit %s can't be written to standard output; name a file with -o", kinds[kind].emit);
     const char *prefix = symbol_prefix(model->arena, strcmp(path, "-") == 0 ? model->path : path);
-    *emit = (EmitOptions){.target = model->context.target,
-                          .name = options->name ? options->name : prefix,
+    *emit = (EmitOptions){.name = options->name ? options->name : prefix,
                           .kind = kinds[kind].kind,
                           .path = path,
                           .threads = model->threads};
@@ -116,13 +171,30 @@ static void print_facts(const EmitOptions *emit, const ProgramFacts *facts) {
             (long long)facts->code_bytes);
 }
 
-static bool compile(Model *model, Elem precision, const EmitOptions *emit) {
+// A program for each target, of one and the same network: what is decided before does not hang on them.
+static bool lower(Model *model, Elem precision, const Targets *targets, TargetProgram *programs) {
+    const Module *quantized = model->sizes.count || targets->count < 2 ? NULL : model_quantized(model, precision);
+    for (int i = 0; i < targets->count; i++) {
+        model->context.target = targets->items[i];
+        if (model->options->explain && targets->count > 1)
+            fprintf(stderr, "target %s:\n", targets->items[i]->name);
+        programs[i].target = targets->items[i];
+        programs[i].kn = quantized ? model_lower(model, quantized, precision, false) : model_lowered(model, precision, false);
+        if (!programs[i].kn)
+            return false;
+    }
+    return true;
+}
+
+static bool compile(Model *model, Elem precision, Targets *targets, const EmitOptions *emit) {
     ProgramFacts facts = {0};
+    TargetProgram programs[sizeof targets->items / sizeof *targets->items];
     note_target(model);
     if (!model_import(model) || !model_take_frame(model) || !model_take_postprocess(model) || (precision == ELEM_I8 && !model_calibrate(model)))
         return false;
-    Module *kn = model_lowered(model, precision, false);
-    if (!kn || !emit_program(kn, emit, model->diag, &facts))
+    if (!targets->count)
+        targets->items[targets->count++] = model->context.target;
+    if (!lower(model, precision, targets, programs) || !emit_programs(targets->count, programs, emit, model->diag, &facts))
         return false;
     if (model->options->verbose)
         print_facts(emit, &facts);
@@ -134,8 +206,9 @@ int cmd_compile(int argc, char **argv) {
     Model model;
     Precisions precisions;
     EmitOptions emit;
+    Targets targets;
     int status;
-    if (!cli_parse(argc, argv, ids, &options, &status))
+    if (!cli_parse(argc, argv, ids, &options, &status) || (status = parse_targets(&options, &targets)) != STATUS_DONE)
         return status;
     if ((status = model_open(&model, &options, 0)) == STATUS_DONE)
         status = parse_precisions(&options, &precisions);
@@ -144,9 +217,11 @@ int cmd_compile(int argc, char **argv) {
     if (status == STATUS_DONE)
         status = check_types(&model, precisions.items[0]);
     if (status == STATUS_DONE)
-        status = plan_emit(&model, &emit);
+        status = check_isas(&model, &targets);
     if (status == STATUS_DONE)
-        status = compile(&model, precisions.items[0], &emit) ? STATUS_DONE : STATUS_INPUT;
+        status = plan_emit(&model, &targets, &emit);
+    if (status == STATUS_DONE)
+        status = compile(&model, precisions.items[0], &targets, &emit) ? STATUS_DONE : STATUS_INPUT;
     model_close(&model);
     return status;
 }

@@ -25,12 +25,13 @@ static bool emit_shared(Native *native, Arena *arena, Diag *diag, const Module *
                         const char *dir, const char *name, const char *cc) {
     const char *shared = arena_printf(arena, "%s/%s.so", dir, name), *source = arena_printf(arena, "%s/%s.c", dir, name);
     const char *symbols = arena_printf(arena, "qn_%s", name); // as no function of the user is named
-    EmitOptions emit = {.target = target, .name = symbols, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared,
+    const TargetProgram program = {target, kn};
+    EmitOptions emit = {.name = symbols, .kind = cc ? EMIT_C : EMIT_SHARED, .path = cc ? source : shared,
                         .threads = parallel_default_threads()};
     unfinished_add(shared);
     unfinished_add(source);
     unfinished_add(arena_printf(arena, "%s/%s.h", dir, name));
-    if (!emit_program(kn, &emit, diag, &native->facts))
+    if (!emit_programs(1, &program, &emit, diag, &native->facts))
         return false;
     if (cc && !compile_c(arena, diag, cc, source, shared))
         return false;
@@ -69,7 +70,7 @@ bool native_open(Native *native, Arena *arena, Diag *diag, const Module *kn, con
         native->inputs[i] = memory_new(model->inputs[i].bytes);
     for (int i = 0; i < model->output_count; i++)
         native->outputs[i] = memory_new(model->outputs[i].bytes);
-    struct qn_options options = {threads};
+    struct qn_options options = {.threads = threads};
     int status = model->init(native->arena, &options);
     if (status == QN_ERR_CPU)
         return diag_error(diag, loc_file(NULL), "this machine can't run target '%s'", target->name);

@@ -20,21 +20,25 @@
 
 // ---- options
 
-static int check_target(Model *model) {
-    const Options *options = model->options;
-    model->context.target = options->target ? target_find(options->target) : target_host();
-    if (model->context.target)
-        return STATUS_DONE;
-    if (!options->target)
-        return usage_error("no target fits this machine; name one with --target");
+int unknown_target(const char *name) {
     const char *names[64];
     int count = 0;
     for (; count < target_count() && count < 64; count++)
         names[count] = target_at(count)->name;
-    const char *nearest = suggest(options->target, count, names);
+    const char *nearest = suggest(name, count, names);
     if (nearest)
-        return usage_error("unknown target '%s'; did you mean '%s'?", options->target, nearest);
-    return usage_error("unknown target '%s'; `qanat targets` lists them", options->target);
+        return usage_error("unknown target '%s'; did you mean '%s'?", name, nearest);
+    return usage_error("unknown target '%s'; `qanat targets` lists them", name);
+}
+
+static int check_target(Model *model) {
+    const Options *options = model->options;
+    if (options->target && strchr(options->target, ','))
+        return usage_error("--target %s: several targets are for `qanat compile`; name one", options->target);
+    model->context.target = options->target ? target_find(options->target) : target_host();
+    if (model->context.target)
+        return STATUS_DONE;
+    return options->target ? unknown_target(options->target) : usage_error("no target fits this machine; name one with --target");
 }
 
 // "-symbol,-symbol", each one of kernels.def.

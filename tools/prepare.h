@@ -42,6 +42,8 @@ int model_open(Model *model, const Options *options, int default_threads);
 // An output of that path (NULL: none) would replace none of the inputs. STATUS_DONE or STATUS_USAGE.
 int check_not_input(const Options *options, const char *path);
 void model_close(Model *model);
+// Says which target may be meant. STATUS_USAGE.
+int unknown_target(const char *name);
 
 // FNV-1a of the model file's bytes: says whether a table was made for this file. "" where it can't be read.
 const char *model_hash(Model *model);

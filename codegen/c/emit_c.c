@@ -10,8 +10,9 @@
 typedef struct {
     Arena *arena;
     FILE *out;
+    const Interface *interface;
+    const char *prefix; // of the program that is printed
     const Steps *steps;
-    const EmitOptions *options;
     const char *seen[256]; // files already printed
     int seen_count;
     const char *system[64]; // #include <…> lines, moved to the top
@@ -86,11 +87,11 @@ static void print_path(Printer *p, const char *path) {
     print_file(p, file);
 }
 
-static void print_kernels(Printer *p) {
-    print_path(p, "runtime/kernel.h");
-    for (int i = 0; i < p->steps->step_count; i++) {
-        const KernelInfo *kernel = p->steps->steps[i].kernel;
-        if (p->steps->steps[i].custom) continue;
+// The kernels of one instruction-set family that a program calls.
+static void print_kernels(Printer *p, const Steps *steps, const char *isa) {
+    for (int i = 0; i < steps->step_count; i++) {
+        const KernelInfo *kernel = steps->steps[i].kernel;
+        if (steps->steps[i].custom || (isa && strcmp(kernel->isa, isa) != 0)) continue;
         print_path(p, arena_printf(p->arena, "runtime/kernels/%s/%s.c", kernel->family, kernel->isa));
     }
 }
@@ -134,13 +135,14 @@ static void print_words(FILE *out, const void *data) {
 }
 
 static void print_weights(Printer *p) {
-    size_t bytes = (size_t)p->steps->weights_bytes;
+    const Steps *steps = p->interface->programs[0].steps; // all programs have the same
+    size_t bytes = (size_t)steps->weights_bytes;
     if (!bytes) return;
     fprintf(p->out, "#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__\n"
                     "#error \"the weights are in little-endian order\"\n#endif\n");
-    fprintf(p->out, "static const uint64_t %s_weights[%zu] __attribute__((aligned(64))) = {", p->options->name, bytes / 8);
+    fprintf(p->out, "static const uint64_t %s_weights[%zu] __attribute__((aligned(64))) = {", p->interface->name, bytes / 8);
     end_piece(p);
-    code_add_piece(p->arena, p->code, (Piece){.data = p->steps, .print = print_words});
+    code_add_piece(p->arena, p->code, (Piece){.data = steps, .print = print_words});
     fprintf(p->out, "\n};\n\n");
 }
 
@@ -193,7 +195,7 @@ static void print_args(Printer *p, const Step *step, const char *storage, const 
 
 // Arguments that vary are made in the function, from the sizes.
 static void print_rows_function(Printer *p, const Step *step) {
-    const char *name = arena_printf(p->arena, "%s_%s", p->options->name, step_rows_name(p->arena, p->steps, step));
+    const char *name = arena_printf(p->arena, "%s_%s", p->prefix, step_rows_name(p->arena, p->steps, step));
     const char *restricted = step->overlap ? "" : "restrict ", *args = arena_printf(p->arena, "%s_args", name);
     if (step->varying_count) args = "args";
     else print_args(p, step, "static ", args);
@@ -216,7 +218,7 @@ static void print_address(Printer *p, Address address) {
     switch (address.place) {
     case AT_NOTHING: return;
     case AT_ARENA: fprintf(p->out, "c->arena + %lld", offset); break;
-    case AT_WEIGHTS: fprintf(p->out, "(const char *)%s_weights + %lld", p->options->name, offset); break;
+    case AT_WEIGHTS: fprintf(p->out, "(const char *)%s_weights + %lld", p->interface->name, offset); break;
     case AT_INPUT: fprintf(p->out, "(const char *)c->inputs[%d] + %lld", address.index, offset); break;
     case AT_OUTPUT: fprintf(p->out, "(char *)c->outputs[%d] + %lld", address.index, offset); break;
     case AT_SCRATCH:
@@ -245,7 +247,7 @@ static void print_pointers(Printer *p, const char *type, const char *name, const
 // The declaration stands innermost: the symbol may have the name of anything around it.
 static void print_custom_task(Printer *p, const Step *step) {
     const struct qn_custom *custom = step->custom;
-    const char *name = arena_printf(p->arena, "%s_%s", p->options->name, step_task_name(step));
+    const char *name = arena_printf(p->arena, "%s_%s", p->prefix, step_task_name(step));
     fprintf(p->out, "static void %s(void *context, int worker, int32_t begin, int32_t end) {\n", name);
     fprintf(p->out, "    static const struct qn_tensor qn_tensors[] = {\n");
     print_tensor_records(p->out, custom->input_count, custom->inputs);
@@ -264,31 +266,36 @@ static void print_custom_task(Printer *p, const Step *step) {
 
 static void print_task(Printer *p, const Step *step) {
     const Step *like = &p->steps->steps[step->like];
-    fprintf(p->out, "static void %s_%s(void *context, int worker, int32_t begin, int32_t end) {\n", p->options->name,
+    fprintf(p->out, "static void %s_%s(void *context, int worker, int32_t begin, int32_t end) {\n", p->prefix,
             step_task_name(step));
     fprintf(p->out, "    const struct qn_context *c = (const struct qn_context *)context;\n    (void)c, (void)worker;\n");
-    fprintf(p->out, "    %s_%s(%s", p->options->name, step_rows_name(p->arena, p->steps, like),
+    fprintf(p->out, "    %s_%s(%s", p->prefix, step_rows_name(p->arena, p->steps, like),
             step->varying_count ? "c->sizes, " : "");
     for (int i = 0; i < step->pointer_count; i++) print_address(p, step->pointers[i]);
     fprintf(p->out, "begin, end);\n}\n\n");
 }
 
-// The features of the target's kernel families, as compilers' target attributes name them: "avx2,fma".
-static const char *target_attribute(Arena *arena, const Target *target) {
-    static const struct { const char *name, *features; } isas[] = {
+static const struct { const char *name, *features; } isas[] = {
 #define ISA(name, arch, flags, features) {#name, features},
 #include "runtime/isas.def"
 #undef ISA
-    };
-    char *text = arena_strdup(arena, "");
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
-        if (!target_has_isa(target, isas[i].name)) continue;
-        for (const char *at = isas[i].features; *at; at += strcspn(at, ","), at += *at == ',') {
-            const char *feature = arena_printf(arena, "%.*s", (int)strcspn(at, ",") - 1, at + 1);
-            if (!strstr(arena_printf(arena, ",%s,", text), arena_printf(arena, ",%s,", feature)))
-                text = arena_printf(arena, "%s%s%s", text, *text ? "," : "", feature);
-        }
+};
+
+// `text` and those of `features`, "+avx2,+fma", that it lacks, as compilers' target attributes name them: "avx2,fma".
+static const char *without_signs(Arena *arena, const char *text, const char *features) {
+    for (const char *at = features; *at; at += strcspn(at, ","), at += *at == ',') {
+        const char *feature = arena_printf(arena, "%.*s", (int)strcspn(at, ",") - 1, at + 1);
+        if (!strstr(arena_printf(arena, ",%s,", text), arena_printf(arena, ",%s,", feature)))
+            text = arena_printf(arena, "%s%s%s", text, *text ? "," : "", feature);
     }
+    return text;
+}
+
+// The features of the target's kernel families.
+static const char *target_attribute(Arena *arena, const Target *target) {
+    const char *text = "";
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
+        if (target_has_isa(target, isas[i].name)) text = without_signs(arena, text, isas[i].features);
     return text;
 }
 
@@ -415,61 +422,74 @@ static void print_states(FILE *out, const char *name, const struct qn_states *st
             states->output_count, states->addresses, name);
 }
 
-static void print_program(Printer *p, const Interface *interface) {
-    const char *name = interface->name;
+// `next`: the program behind it; NULL: none.
+static void print_program(Printer *p, const Target *target, const char *next) {
+    const char *name = p->prefix;
     const Steps *steps = p->steps;
     const BoundedTables *tables = bounded_tables(p->arena, steps);
     if (steps->step_count) print_steps(p->out, name, steps);
     if (tables) print_variants(p->out, name, tables);
     if (steps->states) print_states(p->out, name, steps->states);
     fprintf(p->out, "static const struct qn_program %s_program = {\n    %s%s, %d, %d, %d, 0x%llxu, %lld, %lld, %lld,\n", name,
-            steps->step_count ? name : "NULL", steps->step_count ? "_steps" : "", steps->step_count, interface->input_count,
-            interface->output_count, (unsigned long long)target_cpu_features(p->options->target),
-            (long long)steps->plan_bytes, (long long)steps->scratch_bytes, (long long)steps->worker_bytes);
+            steps->step_count ? name : "NULL", steps->step_count ? "_steps" : "", steps->step_count, p->interface->input_count,
+            p->interface->output_count, (unsigned long long)target_cpu_features(target), (long long)steps->plan_bytes,
+            (long long)steps->scratch_bytes, (long long)steps->worker_bytes);
     if (tables)
         fprintf(p->out, "    %d, %d, %d, %s_variants, %s%s, %s_sizes,\n", tables->sizes->count, tables->variant_count,
                 tables->term_count, name, tables->term_count ? name : "NULL", tables->term_count ? "_terms" : "", name);
     else fprintf(p->out, "    0, 0, 0, NULL, NULL, NULL,\n");
-    fprintf(p->out, steps->states ? "    &%s_states,\n};\n" : "    NULL,\n};\n", name);
-    print_tensors(p->out, name, "inputs", interface->input_count, interface->inputs);
-    print_tensors(p->out, name, "outputs", interface->output_count, interface->outputs);
+    if (steps->states) fprintf(p->out, "    &%s_states, ", name);
+    else fprintf(p->out, "    NULL, ");
+    fprintf(p->out, "qn_fused_rows, \"%s\", ", target->name);
+    if (next) fprintf(p->out, "&%s_program,\n};\n", next);
+    else fprintf(p->out, "NULL,\n};\n");
 }
 
-static void print_functions(FILE *out, const char *name) {
-    fprintf(out, "\nsize_t %s_arena_bytes(int threads) { return qn_entry_arena_bytes(&%s_program, threads); }\n\n", name, name);
+// Each stands behind the one that it names.
+static void print_programs(Printer *p) {
+    for (int i = p->interface->program_count; i-- > 0;) {
+        const TargetSteps *program = &p->interface->programs[i];
+        p->prefix = program->prefix, p->steps = program->steps;
+        print_program(p, program->target, i + 1 < p->interface->program_count ? program[1].prefix : NULL);
+    }
+    print_tensors(p->out, p->interface->name, "inputs", p->interface->input_count, p->interface->inputs);
+    print_tensors(p->out, p->interface->name, "outputs", p->interface->output_count, p->interface->outputs);
+}
+
+static void print_functions(FILE *out, const Interface *interface) {
+    const char *name = interface->name, *first = interface->programs[0].prefix;
+    fprintf(out, "\nsize_t %s_arena_bytes(int threads) { return qn_entry_arena_bytes(&%s_program, threads); }\n\n", name, first);
     fprintf(out, "int %s_init(void *arena, const struct qn_options *options) {\n"
-                 "    return qn_entry_init(&%s_program, arena, options);\n}\n\n", name, name);
+                 "    return qn_entry_init(&%s_program, arena, options);\n}\n\n", name, first);
     fprintf(out, "static int %s_run_pointers(void *arena, const void *const *inputs, void *const *outputs,\n"
                  "                          const struct qn_pool *pool) {\n"
-                 "    return qn_entry_run(&%s_program, arena, inputs, outputs, pool);\n}\n\n", name, name);
+                 "    return qn_entry_run(&%s_program, arena, inputs, outputs, pool);\n}\n\n", name, first);
     fprintf(out, "int %s_run(void *arena, const struct %s_inputs *inputs, const struct %s_outputs *outputs,\n"
                  "    const struct qn_pool *pool) {\n    return %s_run_pointers(arena, (const void *const *)(const void *)inputs,\n"
                  "        (void *const *)(const void *)outputs, pool);\n}\n\n", name, name, name, name);
-    fprintf(out, "int %s_reset(void *arena) { return qn_entry_reset(&%s_program, arena); }\n\n", name, name);
+    fprintf(out, "int %s_reset(void *arena) { return qn_entry_reset(&%s_program, arena); }\n\n", name, first);
+    fprintf(out, "const char *%s_target(const void *arena) { return qn_entry_target(&%s_program, arena); }\n\n", name, first);
 }
 
-static void print_info(FILE *out, const Interface *interface, const Steps *steps) {
+static void print_info(FILE *out, const Interface *interface) {
     const char *name = interface->name;
+    const TargetSteps *first = &interface->programs[0];
+    const int sizes = first->steps->sizes.count;
     fprintf(out, "const struct qn_model %s_info = {\n    QN_ABI_VERSION, \"%s\", \"%s\", %d, %d,\n", name, name,
-            interface->target, interface->input_count, interface->output_count);
+            interface->targets, interface->input_count, interface->output_count);
     fprintf(out, "    %s%s, %s%s, %lld, %lld,\n", interface->input_count ? name : "NULL",
             interface->input_count ? "_inputs_info" : "", interface->output_count ? name : "NULL",
-            interface->output_count ? "_outputs_info" : "", (long long)steps->weights_bytes, (long long)steps->live_bytes);
-    fprintf(out, "    %s_arena_bytes, %s_init, %s_run_pointers, %s_reset, %d, %s%s,\n};\n", name, name, name, name,
-            steps->sizes.count, steps->sizes.count ? name : "NULL", steps->sizes.count ? "_sizes" : "");
+            interface->output_count ? "_outputs_info" : "", (long long)interface->weights_bytes, (long long)interface->live_bytes);
+    fprintf(out, "    %s_arena_bytes, %s_init, %s_run_pointers, %s_reset, %d, %s%s, %s_target,\n};\n", name, name, name, name, sizes,
+            sizes ? first->prefix : "NULL", sizes ? "_sizes" : "", name);
 }
 
 // ---- the file
 
-static void print_body(Printer *p, const Interface *interface) {
-    const char *features = target_attribute(p->arena, p->options->target);
-    remember(p->seen, &p->seen_count, 256, "runtime/qanat.h"); // printed by interface_print
-    fprintf(p->out, "#define QN_ENTRY static\n#define QN_INLINE_KERNELS 1\n");
-    print_path(p, "runtime/entry.h");
-    print_weights(p);
-    print_target_begin(p->out, features);
-    print_kernels(p);
-    fprintf(p->out, "\n// ---- the layers\n\n");
+static void print_layers(Printer *p, const TargetSteps *program) {
+    p->prefix = program->prefix, p->steps = program->steps;
+    fprintf(p->out, "\n// ---- the layers%s%s\n\n", p->interface->program_count > 1 ? " for " : "",
+            p->interface->program_count > 1 ? program->target->name : "");
     for (int i = 0; i < p->steps->step_count; i++) {
         if (p->steps->steps[i].custom) {
             print_custom_task(p, &p->steps->steps[i]);
@@ -478,14 +498,51 @@ static void print_body(Printer *p, const Interface *interface) {
         if (p->steps->steps[i].like == i) print_rows_function(p, &p->steps->steps[i]);
         print_task(p, &p->steps->steps[i]);
     }
+}
+
+// One target: everything is for its instruction sets.
+static void print_only(Printer *p, const TargetSteps *program) {
+    const char *features = target_attribute(p->arena, program->target);
+    print_target_begin(p->out, features);
+    print_path(p, "runtime/kernel.h");
+    print_kernels(p, program->steps, NULL);
+    print_layers(p, program);
     print_path(p, "runtime/fused.c");
     print_target_end(p->out, features);
+}
+
+// Several: kernels are each for the instruction sets of their own family, the least first, as they share functions; layers, which
+// kernels are inlined into, are for those of their target.
+static void print_several(Printer *p) {
+    print_path(p, "runtime/kernel.h");
+    print_path(p, "runtime/fused.c");
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
+        const char *features = without_signs(p->arena, "", isas[i].features);
+        print_target_begin(p->out, features);
+        for (int k = 0; k < p->interface->program_count; k++) print_kernels(p, p->interface->programs[k].steps, isas[i].name);
+        print_target_end(p->out, features);
+    }
+    for (int k = 0; k < p->interface->program_count; k++) {
+        const char *features = target_attribute(p->arena, p->interface->programs[k].target);
+        print_target_begin(p->out, features);
+        print_layers(p, &p->interface->programs[k]);
+        print_target_end(p->out, features);
+    }
+}
+
+static void print_body(Printer *p) {
+    remember(p->seen, &p->seen_count, 256, "runtime/qanat.h"); // printed by interface_print
+    fprintf(p->out, "#define QN_ENTRY static\n#define QN_INLINE_KERNELS 1\n");
+    print_path(p, "runtime/entry.h");
+    print_weights(p);
+    if (p->interface->program_count == 1) print_only(p, &p->interface->programs[0]);
+    else print_several(p);
     fprintf(p->out, "// ---- the model\n\n");
     print_path(p, "runtime/state.c");
     print_path(p, "runtime/entry.c");
-    print_program(p, interface);
-    print_functions(p->out, interface->name);
-    print_info(p->out, interface, p->steps);
+    print_programs(p);
+    print_functions(p->out, p->interface);
+    print_info(p->out, p->interface);
 }
 
 // gcc allocates registers poorly for the kernels' tiles without the first, and vectorizes no selection by a float without the
@@ -494,19 +551,19 @@ static const char *const prologue =
     "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#elif defined(__GNUC__)\n"
     "#pragma GCC optimize(\"no-tree-coalesce-vars\", \"no-trapping-math\", \"no-strict-aliasing\", \"fp-contract=off\")\n#endif\n";
 
-bool emit_c(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options, Code *code) {
+bool emit_c(Arena *arena, const Interface *interface, Code *code) {
     Code body = {0};
-    Printer p = {.arena = arena, .steps = steps, .options = options, .code = &body};
+    Printer p = {.arena = arena, .interface = interface, .code = &body};
     begin_piece(&p);
-    print_body(&p, interface);
+    print_body(&p);
     end_piece(&p);
     FILE *out = p.out; // the head, which needs to know what the body includes
     p.code = code;
     fprintf(out, "// Compiled by Qanat: one self-contained C99 file for %s. Compile with -O2 or -O3.\n%s",
-            options->target->name, prologue);
+            interface->targets, prologue);
     for (int i = 0; i < p.system_count; i++) fprintf(out, "%s\n", p.system[i]);
     fputc('\n', out);
-    interface_print(out, interface, steps);
+    interface_print(out, interface);
     fputc('\n', out);
     end_piece(&p);
     fclose(p.out);

@@ -45,7 +45,7 @@ static void set_string_attribute(Emitter *e, LLVMValueRef function, const char *
 
 // One instruction set for all that may be inlined into each other; without this LLVM refuses to inline, silently.
 static void set_target(Emitter *e) {
-    const Target *target = e->options->target;
+    const Target *target = e->target;
     for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f)) {
         size_t length;
         const char *name = LLVMGetValueName2(f, &length);

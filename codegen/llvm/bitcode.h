@@ -12,11 +12,13 @@
 
 typedef struct { char *bytes; size_t size; } Object;
 
-// One part of a program: the functions of some layers. The first part has all else besides.
+// One part of a program: the functions of some layers. The first part has all else besides, and that of the first program what
+// there is once in a model.
 typedef struct {
     Arena *arena;
-    int part, parts;
+    int program, part;
     const int *part_of; // by step: the part that has the function of its layer; -1: a custom operator
+    const Target *target;
     const Steps *steps;
     const Interface *interface;
     const EmitOptions *options;

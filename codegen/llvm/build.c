@@ -28,7 +28,24 @@ static LLVMValueRef global(Emitter *e, const char *name, LLVMValueRef value, LLV
     return g;
 }
 
-static char *prefixed(Emitter *e, const char *suffix) { return arena_printf(e->arena, "%s_%s", e->options->name, suffix); }
+// A symbol that there is once in a model, and one of this program.
+static char *shared_name(Emitter *e, const char *name) { return arena_printf(e->arena, "%s_%s", e->options->name, name); }
+static char *prefixed(Emitter *e, const char *name) {
+    return arena_printf(e->arena, "%s_%s", e->interface->programs[e->program].prefix, name);
+}
+
+// Of another part.
+static LLVMValueRef foreign_global(Emitter *e, const char *name) {
+    LLVMValueRef g = LLVMAddGlobal(e->module, e->i8, name);
+    LLVMSetVisibility(g, LLVMHiddenVisibility);
+    return g;
+}
+
+// What another part may mean.
+static void set_meant_elsewhere(LLVMValueRef g) {
+    LLVMSetLinkage(g, LLVMExternalLinkage);
+    LLVMSetVisibility(g, LLVMHiddenVisibility);
+}
 
 static LLVMValueRef text(Emitter *e, const char *string) {
     LLVMValueRef value = LLVMConstStringInContext2(e->context, string, strlen(string), 0);
@@ -42,7 +59,8 @@ bool weights_are_apart(const Emitter *e) {
 // Zeros that LLVM must not take for the contents.
 static LLVMValueRef empty_weights(Emitter *e) {
     LLVMTypeRef type = LLVMArrayType2(e->i8, (uint64_t)e->steps->weights_bytes);
-    LLVMValueRef g = global(e, prefixed(e, "weights"), LLVMConstNull(type), LLVMInternalLinkage, 64);
+    LLVMValueRef g = global(e, shared_name(e, "weights"), LLVMConstNull(type), LLVMInternalLinkage, 64);
+    if (e->interface->program_count > 1) set_meant_elsewhere(g);
     LLVMSetExternallyInitialized(g, 1);
     LLVMSetSection(g, EMPTY_SECTION);
     return g;
@@ -50,13 +68,14 @@ static LLVMValueRef empty_weights(Emitter *e) {
 
 static LLVMValueRef weights(Emitter *e) {
     size_t bytes = (size_t)e->steps->weights_bytes;
+    if (e->program) return foreign_global(e, shared_name(e, "weights"));
     if (weights_are_apart(e)) return empty_weights(e);
     unsigned char *blob = calloc(bytes ? bytes : 1, 1);
     BUG_UNLESS(blob, "out of memory");
     steps_write_weights(e->steps, blob);
     LLVMValueRef value = LLVMConstStringInContext2(e->context, (const char *)blob, bytes, 1);
     free(blob);
-    return global(e, prefixed(e, "weights"), value, LLVMInternalLinkage, 64);
+    return global(e, shared_name(e, "weights"), value, LLVMInternalLinkage, 64);
 }
 
 static LLVMValueRef arguments(Emitter *e, const Step *step, const char *name) {
@@ -142,8 +161,8 @@ static LLVMValueRef foreign_rows_function(Emitter *e, const Step *step) {
 // The kernel with this layer's constants; the kernel is inlined here.
 static LLVMValueRef rows_function(Emitter *e, const Step *step) {
     const char *name = prefixed(e, step_rows_name(e->arena, e->steps, step));
-    LLVMValueRef f = new_function(e, name, rows_type(e, step), step->kernel->symbol, e->part ? LLVMExternalLinkage : LLVMInternalLinkage);
-    if (e->part) LLVMSetVisibility(f, LLVMHiddenVisibility);
+    LLVMValueRef f = new_function(e, name, rows_type(e, step), step->kernel->symbol, LLVMInternalLinkage);
+    if (e->part) set_meant_elsewhere(f);
     add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "noinline", 0);
     // Vectors that don't fit in registers are kept on the stack: each within one cache line.
     if (strcmp(step->kernel->isa, "generic") != 0) add_attribute(e, f, (unsigned)LLVMAttributeFunctionIndex, "alignstack", 64);
@@ -177,7 +196,7 @@ static LLVMValueRef address_value(Emitter *e, LLVMBuilderRef b, LLVMValueRef tas
     switch (address.place) {
     case AT_NOTHING: return LLVMConstNull(e->ptr);
     case AT_ARENA: base = context_field(e, b, context, 0); break;
-    case AT_WEIGHTS: base = LLVMGetNamedGlobal(e->module, prefixed(e, "weights")); break;
+    case AT_WEIGHTS: base = LLVMGetNamedGlobal(e->module, shared_name(e, "weights")); break;
     case AT_INPUT: case AT_OUTPUT:
         base = context_field(e, b, context, address.place == AT_INPUT ? 1 : 2);
         base = LLVMBuildLoad2(b, e->ptr, offset_by(e, b, base, int64(e, address.index * pointer_bytes)), "");
@@ -353,6 +372,19 @@ static LLVMValueRef states_record(Emitter *e, const struct qn_states *states) {
     return global(e, prefixed(e, "states"), value, LLVMPrivateLinkage, 8);
 }
 
+static LLVMValueRef fused_rows_task(Emitter *e) {
+    for (int i = 0; i < e->steps->step_count; i++)
+        if (e->steps->steps[i].fused) return LLVMGetNamedFunction(e->module, "qn_fused_rows");
+    return LLVMConstNull(e->ptr);
+}
+
+// The record of the program behind this one.
+static LLVMValueRef next_program(Emitter *e) {
+    const int next = e->program + 1;
+    if (next == e->interface->program_count) return LLVMConstNull(e->ptr);
+    return foreign_global(e, arena_printf(e->arena, "%s_program", e->interface->programs[next].prefix));
+}
+
 // struct qn_program of runtime/entry.h.
 static LLVMValueRef program_record(Emitter *e, LLVMValueRef sizes) {
     const Steps *steps = e->steps;
@@ -360,11 +392,14 @@ static LLVMValueRef program_record(Emitter *e, LLVMValueRef sizes) {
     const BoundedTables *tables = bounded_tables(e->arena, steps);
     if (!tables) tables = &none;
     LLVMValueRef value = RECORD(e, steps_table(e), int32(e, steps->step_count), int32(e, e->interface->input_count),
-                                int32(e, e->interface->output_count),
-                                int64(e, (int64_t)target_cpu_features(e->options->target)), int64(e, steps->plan_bytes),
-                                int64(e, steps->scratch_bytes), int64(e, steps->worker_bytes), int32(e, steps->sizes.count), int32(e, tables->variant_count),
-                                int32(e, tables->term_count), variants_table(e, tables), terms_table(e, tables), sizes, states_record(e, steps->states));
-    return global(e, prefixed(e, "program"), value, LLVMInternalLinkage, 8);
+                                int32(e, e->interface->output_count), int64(e, (int64_t)target_cpu_features(e->target)),
+                                int64(e, steps->plan_bytes), int64(e, steps->scratch_bytes), int64(e, steps->worker_bytes),
+                                int32(e, steps->sizes.count), int32(e, tables->variant_count), int32(e, tables->term_count),
+                                variants_table(e, tables), terms_table(e, tables), sizes, states_record(e, steps->states), fused_rows_task(e),
+                                text(e, e->target->name), next_program(e));
+    LLVMValueRef g = global(e, prefixed(e, "program"), value, LLVMInternalLinkage, 8);
+    if (e->program) set_meant_elsewhere(g);
+    return g;
 }
 
 // struct qn_tensor [count] of runtime/qanat.h.
@@ -385,7 +420,7 @@ static LLVMValueRef entry_function(Emitter *e, const char *verb, LLVMValueRef pr
     unsigned count = LLVMCountParamTypes(type);
     LLVMGetParamTypes(type, parameters);
     LLVMTypeRef own = LLVMFunctionType(LLVMGetReturnType(type), parameters + 1, count - 1, 0);
-    LLVMValueRef f = new_function(e, prefixed(e, verb), own, "qn_entry_run", LLVMExternalLinkage);
+    LLVMValueRef f = new_function(e, shared_name(e, verb), own, "qn_entry_run", LLVMExternalLinkage);
     LLVMBuilderRef b = begin_body(e, f);
     LLVMValueRef values[8] = {program};
     for (unsigned i = 1; i < count; i++) values[i] = LLVMGetParam(f, i - 1);
@@ -394,20 +429,24 @@ static LLVMValueRef entry_function(Emitter *e, const char *verb, LLVMValueRef pr
     return f;
 }
 
-// struct qn_model of runtime/qanat.h.
-static void build_program(Emitter *e) {
+// struct qn_model of runtime/qanat.h, and the public functions.
+static void build_public(Emitter *e, LLVMValueRef sizes, LLVMValueRef program) {
     const Interface *interface = e->interface;
-    weights(e);
-    LLVMValueRef sizes = sizes_table(e), program = program_record(e, sizes);
     LLVMValueRef arena_bytes = entry_function(e, "arena_bytes", program), init = entry_function(e, "init", program);
     LLVMValueRef run = entry_function(e, "run", program), reset = entry_function(e, "reset", program);
-    LLVMValueRef info = RECORD(e, int32(e, QN_ABI_VERSION), text(e, interface->name), text(e, interface->target),
+    LLVMValueRef info = RECORD(e, int32(e, QN_ABI_VERSION), text(e, interface->name), text(e, interface->targets),
                                int32(e, interface->input_count), int32(e, interface->output_count),
                                interface_tensors(e, interface->input_count, interface->inputs),
                                interface_tensors(e, interface->output_count, interface->outputs),
-                               int64(e, e->steps->weights_bytes), int64(e, e->steps->live_bytes), arena_bytes, init, run,
-                               reset, int32(e, e->steps->sizes.count), sizes);
-    global(e, prefixed(e, "info"), info, LLVMExternalLinkage, 8);
+                               int64(e, interface->weights_bytes), int64(e, interface->live_bytes), arena_bytes, init, run,
+                               reset, int32(e, e->steps->sizes.count), sizes, entry_function(e, "target", program));
+    global(e, shared_name(e, "info"), info, LLVMExternalLinkage, 8);
+}
+
+static void build_program(Emitter *e) {
+    weights(e);
+    LLVMValueRef sizes = sizes_table(e), program = program_record(e, sizes);
+    if (!e->program) build_public(e, sizes, program);
 }
 
 void build_part(Emitter *e) {

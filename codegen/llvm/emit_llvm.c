@@ -44,7 +44,7 @@ static void open_module(Emitter *e) {
     LLVMContextSetDiagnosticHandler(e->context, hear, NULL);
     e->module = LLVMModuleCreateWithNameInContext(e->options->name, e->context);
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(e->machine);
-    LLVMSetTarget(e->module, e->options->target->triple);
+    LLVMSetTarget(e->module, e->target->triple);
     LLVMSetModuleDataLayout(e->module, layout);
     LLVMDisposeTargetData(layout);
     e->ptr = LLVMPointerTypeInContext(e->context, 0);
@@ -143,6 +143,24 @@ static int divide(const Steps *steps, bool whole, int *part_of) {
     return parts;
 }
 
+// The parts of program `number`, put behind those in `parts`. False after a message.
+static bool add_parts(Arena *arena, const Interface *interface, int number, const EmitOptions *options, Diag *diag, Emitter *parts, int *count) {
+    LLVMTargetRef backend;
+    const TargetSteps *program = &interface->programs[number];
+    const Target *target = program->target;
+    int *part_of = ARENA_ARRAY(arena, int, program->steps->step_count + 1);
+    int own = divide(program->steps, options->kind == EMIT_ASM || options->kind == EMIT_LLVM, part_of);
+    if (!find_backend(target, &backend, diag)) return false;
+    for (int i = 0; i < own; i++) {
+        Emitter *e = &parts[(*count)++];
+        *e = (Emitter){.arena = arena_new(), .program = number, .part = i, .part_of = part_of, .target = target, .steps = program->steps,
+                       .interface = interface, .options = options};
+        e->machine = LLVMCreateTargetMachine(backend, target->triple, target->cpu, target->features, LLVMCodeGenLevelDefault,
+                                             LLVMRelocPIC, LLVMCodeModelDefault);
+    }
+    return true;
+}
+
 static void add_output(Arena *arena, Code *code, const Emitter *parts, int count) {
     const Emitter *first = &parts[0];
     Object *objects = ARENA_ARRAY(arena, Object, count);
@@ -164,26 +182,19 @@ static void add_output(Arena *arena, Code *code, const Emitter *parts, int count
     if (apart) code_add_weights(arena, code, first->steps);
 }
 
-bool emit_llvm(Arena *arena, const Steps *steps, const Interface *interface, const EmitOptions *options, Diag *diag,
-               Code *code) {
-    LLVMTargetRef backend;
-    const Target *target = options->target;
-    int *part_of = ARENA_ARRAY(arena, int, steps->step_count + 1);
-    int count = divide(steps, options->kind == EMIT_ASM || options->kind == EMIT_LLVM, part_of);
-    Emitter *parts = ARENA_ARRAY(arena, Emitter, count);
+bool emit_llvm(Arena *arena, const Interface *interface, const EmitOptions *options, Diag *diag, Code *code) {
+    Emitter *parts = ARENA_ARRAY(arena, Emitter, interface->program_count * MOST_PARTS);
+    int count = 0;
+    bool ok = true;
     start_llvm();
-    if (!find_backend(target, &backend, diag)) return false;
-    for (int i = 0; i < count; i++) {
-        parts[i] = (Emitter){.arena = arena_new(), .part = i, .parts = count, .part_of = part_of, .steps = steps, .interface = interface,
-                             .options = options};
-        parts[i].machine = LLVMCreateTargetMachine(backend, target->triple, target->cpu, target->features, LLVMCodeGenLevelDefault,
-                                                   LLVMRelocPIC, LLVMCodeModelDefault);
+    for (int i = 0; i < interface->program_count && ok; i++) ok = add_parts(arena, interface, i, options, diag, parts, &count);
+    if (ok) {
+        emit_parts(parts, count, options->threads);
+        add_output(arena, code, parts, count);
     }
-    emit_parts(parts, count, options->threads);
-    add_output(arena, code, parts, count);
     for (int i = 0; i < count; i++) {
         LLVMDisposeTargetMachine(parts[i].machine);
         arena_free(parts[i].arena);
     }
-    return true;
+    return ok;
 }

@@ -8,7 +8,7 @@
 #ifndef QN_AMX_H
 #define QN_AMX_H
 #include "runtime/kernels/amx_depth.h"
-#include "runtime/kernels/vnni_store.h"
+#include "runtime/kernels/vnni_sums.h"
 
 // gcc's intrinsics do not say what memory they touch; tile registers are numbers there and here.
 #ifdef __clang__

@@ -1,7 +1,7 @@
 // The matrix tile of int8 convolutions and linear layers on AVX512-VNNI, in registers.
 #ifndef QN_VNNI_H
 #define QN_VNNI_H
-#include "runtime/kernels/vnni_store.h"
+#include "runtime/kernels/vnni_sums.h"
 
 QN_INLINE void vnni_tile_store(const struct gemm *g, const __m512i *acc, const float *multiplier, uint8_t *out, int tw,
                                int pixels, int nv, int32_t columns) {

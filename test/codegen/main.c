@@ -191,7 +191,7 @@ static bool run_shared(const char *path, float *out, struct qn_pool *pool) {
     int threads = pool ? pool->threads : 1;
     void *memory = aligned_alloc(64, (model->arena_bytes(threads) + 63) / 64 * 64);
     memset(memory, 0x55, model->arena_bytes(threads));
-    struct qn_options options = {threads};
+    struct qn_options options = {.threads = threads};
     const void *inputs[] = {input()};
     bool ok = model->run(memory, inputs, (void *[]){out}, pool) == QN_ERR_INIT && model->init((char *)memory + 1, &options) == QN_ERR_ARENA &&
               model->init(memory, &options) == QN_OK && model->run(memory, inputs, (void *[]){NULL}, pool) == QN_ERR_POINTER &&
@@ -212,9 +212,10 @@ static void check_route(const char *path, const float *expected, struct qn_pool 
 
 static const char *emit(const Module *module, const char *folder, const char *target, EmitKind kind, const char *file) {
     const char *path = arena_printf(arena, "%s/%s", folder, file);
-    EmitOptions options = {target_find(target), "tiny", kind, path, arena_printf(arena, "%s/tiny.h", folder), 1};
+    const TargetProgram program = {target_find(target), module};
+    EmitOptions options = {"tiny", kind, path, arena_printf(arena, "%s/tiny.h", folder), 1};
     ProgramFacts facts;
-    check(emit_program(module, &options, diag, &facts), arena_printf(arena, "emit %s for %s", file, target));
+    check(emit_programs(1, &program, &options, diag, &facts), arena_printf(arena, "emit %s for %s", file, target));
     return path;
 }
 
@@ -242,14 +243,14 @@ static void run_nowhere(const struct qn_pool *pool, qn_task *task, void *context
 
 static void check_entry(void) {
     _Alignas(64) static unsigned char memory[1024];
-    struct qn_program program = {.plan_bytes = 64, .scratch_bytes = 128, .worker_bytes = 192, .cpu_features = (uint64_t)1 << 63};
+    struct qn_program program = {.plan_bytes = 64, .scratch_bytes = 128, .worker_bytes = 192, .cpu_features = (uint64_t)1 << 63, .target = "none"};
     struct qn_pool two = {2, run_nowhere};
     check(qn_entry_init(&program, memory, NULL) == QN_ERR_CPU, "a missing instruction set is reported");
     program.cpu_features = 0;
     check(qn_entry_run(&program, memory, NULL, NULL, NULL) == QN_ERR_INIT, "an arena must be prepared");
     check(qn_entry_init(&program, memory, NULL) == QN_OK && !qn_entry_run(&program, memory, NULL, NULL, NULL), "an empty program runs");
     check(qn_entry_run(&program, memory, NULL, NULL, &two) == QN_ERR_THREADS, "a pool that is too large is refused");
-    check(qn_entry_init(&program, memory, &(struct qn_options){2}) == QN_OK && !qn_entry_run(&program, memory, NULL, NULL, &two), "two threads");
+    check(qn_entry_init(&program, memory, &(struct qn_options){.threads = 2}) == QN_OK && !qn_entry_run(&program, memory, NULL, NULL, &two), "two threads");
     check(qn_entry_arena_bytes(&program, 3) - qn_entry_arena_bytes(&program, 1) == 384, "memory for each further thread");
     check(qn_entry_arena_bytes(&program, 1) == QN_ARENA_HEADER_BYTES + 64 + 128, "plan and scratch for one");
     check(qn_entry_init(&program, memory + 1, NULL) == QN_ERR_ARENA && qn_entry_init(&program, NULL, NULL) == QN_ERR_ARENA, "arenas are aligned");

@@ -42,7 +42,7 @@ static void run_backward(const struct qn_pool *pool, qn_task *task, void *contex
 
 static void check_threads(int threads, const struct qn_pool *pool) {
     unsigned char *arena = new_arena(threads, 0xA5 + threads);
-    struct qn_options options = {threads};
+    struct qn_options options = {.threads = threads};
     float scores[CLASSES] = {0};
     CHECK(net_init(arena, &options) == QN_OK);
     for (int round = 0; round < 3; round++) CHECK(run(arena, scores, pool) == QN_OK);

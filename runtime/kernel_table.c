@@ -15,6 +15,7 @@
 #define FUNCTION_generic FUNCTION_any
 #define FUNCTION_sse2 FUNCTION_x86_64
 #define FUNCTION_avx2 FUNCTION_x86_64
+#define FUNCTION_avxvnni FUNCTION_x86_64
 #define FUNCTION_avx512 FUNCTION_x86_64
 #define FUNCTION_avx512vnni FUNCTION_x86_64
 #define FUNCTION_amx FUNCTION_x86_64

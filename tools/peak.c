@@ -37,6 +37,15 @@ __attribute__((target("avx512f,avx512vnni"))) static float chains_dot512(void) {
     return (float)_mm_cvtsi128_si32(_mm512_castsi512_si128(sum));
 }
 
+__attribute__((target("avx2,avxvnni"))) static float chains_dot256(void) {
+    __m256i acc[CHAINS], x = _mm256_set1_epi8(1), sum = _mm256_setzero_si256();
+    QN_UNROLL for (int k = 0; k < CHAINS; k++) acc[k] = _mm256_set1_epi32(k);
+    for (int i = 0; i < ROUNDS; i++)
+        QN_UNROLL for (int k = 0; k < CHAINS; k++) acc[k] = _mm256_dpbusd_avx_epi32(acc[k], x, x);
+    QN_UNROLL for (int k = 0; k < CHAINS; k++) sum = _mm256_add_epi32(sum, acc[k]);
+    return (float)_mm_cvtsi128_si32(_mm256_castsi256_si128(sum));
+}
+
 // Without dot products of bytes: pairs of 16 bits are multiplied, and their sums added.
 #define CHAINS_MADD(bits, features, VEC, SET, MADD, ADD, LOW)                                                   \
     __attribute__((target(features))) static float chains_madd##bits(void) {                                  \
@@ -105,6 +114,7 @@ double peak_rate(PeakKind kind) {
     switch (kind) {
     case PEAK_I8_TILES: return qn_cpu_lacks(QN_CPU_BIT(AMXTILE) | QN_CPU_BIT(AMXINT8)) ? 0 : rate(chains_tiles, tiles * 16 * 16 * 64);
     case PEAK_I8: return qn_cpu_lacks(QN_CPU_BIT(AVX512F) | QN_CPU_BIT(AVX512VNNI)) ? 0 : rate(chains_dot512, vectors * 64);
+    case PEAK_I8_DOT256: return qn_cpu_lacks(QN_CPU_BIT(AVX2) | QN_CPU_BIT(AVXVNNI)) ? 0 : rate(chains_dot256, vectors * 32);
     case PEAK_I8_512: return qn_cpu_lacks(QN_CPU_BIT(AVX512F) | QN_CPU_BIT(AVX512BW)) ? 0 : rate(chains_madd512, vectors * 32);
     case PEAK_I8_256: return qn_cpu_lacks(QN_CPU_BIT(AVX2)) ? 0 : rate(chains_madd256, vectors * 16);
     case PEAK_I8_128: return rate(chains_madd128, vectors * 8);
@@ -124,7 +134,7 @@ double peak_rate(PeakKind kind) {
 
 PeakKind peak_kind(const KernelInfo *row) {
     static const struct { const char *isa; PeakKind i8, f32; } kinds[] = {
-        {"amx", PEAK_I8_TILES, PEAK_F32}, {"avx512", PEAK_I8_512, PEAK_F32}, {"avx2", PEAK_I8_256, PEAK_F32_256}, {"sse2", PEAK_I8_128, PEAK_F32_128}};
+        {"amx", PEAK_I8_TILES, PEAK_F32}, {"avx512", PEAK_I8_512, PEAK_F32}, {"avxvnni", PEAK_I8_DOT256, PEAK_F32_256}, {"avx2", PEAK_I8_256, PEAK_F32_256}, {"sse2", PEAK_I8_128, PEAK_F32_128}};
     bool is_f32 = strstr(row->operands, "f32");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (!strcmp(row->isa, kinds[i].isa)) return is_f32 ? kinds[i].f32 : kinds[i].i8;

@@ -175,7 +175,7 @@ QN_INLINE void amx_clear(int32_t *sums, int32_t vectors) {
 // A panel of 32 channels, `columns` of which are stored.
 QN_INLINE void amx_panel(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const uint8_t *in,
                          const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out, int32_t columns) {
-    _Alignas(64) int32_t start[AMX_PANEL], sums[(2 * AMX_ROWS + 2) * AMX_PANEL];
+    __attribute__((aligned(64))) int32_t start[AMX_PANEL], sums[(2 * AMX_ROWS + 2) * AMX_PANEL];
     const int32_t tiles = walk->pieces * walk->count;
     amx_clear(sums + walk->pixels * AMX_PANEL, 2);
     amx_clear(sums + 2 * walk->pixels * AMX_PANEL, 2);
@@ -340,7 +340,7 @@ QN_INLINE struct amx_bytes amx_bytes_of(const struct gemm *g, const struct amx_w
 QN_INLINE void amx_panels(const struct gemm *g, struct amx_depth depth, const struct amx_walk *walk, const int32_t *offsets,
                           const uint8_t *in, const int8_t *weight, const int32_t *bias, const float *m, uint8_t *out,
                           int32_t channels) {
-    _Alignas(64) int32_t start[AMX_PANEL], sums[2][AMX_ROWS * AMX_PANEL];
+    __attribute__((aligned(64))) int32_t start[AMX_PANEL], sums[2][AMX_ROWS * AMX_PANEL];
     const int64_t panel_bytes = AMX_PANEL * amx_channel_bytes(g, depth);
     const int32_t tiles = walk->pieces * walk->count, pixels = walk->pixels;
     // Of the second row of tiles of the block before the last, and both rows of the last.

@@ -1,0 +1,18 @@
+// int8 convolution for AVX-VNNI: 1x1, KxK with any stride and dilation, first layers of few channels. The input has a halo (or needs none),
+// activations are stored unsigned, weights packed as `vnni32`.
+#include "runtime/kernels/avxvnni.h"
+
+QN_KERNEL qn_conv2d_s8s8_s8__6x16c4__avxvnni(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
+    const void *multiplier, void *output, int32_t begin, int32_t end) {
+    avxvnni_conv2d(a, NULL, GEMM_ROUNDED, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_i32__6x16c4__avxvnni(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
+    const void *multiplier, void *output, int32_t begin, int32_t end) {
+    avxvnni_conv2d(a, NULL, GEMM_SUMS, input, weight, bias, multiplier, NULL, output, begin, end);
+}
+
+QN_KERNEL qn_conv2d_s8s8_f32__6x16c4__avxvnni(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
+    const void *multiplier, void *output, int32_t begin, int32_t end) {
+    avxvnni_conv2d(a, NULL, GEMM_FLOATS, input, weight, bias, multiplier, NULL, output, begin, end);
+}

@@ -55,6 +55,9 @@ const Value *program_output(const Program *program, int index);
 // Called after the step that completes `buffer` (a value of a kn.alloc or kn.output, with the name of its tensor).
 // data points past the halo; strides follow from the buffer's type.
 typedef void ProgramTap(void *context, const Value *buffer, const void *data);
+// Called with rows [begin, end) of the image that `buffer` holds, each row once and in their order, where steps run together and the
+// image is never there as a whole; data: where its element [0, 0, 0, 0] would lie.
+typedef void ProgramRowsTap(void *context, const Value *buffer, const void *data, int32_t begin, int32_t end);
 // States (ir/state.h) are no inputs or outputs here: they are in the arena, and stay there from one run to the next.
 // The sizes that vary; none in most programs, which take no `sizes` (NULL), and alone can be tapped.
 const Sizes *program_sizes(const Program *program);
@@ -62,6 +65,9 @@ const Sizes *program_sizes(const Program *program);
 size_t program_arena_bytes(const Program *program);
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
                  const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context);
+// With taps of both kinds, either of which may be NULL; without a pool.
+void program_run_tapped(const Program *program, void *arena, const void *const *inputs, void *const *outputs, ProgramTap *tap,
+                        ProgramRowsTap *rows_tap, void *context);
 // States are what they begin with: before the first run in an arena of zeros, and for each run that shall not go on from the last.
 void program_reset(const Program *program, void *arena);
 int program_state_count(const Program *program);

@@ -115,6 +115,9 @@ typedef struct {
     struct qn_context memory;
     int step;
     KernelArgs args; // of the step
+    ProgramTap *tap;
+    ProgramRowsTap *rows_tap;
+    void *tap_context;
 } Run;
 
 static void *pointer_at(const Run *run, Address address, int worker) {
@@ -154,6 +157,10 @@ static void run_fused_step(void *context, int32_t index, int32_t begin, int32_t 
     FusedRun *fused = context;
     fused->run.step = fused->first + index;
     run_rows(&fused->run, fused->worker, begin, end);
+    const Op *call = fused->run.program->steps->steps[fused->run.step].op;
+    const Value *made = op_operand(call, call->operand_count - 1);
+    if (fused->run.rows_tap && map_find(fused->run.program->steps->rows, made->def))
+        fused->run.rows_tap(fused->run.tap_context, made, fused->run.memory.rows[index], begin, end);
 }
 
 // A qn_task: each worker has row buffers of its own.
@@ -223,6 +230,17 @@ const void *program_state(const Program *program, const void *arena, int index) 
     return (const unsigned char *)arena + QN_ARENA_HEADER_BYTES + offset[((const struct qn_arena_header *)arena)->turn];
 }
 
+static void run_all(Run *run, const struct qn_pool *pool) {
+    const Program *program = run->program;
+    const Variant *variant = choose_variant(program->steps, run->memory.sizes);
+    for (int i = variant->first, next_tap = 0; i < variant->first + variant->count; i++) {
+        i = run_step(run, i, pool);
+        for (; next_tap < program->tap_count && program->taps[next_tap].step == i; next_tap++)
+            if (run->tap)
+                run->tap(run->tap_context, program->taps[next_tap].buffer, pointer_at(run, program->taps[next_tap].address, 0));
+    }
+}
+
 void program_run(const Program *program, void *arena, const void *const *inputs, void *const *outputs,
                  const int32_t *sizes, const struct qn_pool *pool, ProgramTap *tap, void *context) {
     const Steps *steps = program->steps;
@@ -230,14 +248,18 @@ void program_run(const Program *program, void *arena, const void *const *inputs,
                program->threads);
     BUG_UNLESS(!tap || !steps->sizes.count, "taps of a program whose buffers vary");
     Run run = run_new(program, arena, inputs, outputs, sizes);
-    const Variant *variant = choose_variant(steps, sizes);
-    for (int i = variant->first, next_tap = 0; i < variant->first + variant->count; i++) {
-        i = run_step(&run, i, pool);
-        for (; next_tap < program->tap_count && program->taps[next_tap].step == i; next_tap++)
-            if (tap)
-                tap(context, program->taps[next_tap].buffer, pointer_at(&run, program->taps[next_tap].address, 0));
-    }
+    run.tap = tap, run.tap_context = context;
+    run_all(&run, pool);
     if (steps->states) *turn_of(arena) = 1 - *turn_of(arena);
+}
+
+void program_run_tapped(const Program *program, void *arena, const void *const *inputs, void *const *outputs, ProgramTap *tap,
+                        ProgramRowsTap *rows_tap, void *context) {
+    BUG_UNLESS(!program->steps->sizes.count, "taps of a program whose buffers vary");
+    Run run = run_new(program, arena, inputs, outputs, NULL);
+    run.tap = tap, run.rows_tap = rows_tap, run.tap_context = context;
+    run_all(&run, NULL);
+    if (program->steps->states) *turn_of(arena) = 1 - *turn_of(arena);
 }
 
 static int step_of_tap(const Program *program, const Value *buffer) {

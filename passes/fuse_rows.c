@@ -176,7 +176,7 @@ bool fuse_rows(Module *module, const PassContext *context) {
     Func *func = module_main(module);
     int room = 1;
     if (!func) return diag_error(context->diag, loc_file(module->file), "the module has no function @main");
-    if (context->bounded || context->watched || context->keep_all) return true;
+    if (context->bounded || (context->watched && !context->in_rows) || context->keep_all) return true;
     FOR_EACH_OP(func, op) room += op->kind == OP_kn_call;
     Calls calls = {context, ARENA_ARRAY(context->scratch, Call, room), 0, map_new_pointers(context->scratch), map_new_pointers(context->scratch)};
     find_calls(func, &calls);

@@ -28,6 +28,7 @@ typedef struct {
     bool requantize;                     // the scales that an imported model brought are dropped
     bool keep_all;                       // every value of the network becomes an output of the program (dump-all)
     bool watched;                        // every value has a buffer of its own, to be looked at when it is made (calibration)
+    bool in_rows;                        // `watched`: a few rows at a time will do
     bool bounded;                        // sizes vary at run time: programs of different sizes should have one form
     bool unfolded;                       // slices of constants, and what makes more of them, stay ops
     struct WeightCache *weights;         // quantized weights that were made before (passes/weights.h); NULL: none are kept

@@ -90,25 +90,33 @@ static bool is_seen(const Observing *work, int which) {
     return which < work->count || work->factors[which];
 }
 
-// Rows as observer_add goes, from the end on.
-static void observe_buffer(const Observing *work, Observer *observers, int which, const Type *type, const void *data) {
-    const BufferRows rows = buffer_rows_of(type, data);
+// Rows as observer_add goes, from the end on. The first of them begins at place `at` of the tensor.
+static void observe_rows(const Observing *work, Observer *observers, int which, const BufferRows *rows, int64_t at) {
     const ChannelFactors *factors = work->factors[which];
-    for (int64_t i = rows.count - 1; i >= 0 && is_seen(work, which); i--) {
+    for (int64_t i = rows->count - 1; i >= 0 && is_seen(work, which); i--) {
         if (factors)
-            observer_add_scaled(&observers[which], i * rows.elems, buffer_row(&rows, i), rows.elems, factors->factors, factors->count);
+            observer_add_scaled(&observers[which], at + i * rows->elems, buffer_row(rows, i), rows->elems, factors->factors, factors->count);
         else
-            observer_add(&observers[which], i * rows.elems, buffer_row(&rows, i), rows.elems);
+            observer_add(&observers[which], at + i * rows->elems, buffer_row(rows, i), rows->elems);
     }
 }
 
-static void tap(void *context, const Value *buffer, const void *data) {
-    TapContext *tapped = context;
+static void observe_buffer(const TapContext *tapped, const Value *buffer, const BufferRows *rows, int64_t at) {
     int index = find_watched(tapped->work, buffer);
     if (index < 0)
         return;
     for (int set = 0; set < tapped->work->sets; set++)
-        observe_buffer(tapped->work, tapped->observers, set * tapped->work->count + index, buffer->type, data);
+        observe_rows(tapped->work, tapped->observers, set * tapped->work->count + index, rows, at);
+}
+
+static void tap(void *context, const Value *buffer, const void *data) {
+    const BufferRows rows = buffer_rows_of(buffer->type, data);
+    observe_buffer(context, buffer, &rows, 0);
+}
+
+static void tap_rows(void *context, const Value *buffer, const void *data, int32_t begin, int32_t end) {
+    const BufferRows rows = buffer_rows_between(buffer->type, data, begin, end);
+    observe_buffer(context, buffer, &rows, begin * buffer->type->shape[2] * buffer->type->shape[3]);
 }
 
 static bool check_finite(const Observing *work, const Observer *observers, char *message) {
@@ -162,7 +170,7 @@ static bool observe_sample(void *context, int worker, int sample, char *message)
             observer_add(&observers[i], 0, runner_input(work->runner, worker, work->watched[i].order),
                          type_elem_count(runner_input_type(work->runner, work->watched[i].order)));
     TapContext tapped = {work, observers};
-    runner_continue(work->runner, worker, tap, &tapped);
+    runner_continue_tapped(work->runner, worker, tap, tap_rows, &tapped);
     if (work->extremes && sample >= work->first_averaged)
         keep_extremes(work, observers, sample);
     if (work->more && work->more->ran)
@@ -266,7 +274,7 @@ static void give(Arena *arena, const Observing *work, Observations *seen) {
 
 Watch *watch_new(Arena *arena, const Module *imported, const PassContext *context, int threads) {
     PassContext plain = float_context(context);
-    plain.watched = true;
+    plain.watched = plain.in_rows = true;
     Module *kn = module_clone(arena, imported);
     Watch *watch = ARENA_NEW(arena, Watch);
     if (!run_pipeline(kn, &plain, "lower") || !(watch->runner = runner_new(arena, kn, threads, context->diag)))

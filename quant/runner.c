@@ -122,6 +122,11 @@ void runner_continue(const Runner *runner, int worker, ProgramTap *tap, void *co
                 tap, context);
 }
 
+void runner_continue_tapped(const Runner *runner, int worker, ProgramTap *tap, ProgramRowsTap *rows_tap, void *context) {
+    RunnerState *state = &runner->states[worker];
+    program_run_tapped(runner->program, state->arena, (const void *const *)state->inputs, state->outputs, tap, rows_tap, context);
+}
+
 int runner_input_count(const Runner *runner) {
     return runner->input_count;
 }
@@ -153,12 +158,25 @@ static bool has_halo(const Type *type) {
     return type->rank == 4 && (halo[0] | halo[1] | halo[2] | halo[3]);
 }
 
+static size_t row_bytes_of(const Type *type) {
+    return (size_t)((type->halo[1] + type->shape[2] + type->halo[3]) * type->shape[3]) * (size_t)elem_bits(type->elem) / 8;
+}
+
+BufferRows buffer_rows_between(const Type *type, const void *data, int32_t begin, int32_t end) {
+    const int64_t rows = end - begin, elems = type->shape[2] * type->shape[3];
+    const size_t row = row_bytes_of(type);
+    data = (const char *)data + begin * (ptrdiff_t)row;
+    if (!has_halo(type))
+        return (BufferRows){data, 1, rows * elems, 1, 0, 0};
+    return (BufferRows){data, rows, elems, rows, row, 0};
+}
+
 BufferRows buffer_rows_of(const Type *type, const void *data) {
     if (!has_halo(type))
         return (BufferRows){data, 1, type_elem_count(type), 1, 0, 0};
     const int32_t *halo = type->halo;
     const int64_t height = type->shape[1], width = type->shape[2], channels = type->shape[3];
-    const size_t row = (size_t)((halo[1] + width + halo[3]) * channels) * (size_t)elem_bits(type->elem) / 8;
+    const size_t row = row_bytes_of(type);
     return (BufferRows){data, type->shape[0] * height, width * channels, height, row, row * (size_t)(halo[0] + height + halo[2])};
 }
 

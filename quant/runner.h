@@ -20,6 +20,7 @@ RunnerState *runner_state(const Runner *runner, int worker);
 // From the start of all states (ir/state.h); runner_continue: from those that the last run left.
 void runner_run(const Runner *runner, int worker, ProgramTap *tap, void *context);
 void runner_continue(const Runner *runner, int worker, ProgramTap *tap, void *context);
+void runner_continue_tapped(const Runner *runner, int worker, ProgramTap *tap, ProgramRowsTap *rows_tap, void *context);
 void runner_reset(const Runner *runner, int worker); // states begin anew
 // In the middle of a run of one worker, at a tap of `buffer` at `data`: gives `spare` what is left of the run needs of the worker's
 // memory, where its place for that buffer is returned; then resumes there. runner_spare: arena and outputs like a worker's own.
@@ -42,6 +43,8 @@ typedef struct {
     size_t row_bytes, image_bytes;
 } BufferRows;
 BufferRows buffer_rows_of(const Type *type, const void *data);
+// Of rows [begin, end) of an image; `data` as a ProgramRowsTap has it.
+BufferRows buffer_rows_between(const Type *type, const void *data, int32_t begin, int32_t end);
 const void *buffer_row(const BufferRows *rows, int64_t index);
 typedef void BufferRow(void *context, const void *row, int64_t elems);
 void buffer_rows(const Type *type, const void *data, BufferRow *each, void *context);

@@ -4,41 +4,142 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "ir/map.h"
 #include "passes/correct_bias.h"
 #include "passes/rewrite.h"
 #include "quant/means.h"
 #include "quant/nearness.h"
 #include "quant/part.h"
-#include "quant/runner.h"
 
-// As many samples as layers read so many elements of, within these bounds.
-enum { LEAST_SAMPLES = 32, MOST_SAMPLES = 512, ELEMS_READ = 1 << 29 };
+// As many samples as layers read so many elements of, within these bounds, and no more than there is room for.
+enum { LEAST_SAMPLES = 32, MOST_SAMPLES = 512, ELEMS_READ = 1 << 29, MOST_KEPT = 1 << 24 };
 static const double ENOUGH_DB = 0.02;
 
 typedef struct Layer {
-    const Op *op;            // of the float network
+    const Op *op;             // of the float network
     const Taps *taps;
-    int64_t channels;
-    const float *lost;       // of each weight, by rounding
-    double *means;           // [sample][channel] of what is lost of the result
-    const struct Layer *next; // that reads the same buffer
+    int64_t first, count;     // of its sums among all layers'
+    const struct Layer *next; // that reads the same tensor
 } Layer;
 
-typedef struct {
-    const SampleSource *source;
-    const Runner *runner;
-    int threads, count;
+struct Corrections {
+    Arena *arena;
+    const Module *network;
+    PassContext context;
+    SampleSource samples; // those that are looked at
+    Part part;
+    int threads, layer_count;
+    int *place;           // of each of the source's samples: among these, or -1
+    bool is_stream, judged;
     Layer *layers;
-    double **room; // [worker]
-    Map *readers;  // Layer by the buffer that it reads
-    Reference *reference; // of the odd samples, which judge; NULL: none do
-    int judges;           // how many of them
-    const Layer **input_readers; // by input of the network
-} Work;
+    const Layer **readers; // by the number of what is watched
+    int64_t sums;          // of all layers
+    double **room, **seen; // [worker]: to work in; a sample's sums
+    float **kept;          // [sample]: its sums
+    Reference *reference;  // of the odd samples, which judge; of a stream, of all; NULL: none do
+};
 
 // ---- layers
+
+static bool is_float_layer(const Op *op) {
+    return (op->kind == OP_conv2d || op->kind == OP_linear) && op->results[0].name && op_operand(op, 0)->type->elem == ELEM_F32 &&
+           type_elem_count(op->results[0].type) && type_elem_count(op_operand(op, 0)->type) && value_constant(op_operand(op, 1));
+}
+
+// What is watched may be another tensor that the operand is a view of. -1: it can't be seen.
+static int watched_operand(const Watch *watch, const Func *main, const Taps *taps, const Value *value) {
+    for (; value; value = value->def && value->def->kind == OP_reshape ? op_operand(value->def, 0) : NULL) {
+        int which = value->def || !value->name ? -1 : (int)(value - main->args);
+        if (value->def && value->name) which = watch_find(watch, value->name);
+        if (which >= 0) return taps_can_sum(taps, watch_type(watch, which)) ? which : -1;
+    }
+    return -1;
+}
+
+static void list_layers(Corrections *work, const Watch *watch) {
+    const Func *main = module_main(work->network);
+    int room = 0;
+    FOR_EACH_OP(main, op) room += is_float_layer(op);
+    work->layers = ARENA_ARRAY(work->arena, Layer, room + 1);
+    work->readers = ARENA_ARRAY(work->arena, const Layer *, watch_count(watch) + 1);
+    FOR_EACH_OP(main, op) {
+        if (!is_float_layer(op)) continue;
+        const Taps *taps = taps_new(work->arena, op);
+        const int which = watched_operand(watch, main, taps, op_operand(op, 0));
+        if (which < 0) continue;
+        Layer *layer = &work->layers[work->layer_count++];
+        *layer = (Layer){op, taps, work->sums, taps_count(taps), work->readers[which]};
+        work->readers[which] = layer;
+        work->sums += layer->count;
+    }
+}
+
+// ---- samples
+
+static int samples_for(const Corrections *work) {
+    int64_t elems = 1;
+    for (int i = 0; i < work->layer_count; i++) elems += type_elem_count(op_operand(work->layers[i].op, 0)->type);
+    int64_t count = ELEMS_READ / elems;
+    if (count > MOST_KEPT / (work->sums + 1)) count = MOST_KEPT / (work->sums + 1);
+    return (int)(count < LEAST_SAMPLES ? LEAST_SAMPLES : count > MOST_SAMPLES ? MOST_SAMPLES : count);
+}
+
+static void open_samples(Corrections *work, const SampleSource *source, const Runner *runner) {
+    work->samples = part_of(work->arena, source, samples_for(work), &work->part);
+    const int count = work->samples.count, least = work->is_stream ? 2 : 1, most = work->is_stream ? count : count / 2;
+    work->place = ARENA_ARRAY(work->arena, int, source->count);
+    for (int s = 0; s < source->count; s++) work->place[s] = -1;
+    for (int s = 0; s < count; s++) work->place[work->part.samples[s]] = s;
+    if (work->judged) work->reference = reference_new(work->arena, runner, reference_samples(runner, least, most), work->is_stream, work->is_stream ? 2 : 1);
+    int64_t room = 0;
+    for (int i = 0; i < work->layer_count; i++) room = taps_room(work->layers[i].taps) > room ? taps_room(work->layers[i].taps) : room;
+    work->room = ARENA_ARRAY(work->arena, double *, work->threads);
+    work->seen = ARENA_ARRAY(work->arena, double *, work->threads);
+    work->kept = ARENA_ARRAY(work->arena, float *, count);
+    for (int w = 0; w < work->threads; w++) {
+        work->room[w] = ARENA_ARRAY(work->arena, double, room + 1);
+        work->seen[w] = ARENA_ARRAY(work->arena, double, work->sums + 1);
+    }
+    for (int s = 0; s < count; s++) work->kept[s] = ARENA_ARRAY(work->arena, float, work->sums + 1);
+}
+
+static void saw(void *context, int worker, int sample, int which, const BufferRows *rows, int64_t at) {
+    const Corrections *work = context;
+    for (const Layer *layer = work->place[sample] < 0 ? NULL : work->readers[which]; layer; layer = layer->next)
+        taps_add(layer->taps, rows, at, work->room[worker], work->seen[worker] + layer->first);
+}
+
+static void ran(void *context, int worker, int sample, const Runner *runner, const RunnerState *state) {
+    const Corrections *work = context;
+    const int place = work->place[sample], judge = work->is_stream ? place : place % 2 ? place / 2 : -1;
+    if (place < 0) return;
+    for (int64_t i = 0; i < work->sums; i++) work->kept[place][i] = (float)work->seen[worker][i];
+    memset(work->seen[worker], 0, sizeof(double) * (size_t)work->sums);
+    if (work->reference && judge >= 0) reference_take(work->reference, judge, runner, state);
+}
+
+ObserveMore corrections_more(Corrections *corrections) { return (ObserveMore){.saw = saw, .ran = ran, .context = corrections}; }
+
+Corrections *corrections_new(const Module *network, const PassContext *context, const SampleSource *source, const CalibrateOptions *options,
+                             const Watch *watch, int threads) {
+    const bool judged = options->correction == CORRECT_AUTO;
+    if (options->correction == CORRECT_OFF || !takes_corrections(context) || (judged && source->count < 2)) return NULL;
+    Arena *arena = arena_new();
+    Corrections *work = ARENA_NEW(arena, Corrections);
+    *work = (Corrections){.arena = arena, .network = network, .context = *context, .threads = threads, .judged = judged, .is_stream = source->keep_states};
+    work->context.diag = diag_new(arena, NULL); // what can't be quantized is said when it is asked for
+    work->context.scratch = arena;
+    list_layers(work, watch);
+    open_samples(work, source, watch_runner(watch));
+    return work;
+}
+
+void corrections_free(Corrections *corrections) {
+    if (corrections) arena_free(corrections->arena);
+}
+
+// ---- the table
 
 // In the float network, the weights less what they stand for in i8.
 static const float *lost_weights(Arena *arena, const Op *real, const Op *integer) {
@@ -54,109 +155,6 @@ static const float *lost_weights(Arena *arena, const Op *real, const Op *integer
     return lost;
 }
 
-static bool is_float_layer(const Op *op) {
-    return (op->kind == OP_conv2d || op->kind == OP_linear) && op->results[0].name && op_operand(op, 0)->type->elem == ELEM_F32 &&
-           type_elem_count(op->results[0].type) && type_elem_count(op_operand(op, 0)->type) && value_constant(op_operand(op, 1));
-}
-
-static void list_layers(Arena *arena, Work *work, const Module *network, Module *quantized) {
-    int room = 0;
-    FOR_EACH_OP(module_main(network), op) room += is_float_layer(op);
-    work->layers = ARENA_ARRAY(arena, Layer, room + 1);
-    FOR_EACH_OP(module_main(network), op) {
-        const Op *integer = is_float_layer(op) ? integer_layer(module_main(quantized), op->results[0].name) : NULL;
-        if (!integer) continue;
-        const int64_t channels = op_operand(op, 1)->type->shape[0];
-        work->layers[work->count++] = (Layer){op, taps_new(arena, op), channels, lost_weights(arena, op, integer),
-                                              ARENA_ARRAY(arena, double, channels * work->source->count), NULL};
-    }
-}
-
-// ---- what they read
-
-static void add_reader(const Layer **first, Layer *layer) {
-    layer->next = *first;
-    *first = layer;
-}
-
-// The operand may be a view of another tensor; false: it has no buffer that it can be read in.
-static bool watch_operand(Work *work, const Map *buffers, const Func *main, Layer *layer) {
-    const Value *value = op_operand(layer->op, 0);
-    while (value->def && value->def->kind == OP_reshape) value = op_operand(value->def, 0);
-    for (int i = 0; i < main->arg_count; i++)
-        if (value == &main->args[i]) return add_reader(&work->input_readers[i], layer), true;
-    for (value = op_operand(layer->op, 0); value;) {
-        const Value *buffer = value->name ? map_find(buffers, value->name) : NULL;
-        if (buffer && !taps_can_sum(layer->taps, buffer->type)) return false;
-        if (buffer) return add_reader((const Layer **)map_get(work->readers, buffer), layer), true;
-        value = value->def && value->def->kind == OP_reshape ? op_operand(value->def, 0) : NULL;
-    }
-    return false;
-}
-
-static void watch(Arena *arena, Work *work, const Module *network, const Module *kn) {
-    const Func *main = module_main(network);
-    Map *buffers = map_new_texts(arena);
-    work->readers = map_new_pointers(arena);
-    work->input_readers = ARENA_ARRAY(arena, const Layer *, main->arg_count + 1);
-    FOR_EACH_OP(module_main(kn), op)
-        if ((op->kind == OP_kn_alloc || op->kind == OP_kn_output) && op->results[0].name && op->results[0].type->elem == ELEM_F32)
-            *map_get(buffers, op->results[0].name) = &op->results[0];
-    int kept = 0;
-    for (int i = 0; i < work->count; i++) {
-        work->layers[kept] = work->layers[i];
-        kept += watch_operand(work, buffers, main, &work->layers[kept]);
-    }
-    work->count = kept;
-}
-
-// ---- samples
-
-typedef struct { const Work *work; int worker, sample; } TapContext;
-
-static void measure(const TapContext *tapped, const Layer *layer, const Type *type, const void *data) {
-    double *sums = tapped->work->room[tapped->worker];
-    for (; layer; layer = layer->next) {
-        taps_sum(layer->taps, type, data, sums);
-        taps_mean(layer->taps, sums, layer->lost, layer->means + tapped->sample * layer->channels);
-    }
-}
-
-static void tap(void *context, const Value *buffer, const void *data) {
-    const TapContext *tapped = context;
-    measure(tapped, map_find(tapped->work->readers, buffer), buffer->type, data);
-}
-
-static bool run_sample(void *context, int worker, int sample, char *message) {
-    const Work *work = context;
-    RunnerState *state = runner_state(work->runner, worker);
-    if (!work->source->load(work->source->context, sample, state->inputs, message)) return false;
-    TapContext tapped = {work, worker, sample};
-    for (int i = 0; i < runner_input_count(work->runner); i++) measure(&tapped, work->input_readers[i], runner_input_type(work->runner, i), state->inputs[i]);
-    runner_run(work->runner, worker, tap, &tapped);
-    if (sample % 2 && sample / 2 < work->judges) reference_take(work->reference, sample / 2, work->runner, state);
-    return true;
-}
-
-static bool run_float(Arena *arena, Work *work, const Module *network, const PassContext *context, bool judged) {
-    PassContext plain = float_context(context);
-    plain.watched = true;
-    Module *kn = module_clone(arena, network);
-    int64_t room = 0;
-    if (!run_pipeline(kn, &plain, "lower") || !(work->runner = runner_new(arena, kn, work->threads, context->diag))) return false;
-    watch(arena, work, network, kn);
-    work->judges = judged ? reference_samples(work->runner, 1, work->source->count / 2) : 0;
-    if (judged) work->reference = reference_new(arena, work->runner, work->judges);
-    for (int i = 0; i < work->count; i++) room = taps_room(work->layers[i].taps) > room ? taps_room(work->layers[i].taps) : room;
-    work->room = ARENA_ARRAY(arena, double *, work->threads);
-    for (int w = 0; w < work->threads; w++) work->room[w] = ARENA_ARRAY(arena, double, room + 1);
-    int failed;
-    char message[MESSAGE_BYTES];
-    return parallel_samples(work->threads, work->source->count, run_sample, work, &failed, message) || diag_error(context->diag, loc_file(work->source->path(work->source->context, failed)), "%s", message);
-}
-
-// ---- the table
-
 static float few_digits(double shift) {
     char text[32];
     snprintf(text, sizeof text, "%.3g", shift);
@@ -164,88 +162,68 @@ static float few_digits(double shift) {
 }
 
 // Of every `step`-th sample.
-static void add_entry(Arena *arena, const Layer *layer, int samples, int step, CalibrationTable *table) {
-    float *shifts = ARENA_ARRAY(arena, float, layer->channels);
+static void add_entry(Arena *arena, const Corrections *work, const Layer *layer, const float *lost, int step, CalibrationTable *table) {
+    const int samples = work->samples.count, counted = (samples + step - 1) / step;
+    const int64_t channels = op_operand(layer->op, 1)->type->shape[0];
+    double *sums = ARENA_ARRAY(work->arena, double, layer->count), *means = ARENA_ARRAY(work->arena, double, channels);
+    float *shifts = ARENA_ARRAY(arena, float, channels);
     bool any = false;
-    for (int64_t c = 0; c < layer->channels; c++) {
-        double sum = 0;
-        for (int s = 0; s < samples; s += step) sum += layer->means[s * layer->channels + c];
-        shifts[c] = few_digits(sum / ((samples + step - 1) / step));
+    for (int s = 0; s < samples; s += step)
+        for (int64_t i = 0; i < layer->count; i++) sums[i] += (double)work->kept[s][layer->first + i];
+    taps_mean(layer->taps, sums, lost, means);
+    for (int64_t c = 0; c < channels; c++) {
+        shifts[c] = few_digits(means[c] / counted);
         if (!isfinite(shifts[c])) return; // what the network computes is no number
         any = any || shifts[c] != 0;
     }
     if (any)
         table->corrected[table->corrected_count++] =
-            (BiasCorrection){.name = arena_strdup(arena, layer->op->results[0].name), .count = (int)layer->channels, .shifts = shifts};
+            (BiasCorrection){.name = arena_strdup(arena, layer->op->results[0].name), .count = (int)channels, .shifts = shifts};
 }
 
-static void fill_table(Arena *arena, const Work *work, int step, CalibrationTable *table) {
-    table->corrected = ARENA_ARRAY(arena, BiasCorrection, work->count + 1);
+static void fill_table(Arena *arena, const Corrections *work, const float *const *lost, int step, CalibrationTable *table) {
+    table->corrected = ARENA_ARRAY(arena, BiasCorrection, work->layer_count + 1);
     table->corrected_count = 0;
-    for (int i = 0; i < work->count; i++) add_entry(arena, &work->layers[i], work->source->count, step, table);
+    for (int i = 0; i < work->layer_count; i++)
+        if (lost[i]) add_entry(arena, work, &work->layers[i], lost[i], step, table);
 }
 
-// The quantized network of default options, as corrections are for it.
-static PassContext default_context(const PassContext *context, const CalibrationTable *table) {
-    PassContext quant = float_context(context);
-    quant.precision = ELEM_I8;
-    quant.calibration = table;
-    quant.symmetric = quant.per_tensor_weights = quant.mse_weights = false;
-    return quant;
-}
-
-static bool measure_shifts(Arena *arena, Work *work, const Module *network, const PassContext *context, bool judged, const CalibrationTable *table) {
+// By layer, in the quantized network of default options, as corrections are for it; of a layer that stays float NULL. NULL: there is none.
+static const float **find_lost(Corrections *work, const CalibrationTable *table) {
     CalibrationTable ranges = *table;
+    PassContext quant = float_context(&work->context);
     ranges.equalized_count = ranges.corrected_count = 0; // the network has the factors
-    const PassContext quant = default_context(context, &ranges);
-    Module *quantized = module_clone(arena, network);
-    if (!run_pipeline(quantized, &quant, "quantize")) return false;
-    list_layers(arena, work, network, quantized);
-    return work->count && run_float(arena, work, network, &quant, judged);
+    quant.precision = ELEM_I8;
+    quant.calibration = &ranges;
+    quant.symmetric = quant.per_tensor_weights = quant.mse_weights = false;
+    Module *quantized = module_clone(work->arena, work->network);
+    if (!run_pipeline(quantized, &quant, "quantize")) return NULL;
+    const float **lost = ARENA_ARRAY(work->arena, const float *, work->layer_count + 1);
+    for (int i = 0; i < work->layer_count; i++) {
+        const Op *real = work->layers[i].op, *integer = integer_layer(module_main(quantized), real->results[0].name);
+        lost[i] = integer ? lost_weights(work->arena, real, integer) : NULL;
+    }
+    return lost;
 }
 
 // ---- the choice
 
-static bool helps(const Work *work, const Module *network, const PassContext *context, const CalibrationTable *table) {
+static bool helps(const Corrections *work, const CalibrationTable *table) {
     CalibrationTable with = *table, without;
     const CalibrationTable *const tables[] = {&with, &without};
+    const Module *const networks[] = {work->network, work->network};
     double decibels[2];
-    with.equalized_count = 0;
     without = with;
     without.corrected_count = 0;
-    nearness(work->reference, network, context, 2, tables, work->threads, decibels);
+    nearness(work->reference, &work->context, 2, networks, tables, work->threads, decibels);
     return decibels[0] > decibels[1] + ENOUGH_DB;
 }
 
-static int samples_for(const Module *network) {
-    int64_t elems = 1;
-    FOR_EACH_OP(module_main(network), op)
-        if (is_float_layer(op)) elems += type_elem_count(op_operand(op, 0)->type);
-    const int64_t count = ELEMS_READ / elems;
-    return (int)(count < LEAST_SAMPLES ? LEAST_SAMPLES : count > MOST_SAMPLES ? MOST_SAMPLES : count);
-}
-
-static bool choose(Arena *arena, Work *work, const Module *network, const PassContext *context, bool judged, CalibrationTable *table) {
-    if (!measure_shifts(context->scratch, work, network, context, judged, table)) return false;
-    fill_table(context->scratch, work, 2, table);
-    if (judged && !(table->corrected_count && helps(work, network, context, table))) return false;
-    fill_table(arena, work, 1, table);
-    return true;
-}
-
-void find_corrections(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
-                      const CalibrateOptions *options, int threads, CalibrationTable *table) {
+void corrections_find(Arena *arena, Corrections *corrections, CalibrationTable *table) {
     table->corrected_count = 0;
-    const bool judged = options->correction == CORRECT_AUTO;
-    if (options->correction == CORRECT_OFF || !takes_corrections(context) || (judged && source->count < 2)) return;
-    PassContext own = *context;
-    Arena *scratch = arena_new();
-    own.diag = diag_new(scratch, NULL); // what can't be quantized is said when it is asked for
-    own.scratch = scratch;
-    Part part;
-    const SampleSource some = part_of(scratch, source, samples_for(network), &part);
-    Work work = {.source = &some, .threads = threads < some.count ? threads : some.count};
-    if (!choose(arena, &work, network, &own, judged, table)) table->corrected_count = 0;
-    if (work.runner) runner_free(work.runner);
-    arena_free(scratch);
+    const float *const *lost = corrections ? find_lost(corrections, table) : NULL;
+    if (!lost) return;
+    fill_table(corrections->arena, corrections, lost, 2, table);
+    if (!corrections->judged || (table->corrected_count && helps(corrections, table))) fill_table(arena, corrections, lost, 1, table);
+    else table->corrected_count = 0;
 }

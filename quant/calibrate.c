@@ -7,6 +7,7 @@
 #include "quant/bias.h"
 #include "quant/choose.h"
 #include "quant/equalize.h"
+#include "passes/weights.h"
 
 // ---- what is in a table, in the order of the network
 
@@ -69,29 +70,62 @@ bool calibrate_seen(Arena *arena, Diag *diag, const Module *network, const Obser
     return histograms_tables(arena, diag, network->file, &list, options, 1, &method, threads, table);
 }
 
-static bool fill_tables(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
-                        const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
-    Observations seen;
-    ObserveKind needs = options->keep ? OBSERVE_BINS : OBSERVE_RANGES;
-    for (int m = 0; m < count; m++)
-        needs |= calibration_method_needs(wanted[m]);
-    if (!observe(arena, network, context, source, needs, threads, &seen))
-        return false;
-    Histograms list = histograms_of(arena, network, &seen);
-    list.data = source->description, list.equalized_count = tables[0].equalized_count, list.equalized = tables[0].equalized;
-    bool done = histograms_tables(arena, context->diag, network->file, &list, &options->thresholds, count, wanted, threads, tables);
-    for (int m = 0; done && m < count; m++)
-        if (wanted[m] == METHOD_AUTO)
-            done = choose_entries(arena, network, context, source, options, &list, threads, &tables[m]);
+// What the pass over the samples is for.
+typedef struct {
+    const Module *network;
+    const PassContext *context;
+    const SampleSource *source;
+    const CalibrateOptions *options;
+    int threads, count;
+    const CalibrationMethod *wanted;
+} Calibrating;
+
+static bool fill_tables(Arena *arena, const Calibrating *work, const Observations *seen, CalibrationTable *tables) {
+    const CalibrateOptions *options = work->options;
+    Histograms list = histograms_of(arena, work->network, seen);
+    list.data = work->source->description, list.equalized_count = tables[0].equalized_count, list.equalized = tables[0].equalized;
+    bool done = histograms_tables(arena, work->context->diag, work->network->file, &list, &options->thresholds, work->count, work->wanted, work->threads, tables);
+    for (int m = 0; done && m < work->count; m++)
+        if (work->wanted[m] == METHOD_AUTO)
+            done = choose_entries(arena, work->network, work->context, work->source, options, &list, work->threads, &tables[m]);
     if (done && options->keep)
         options->keep(options->keeper, &list);
+    return done;
+}
+
+// Corrections of biases are those of the first table; NULL: none.
+static bool run_watched(Arena *arena, const Calibrating *work, const Watch *watch, Corrections *corrections, CalibrationTable *tables) {
+    Observations seen;
+    ObserveKind needs = work->options->keep ? OBSERVE_BINS : OBSERVE_RANGES;
+    const ObserveMore more = corrections ? corrections_more(corrections) : (ObserveMore){0};
+    for (int m = 0; m < work->count; m++)
+        needs |= calibration_method_needs(work->wanted[m]);
+    if (!watch_run(arena, work->context->diag, watch, work->source, needs, &more, work->threads, &seen))
+        return false;
+    const bool done = fill_tables(arena, work, &seen, tables);
     observations_close(&seen);
+    if (done && corrections)
+        corrections_find(arena, corrections, &tables[0]);
+    for (int m = 1; done && corrections && m < work->count; m++)
+        tables[m].corrected = tables[0].corrected, tables[m].corrected_count = tables[0].corrected_count;
+    return done;
+}
+
+static bool run_network(Arena *arena, const Calibrating *work, bool corrects, CalibrationTable *tables) {
+    const int threads = work->threads < work->source->count ? work->threads : work->source->count;
+    Watch *watch = watch_new(arena, work->network, work->context, threads);
+    if (!watch)
+        return false;
+    Corrections *corrections = corrects ? corrections_new(work->network, work->context, work->source, work->options, watch, threads) : NULL;
+    const bool done = run_watched(arena, work, watch, corrections, tables);
+    corrections_free(corrections);
+    watch_free(watch);
     return done;
 }
 
 bool calibrate_ranges(Arena *arena, const Module *network, const PassContext *context, const SampleSource *source,
                       const CalibrateOptions *options, int threads, CalibrationTable *table) {
-    return fill_tables(arena, network, context, source, options, 1, &options->method, threads, table);
+    return run_network(arena, &(Calibrating){network, context, source, options, threads, 1, &options->method}, false, table);
 }
 
 // A comment stays with its line.
@@ -133,18 +167,15 @@ bool calibrate_methods(Arena *arena, const Module *imported, const PassContext *
                        const CalibrateOptions *options, int count, const CalibrationMethod *wanted, int threads, CalibrationTable *tables) {
     CalibrationTable factors = {0};
     CalibrateOptions first = *options;
+    PassContext own = *context;
     first.method = wanted[0];
-    if (!find_factors(arena, imported, context, source, &first, threads, &factors))
-        return false;
+    own.weights = weight_cache_new();
+    const Module *network = find_factors(arena, imported, &own, source, &first, threads, &factors);
     for (int m = 0; m < count; m++)
         tables[m] = factors;
-    const Module *network = equalized(arena, imported, context, &factors);
-    if (!network || !fill_tables(arena, network, context, source, options, count, wanted, threads, tables))
-        return false;
-    find_corrections(arena, network, context, source, options, threads, &tables[0]);
-    for (int m = 1; m < count; m++)
-        tables[m].corrected = tables[0].corrected, tables[m].corrected_count = tables[0].corrected_count;
-    return true;
+    const bool done = network && run_network(arena, &(Calibrating){network, &own, source, options, threads, count, wanted}, true, tables);
+    weight_cache_free(own.weights);
+    return done;
 }
 
 bool calibrate(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,

@@ -194,7 +194,8 @@ typedef struct {
 
 static const ChannelFactors *factors_of(void *context, int kind, const char *tensor) { return map_find(((Trying *)context)->factors[kind], tensor); }
 
-static void take_run(void *context, int sample, const Runner *runner, const RunnerState *state) {
+static void take_run(void *context, int worker, int sample, const Runner *runner, const RunnerState *state) {
+    (void)worker;
     reference_take(((Trying *)context)->reference, sample, runner, state);
 }
 
@@ -219,7 +220,7 @@ static CalibrationMethod method_of_trials(CalibrationMethod method) {
 static bool make_tables(Arena *arena, const Module *imported, const PassContext *context, const Watch *watch, const SampleSource *source,
                         const CalibrateOptions *options, int threads, Trying *trying, CalibrationTable *tables) {
     const CalibrationMethod method = method_of_trials(options->method);
-    const ObserveMore more = {KIND_COUNT, factors_of, take_run, trying};
+    const ObserveMore more = {.sets = KIND_COUNT, .factors = factors_of, .ran = take_run, .context = trying};
     Observations seen[1 + KIND_COUNT];
     if (!watch_run(arena, context->diag, watch, source, calibration_method_needs(method), &more, threads, seen)) return false;
     bool done = true;
@@ -228,33 +229,41 @@ static bool make_tables(Arena *arena, const Module *imported, const PassContext 
     return done;
 }
 
-static void choose(const Module *imported, const PassContext *context, const Watch *watch, const SampleSource *source,
-                   const CalibrateOptions *options, int threads, const CalibrationTable *choices, CalibrationTable *table) {
-    Arena *arena = arena_new();
+// What is tried: [0]: the network as it is, then each kind of factors that there are some of.
+typedef struct {
+    int count;
+    const Module *networks[1 + KIND_COUNT];
+    const CalibrationTable *choices[1 + KIND_COUNT], *tables[1 + KIND_COUNT];
+} Tried;
+
+static const Module *choose(Arena *arena, Tried *tried, const PassContext *context, const Watch *watch, const SampleSource *source,
+                            const CalibrateOptions *options, int threads, const CalibrationTable *choices, CalibrationTable *table) {
+    Arena *scratch = arena_new();
+    const Module *imported = tried->networks[0];
     PassContext own = *context;
-    own.diag = diag_new(arena, NULL); // samples that can't be read are named by what reads all of them
+    own.diag = diag_new(scratch, NULL); // samples that can't be read are named by what reads all of them
     Part part;
-    const SampleSource some = part_of(arena, source, reference_samples(watch_runner(watch), FEWEST_TRIED, TRIED_ON), &part);
-    Trying trying = {.reference = reference_new(arena, watch_runner(watch), some.count)};
+    const SampleSource some = part_of(scratch, source, reference_samples(watch_runner(watch), FEWEST_TRIED, TRIED_ON), &part);
+    Trying trying = {.reference = reference_new(scratch, watch_runner(watch), some.count, some.keep_states, 1)};
     CalibrationTable tables[1 + KIND_COUNT] = {0};
-    const CalibrationTable *tried[1 + KIND_COUNT] = {&tables[0]};
-    int count = 1;
-    for (int i = 0; i < KIND_COUNT; i++) {
-        trying.factors[i] = map_factors(arena, imported, &choices[i]);
-        tables[1 + i] = choices[i];
-        if (choices[i].equalized_count) tried[count++] = &tables[1 + i];
-    }
     double decibels[1 + KIND_COUNT];
-    if (make_tables(arena, imported, &own, watch, &some, options, threads, &trying, tables)) {
-        nearness(trying.reference, imported, &own, count, tried, threads, decibels);
-        double least = decibels[0] + ENOUGH_DB;
-        for (int i = 1; i < count; i++) {
-            if (!(decibels[i] > least)) continue;
-            least = decibels[i];
-            *table = choices[tried[i] - tables - 1];
-        }
+    int best = 0;
+    tried->tables[0] = &tables[0];
+    for (int i = 0; i < KIND_COUNT; i++) {
+        trying.factors[i] = map_factors(scratch, imported, &choices[i]);
+        const Module *network = choices[i].equalized_count ? equalized(arena, imported, &own, &choices[i]) : NULL;
+        if (!network) continue;
+        tried->networks[tried->count] = network, tried->choices[tried->count] = &choices[i];
+        tried->tables[tried->count++] = &tables[1 + i];
     }
-    arena_free(arena);
+    if (make_tables(scratch, imported, &own, watch, &some, options, threads, &trying, tables)) {
+        nearness(trying.reference, &own, tried->count, tried->networks, tried->tables, threads, decibels);
+        for (int i = 1; i < tried->count; i++)
+            if (decibels[i] > (best ? decibels[best] : decibels[0] + ENOUGH_DB)) best = i;
+        if (best) *table = *tried->choices[best];
+    }
+    arena_free(scratch);
+    return tried->networks[best];
 }
 
 static bool has_groups(const Module *imported) {
@@ -269,29 +278,29 @@ static bool has_groups(const Module *imported) {
     return any;
 }
 
-static bool look(Arena *arena, const Module *imported, const PassContext *context, const Watch *watch, const SampleSource *source,
+static const Module *look(Arena *arena, const Module *imported, const PassContext *context, const Watch *watch, const SampleSource *source,
                  const CalibrateOptions *options, int threads, CalibrationTable *table) {
     Part part;
     Observations seen;
     CalibrationTable choices[KIND_COUNT] = {0};
     const SampleSource some = part_of(arena, source, LOOKED_AT, &part);
-    if (!watch_run(arena, context->diag, watch, &some, OBSERVE_CHANNELS, NULL, threads, &seen)) return false;
+    Tried tried = {.count = 1, .networks = {imported}};
+    if (!watch_run(arena, context->diag, watch, &some, OBSERVE_CHANNELS, NULL, threads, &seen)) return NULL;
     for (int i = 0; i < KIND_COUNT; i++) {
         fill_factors(arena, imported, &seen, kinds[i], &choices[i]);
         if (options->equalization == kinds[i]) *table = choices[i];
     }
     observations_close(&seen);
-    if (options->equalization == EQUALIZE_AUTO)
-        choose(imported, context, watch, source, options, threads, choices, table);
-    return true;
+    if (options->equalization == EQUALIZE_AUTO) return choose(arena, &tried, context, watch, source, options, threads, choices, table);
+    return equalized(arena, imported, context, table);
 }
 
-bool find_factors(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
-                  const CalibrateOptions *options, int threads, CalibrationTable *table) {
-    if (options->equalization == EQUALIZE_NONE || !has_groups(imported)) return true;
+const Module *find_factors(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+                           const CalibrateOptions *options, int threads, CalibrationTable *table) {
+    if (options->equalization == EQUALIZE_NONE || !has_groups(imported)) return imported;
     Watch *watch = watch_new(arena, imported, context, threads);
-    if (!watch) return false;
-    const bool done = look(arena, imported, context, watch, source, options, threads, table);
+    if (!watch) return NULL;
+    const Module *network = look(arena, imported, context, watch, source, options, threads, table);
     watch_free(watch);
-    return done;
+    return network;
 }

@@ -10,8 +10,8 @@
 //          was always 0 gets one that makes its weights as large as the others' are on average, for they share their rows' scales
 //   AUTO:  that of these two and NONE whose i8 network is nearest to the float one (signal to noise of the outputs, in dB) on
 //          a part of the data; it must be nearer than NONE's by enough to be no accident
-// Few digits each, so that tables stay short. False after a message.
-bool find_factors(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
-                  const CalibrateOptions *options, int threads, CalibrationTable *table);
+// Few digits each, so that tables stay short. Returns the network with the factors in it, as equalized() does; NULL after a message.
+const Module *find_factors(Arena *arena, const Module *imported, const PassContext *context, const SampleSource *source,
+                           const CalibrateOptions *options, int threads, CalibrationTable *table);
 // The network with the table's factors in it; `imported` itself where there are none; NULL after a message.
 const Module *equalized(Arena *arena, const Module *imported, const PassContext *context, const CalibrationTable *table);

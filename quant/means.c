@@ -4,7 +4,6 @@
 
 #include "ir/ops.h"
 #include "quant/fast.h"
-#include "quant/runner.h"
 
 struct Taps {
     bool is_linear; // its places follow one another, in whatever rows they lie
@@ -30,8 +29,10 @@ Taps *taps_new(Arena *arena, const Op *layer) {
 
 static int64_t width_of(const Taps *taps) { return taps->kernel[1] * taps->channels; }
 
-// The sums; then those of one row, and of its columns by their remainder of the stride.
-int64_t taps_room(const Taps *taps) { return (taps->kernel[0] + 1) * width_of(taps) + taps->stride[1] * taps->channels; }
+int64_t taps_count(const Taps *taps) { return taps->kernel[0] * width_of(taps); }
+
+// The sums of one row, and of its columns by their remainder of the stride.
+int64_t taps_room(const Taps *taps) { return width_of(taps) + taps->stride[1] * taps->channels; }
 
 bool taps_can_sum(const Taps *taps, const Type *type) {
     return taps->is_linear || buffer_rows_of(type, NULL).elems % (taps->in[1] * taps->channels) == 0;
@@ -46,8 +47,7 @@ FAST_VARIANTS(void, add_floats, (double *restrict to, const float *restrict from
 
 typedef struct {
     const Taps *taps;
-    int64_t at; // the next row; of a linear layer, the next element
-    double *sums;
+    double *room, *sums;
 } Walk;
 
 static void add_column(const Walk *walk, double *to, const float *row, int64_t x, int sign) {
@@ -80,10 +80,10 @@ static bool reads_row(const Taps *taps, int64_t k, int64_t y) {
     return from >= 0 && from % taps->stride[0] == 0 && from / taps->stride[0] < taps->out[0];
 }
 
-static void add_row(Walk *walk, const float *row) {
+static void add_row(const Walk *walk, int64_t y, const float *row) {
     const Taps *taps = walk->taps;
-    const int64_t y = walk->at++ % taps->in[0], width = width_of(taps);
-    double *own = walk->sums + taps->kernel[0] * width, *columns = own + width;
+    const int64_t width = width_of(taps);
+    double *own = walk->room, *columns = own + width;
     memset(own, 0, sizeof *own * (size_t)(width + taps->stride[1] * taps->channels));
     for (int64_t x = 0; x < taps->in[1]; x++) add_column(walk, columns + x % taps->stride[1] * taps->channels, row, x, 1);
     for (int64_t k = 0; k < taps->kernel[1]; k++) add_tap(walk, row, k, columns, own + k * taps->channels);
@@ -91,25 +91,24 @@ static void add_row(Walk *walk, const float *row) {
         for (int64_t i = 0; reads_row(taps, k, y) && i < width; i++) walk->sums[k * width + i] += own[i];
 }
 
-static void add_rows(void *context, const void *data, int64_t elems) {
-    Walk *walk = context;
+static void add_rows(const Walk *walk, int64_t at, const float *data, int64_t elems) {
     const int64_t row = walk->taps->in[1] * walk->taps->channels;
-    for (int64_t at = 0; at < elems; at += row) add_row(walk, (const float *)data + at);
+    BUG_UNLESS(at % row == 0 && elems % row == 0, "rows in pieces");
+    for (int64_t i = 0; i < elems; i += row) add_row(walk, (at + i) / row % walk->taps->in[0], data + i);
 }
 
-static void add_places(void *context, const void *data, int64_t elems) {
-    Walk *walk = context;
+static void add_places(const Walk *walk, int64_t at, const float *data, int64_t elems) {
     const int64_t channels = walk->taps->channels;
-    for (int64_t i = 0, count; i < elems; i += count, walk->at += count) {
-        const int64_t channel = walk->at % channels;
+    for (int64_t i = 0, count; i < elems; i += count) {
+        const int64_t channel = (at + i) % channels;
         count = elems - i < channels - channel ? elems - i : channels - channel;
-        add_floats(walk->sums + channel, (const float *)data + i, count, 1);
+        add_floats(walk->sums + channel, data + i, count, 1);
     }
 }
 
-void taps_sum(const Taps *taps, const Type *type, const void *data, double *sums) {
-    memset(sums, 0, sizeof *sums * (size_t)(taps->kernel[0] * width_of(taps)));
-    buffer_rows(type, data, taps->is_linear ? add_places : add_rows, &(Walk){taps, 0, sums});
+void taps_add(const Taps *taps, const BufferRows *rows, int64_t at, double *room, double *sums) {
+    const Walk walk = {taps, room, sums};
+    for (int64_t i = 0; i < rows->count; i++) (taps->is_linear ? add_places : add_rows)(&walk, at + i * rows->elems, buffer_row(rows, i), rows->elems);
 }
 
 // ---- results

@@ -70,7 +70,14 @@ static void list_watched(Arena *arena, Watch *watch, const Module *imported, con
 typedef struct {
     const Observing *work;
     Observer *observers;
+    int worker, sample;
 } TapContext;
+
+static void tell(const TapContext *tapped, int which, const BufferRows *rows, int64_t at) {
+    const ObserveMore *more = tapped->work->more;
+    if (more && more->saw)
+        more->saw(more->context, tapped->worker, tapped->sample, which, rows, at);
+}
 
 static int find_watched(const Observing *work, const Value *buffer) {
     Watched key = {.buffer = buffer, .order = -1};
@@ -107,6 +114,7 @@ static void observe_buffer(const TapContext *tapped, const Value *buffer, const 
         return;
     for (int set = 0; set < tapped->work->sets; set++)
         observe_rows(tapped->work, tapped->observers, set * tapped->work->count + index, rows, at);
+    tell(tapped, index, rows, at);
 }
 
 static void tap(void *context, const Value *buffer, const void *data) {
@@ -150,8 +158,20 @@ static uint64_t seed_of(const Runner *runner, const RunnerState *state) {
     return seed;
 }
 
-static const Type *watched_type(const Observing *work, const Watched *watched) {
-    return watched->buffer ? watched->buffer->type : runner_input_type(work->runner, watched->order);
+static const Type *watched_type(const Runner *runner, const Watched *watched) {
+    return watched->buffer ? watched->buffer->type : runner_input_type(runner, watched->order);
+}
+
+static void observe_inputs(const TapContext *tapped) {
+    const Observing *work = tapped->work;
+    for (int i = 0; i < work->count && !work->watched[i].buffer; i++) {
+        const Type *type = watched_type(work->runner, &work->watched[i]);
+        const BufferRows rows = buffer_rows_of(type, runner_input(work->runner, tapped->worker, work->watched[i].order));
+        if (type->elem != ELEM_F32)
+            continue;
+        observer_add(&tapped->observers[i], 0, rows.data, rows.elems);
+        tell(tapped, i, &rows, 0);
+    }
 }
 
 static bool observe_sample(void *context, int worker, int sample, char *message) {
@@ -164,17 +184,14 @@ static bool observe_sample(void *context, int worker, int sample, char *message)
         runner_reset(work->runner, worker);
     const uint64_t seed = seed_of(work->runner, state);
     for (int i = 0; i < work->sets * work->count; i++)
-        observer_begin_sample(&observers[i], type_elem_count(watched_type(work, &work->watched[i % work->count])), seed);
-    for (int i = 0; i < work->count && !work->watched[i].buffer; i++)
-        if (runner_input_type(work->runner, work->watched[i].order)->elem == ELEM_F32)
-            observer_add(&observers[i], 0, runner_input(work->runner, worker, work->watched[i].order),
-                         type_elem_count(runner_input_type(work->runner, work->watched[i].order)));
-    TapContext tapped = {work, observers};
+        observer_begin_sample(&observers[i], type_elem_count(watched_type(work->runner, &work->watched[i % work->count])), seed);
+    TapContext tapped = {work, observers, worker, sample};
+    observe_inputs(&tapped);
     runner_continue_tapped(work->runner, worker, tap, tap_rows, &tapped);
     if (work->extremes && sample >= work->first_averaged)
         keep_extremes(work, observers, sample);
     if (work->more && work->more->ran)
-        work->more->ran(work->more->context, sample, work->runner, state);
+        work->more->ran(work->more->context, worker, sample, work->runner, state);
     if (work->source->step)
         work->source->step(work->source->context);
     return check_finite(work, observers, message);
@@ -289,6 +306,21 @@ void watch_free(Watch *watch) {
 
 const Runner *watch_runner(const Watch *watch) {
     return watch->runner;
+}
+
+int watch_count(const Watch *watch) {
+    return watch->count;
+}
+
+int watch_find(const Watch *watch, const char *name) {
+    for (int i = 0; i < watch->count; i++)
+        if (watch->watched[i].buffer && !strcmp(watch->watched[i].name, name))
+            return i;
+    return -1;
+}
+
+const Type *watch_type(const Watch *watch, int which) {
+    return watched_type(watch->runner, &watch->watched[which]);
 }
 
 bool watch_run(Arena *arena, Diag *diag, const Watch *watch, const SampleSource *source, ObserveKind kind, const ObserveMore *more, int threads,

@@ -49,12 +49,19 @@ typedef struct Watch Watch;
 Watch *watch_new(Arena *arena, const Module *imported, const PassContext *context, int threads); // NULL after a message
 void watch_free(Watch *watch);
 const Runner *watch_runner(const Watch *watch);
+// What is watched, by number: the inputs first. -1: no buffer of that name is.
+int watch_count(const Watch *watch);
+int watch_find(const Watch *watch, const char *name);
+const Type *watch_type(const Watch *watch, int which);
 
 // Besides the network itself, sets of factors of its channels: what would be seen of the networks with these, but for roundings.
 typedef struct {
     int sets;
     const ChannelFactors *(*factors)(void *context, int set, const char *tensor); // NULL: it has none
-    void (*ran)(void *context, int sample, const Runner *runner, const RunnerState *state); // after each sample's run, by several threads
+    // By several threads, each a worker; NULL: not wanted. Some rows of what is watched, which begin at element `at`: of all, in order;
+    // and after each sample's run.
+    void (*saw)(void *context, int worker, int sample, int which, const BufferRows *rows, int64_t at);
+    void (*ran)(void *context, int worker, int sample, const Runner *runner, const RunnerState *state);
     void *context;
 } ObserveMore;
 // seen[0]: the network, seen[1 + set]: with the set's factors. `more`: NULL: none. `threads`: at most watch_new's. The observations

@@ -1,4 +1,4 @@
-// Samples are taken by their place in the order of paths.
+// Samples are taken by their place in the order of paths, those of a stream by their own.
 #include "quant/part.h"
 
 #include <stdlib.h>
@@ -22,13 +22,23 @@ static int by_path(const void *a, const void *b) {
     return order ? order : x->sample - y->sample;
 }
 
-SampleSource part_of(Arena *arena, const SampleSource *source, int most, Part *part) {
+static int *spread(Arena *arena, const SampleSource *source, int count) {
     Named *named = ARENA_ARRAY(arena, Named, source->count);
+    int *samples = ARENA_ARRAY(arena, int, count);
     for (int i = 0; i < source->count; i++) named[i] = (Named){source->path(source->context, i), i};
     qsort(named, (size_t)source->count, sizeof *named, by_path);
-    int count = source->count < most ? source->count : most;
-    int *samples = ARENA_ARRAY(arena, int, count);
     for (int i = 0; i < count; i++) samples[i] = named[(int64_t)i * source->count / count].sample;
-    *part = (Part){source, samples};
-    return (SampleSource){count, source->description, part_load, part_path, NULL, false, part};
+    return samples;
+}
+
+static int *begin_with(Arena *arena, int count) {
+    int *samples = ARENA_ARRAY(arena, int, count);
+    for (int i = 0; i < count; i++) samples[i] = i;
+    return samples;
+}
+
+SampleSource part_of(Arena *arena, const SampleSource *source, int most, Part *part) {
+    const int count = source->count < most ? source->count : most;
+    *part = (Part){source, source->keep_states ? begin_with(arena, count) : spread(arena, source, count)};
+    return (SampleSource){count, source->description, part_load, part_path, NULL, source->keep_states, part};
 }

@@ -150,24 +150,6 @@ size_t type_bytes(const Type *type) {
     return ((size_t)type_elem_count(type) * (size_t)elem_bits(type->elem) + 7) / 8;
 }
 
-const char *float_text(Arena *arena, float value) {
-    char text[40];
-    for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value) break;
-    }
-    return arena_strdup(arena, text);
-}
-
-const char *double_text(Arena *arena, double value) {
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
-    return arena_strdup(arena, text);
-}
-
 // ---- text, built by appending
 
 typedef struct {

@@ -56,6 +56,12 @@ static int64_t run_elems(const PackSource *source) {
     return apart ? source->in_c : source->kernel_w * source->in_c;
 }
 
+// `count` pieces of `bytes`, mostly 4.
+static void copy_apart(char *to, size_t to_step, const char *from, size_t from_step, size_t bytes, int64_t count) {
+    for (int64_t i = 0; bytes == 4 && i < count; i++) memcpy(to + (size_t)i * to_step, from + (size_t)i * from_step, 4);
+    for (int64_t i = 0; bytes != 4 && i < count; i++) memcpy(to + (size_t)i * to_step, from + (size_t)i * from_step, bytes);
+}
+
 // Panels of panel_size channels, the last of the rest, padded to `multiple`: [panel][run][step][channel][elements of a step].
 // Runs are padded to `steps` steps.
 static void pack_panels(Arena *arena, const PackSource *source, int64_t panel_size, int64_t multiple, int64_t step, int64_t steps,
@@ -65,15 +71,14 @@ static void pack_panels(Arena *arena, const PackSource *source, int64_t panel_si
     const int64_t channels = (source->out_c + multiple - 1) / multiple * multiple;
     packed_begin(arena, source, channels, (size_t)(channels * padded_taps) * elem, packed);
     copy_bias(source, packed);
-    for (int64_t o = 0; o < source->out_c; o++) {
-        const int64_t panel = o / panel_size * panel_size;
-        const int64_t width = channels - panel < panel_size ? channels - panel : panel_size;
-        const char *from = (const char *)source->weight + (size_t)(o * taps) * elem;
-        char *to = (char *)packed->weight + (size_t)(panel * padded_taps) * elem;
-        for (int64_t i = 0; i < taps; i++) {
-            const int64_t at = i / run * steps * step + i % run;
-            const int64_t place = (at / step * width + (o - panel)) * step + at % step;
-            memcpy(to + (size_t)place * elem, from + (size_t)i * elem, elem);
+    for (int64_t panel = 0; panel < source->out_c; panel += panel_size) {
+        const int64_t left = source->out_c - panel, width = channels - panel < panel_size ? channels - panel : panel_size;
+        for (int64_t i = 0; i < taps;) { // the next step's elements of each channel
+            const int64_t at = i % run, count = run - at < step ? run - at : step, place = (i / run * steps + at / step) * width * step;
+            const char *from = (const char *)source->weight + (size_t)(panel * taps + i) * elem;
+            char *to = (char *)packed->weight + (size_t)(panel * padded_taps + place) * elem;
+            copy_apart(to, (size_t)step * elem, from, (size_t)taps * elem, (size_t)count * elem, left < width ? left : width);
+            i += count;
         }
     }
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <stdlib.h>
 
+#include "ir/fast.h"
 #include "runtime/rounding.h"
 
 // Round half to even, for |x| < 2^51, whatever the rounding mode of libm's own functions.
@@ -30,24 +31,45 @@ const Quant *activation_quant(Arena *arena, const CalibrationEntry *entry, bool 
     return quant_per_tensor(arena, ELEM_I8, scale, (int32_t)fmin(fmax(zero, -128), 127));
 }
 
+enum { LANES = 16 };
+
+FAST_LOOP double sum_of_magnitudes_loop(const float *weights, int64_t count) {
+    double sums[LANES] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int lane = 0; lane < LANES; lane++) sums[lane] += fabs((double)weights[i + lane]);
+    for (; i < count; i++) sum += fabs((double)weights[i]);
+    for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
+    return sum;
+}
+FAST_VARIANTS(double, sum_of_magnitudes, (const float *weights, int64_t count), (weights, count))
+
+// Magnitudes are ordered as their bits are.
+FAST_LOOP double largest_magnitude_loop(const float *weights, int64_t count) {
+    uint32_t largest = 0;
+    float magnitude;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &weights[i], sizeof bits);
+        bits &= INT32_MAX;
+        largest = bits > largest ? bits : largest;
+    }
+    memcpy(&magnitude, &largest, sizeof magnitude);
+    return magnitude;
+}
+FAST_VARIANTS(double, largest_magnitude, (const float *weights, int64_t count), (weights, count))
+
 // The smallest scale of weights for which |bias| + sum |q| * 255 stays below 2^31, and the multiplier normal. Rounding
 // and balancing make a |q| larger by at most 1.
 static double smallest_scale(int64_t each, const float *weights, double bias, const Quant *input, const Quant *output) {
-    double room = 2147483646.0 - (double)each * 255, sum = 0;
-    for (int64_t i = 0; i < each; i++) sum += fabs((double)weights[i]);
+    const double room = 2147483646.0 - (double)each * 255, sum = sum_of_magnitudes(weights, each);
     double for_sum = room > 0 ? (sum * 255 + fabs(bias) / (double)input->scale[0]) / room : INFINITY;
     double for_multiplier = (double)FLT_MIN * output->scale[0] / input->scale[0] * 1.0001;
     return fmax(fmax(for_sum * 1.000001, for_multiplier), FLT_MIN);
 }
 
-static double largest_magnitude(const float *weights, int64_t count) {
-    double largest = 0;
-    for (int64_t i = 0; i < count; i++) largest = fmax(largest, fabs((double)weights[i]));
-    return largest;
-}
-
 // Of a channel; errors[i]: by how much a weight is off, in quanta, without what clipping takes.
-static void round_weights(int64_t each, const float *weights, float scale, int8_t *q, double *errors) {
+FAST_LOOP void round_weights_loop(int64_t each, const float *weights, float scale, int8_t *q, double *errors) {
     const double magic = 6755399441055744.0; // as round_even's, but for compilers to make vectors of
     for (int64_t i = 0; i < each; i++) {
         double exact = (double)weights[i] / scale;
@@ -58,6 +80,7 @@ static void round_weights(int64_t each, const float *weights, float scale, int8_
         q[i] = (int8_t)(int32_t)rounded;
     }
 }
+FAST_VARIANTS(void, round_weights, (int64_t each, const float *weights, float scale, int8_t *q, double *errors), (each, weights, scale, q, errors))
 
 typedef struct { double toward; int64_t index; } Flip;
 
@@ -72,13 +95,28 @@ static double gain_of(int8_t q, double error, double sign) {
     return sign > 0 && q == -127 ? 0 : sign < 0 && q == 127 ? 0 : sign * error;
 }
 
+enum { STEPS = 256 };
+
+// Of each gain, in which step of them it lies, from 1 on; 0: it is none.
+FAST_LOOP void find_steps_loop(int64_t each, const double *errors, const int8_t *q, double sign, uint16_t *steps) {
+    const int8_t last = sign > 0 ? -127 : 127;
+    for (int64_t i = 0; i < each; i++) {
+        const double toward = sign * errors[i];
+        const int32_t step = (int32_t)((toward < 0.5 ? toward : 0.5) * 2 * STEPS);
+        steps[i] = (uint16_t)(q[i] == last || !(toward > 0) ? 0 : step < STEPS ? step + 1 : STEPS);
+    }
+}
+FAST_VARIANTS(void, find_steps, (int64_t each, const double *errors, const int8_t *q, double sign, uint16_t *steps), (each, errors, q, sign, steps))
+
 // A gain that at least `wanted` weights have, and few others: few are sorted.
 static double gain_of_best(int64_t each, const double *errors, const int8_t *q, double sign, int64_t wanted) {
-    enum { STEPS = 256 };
-    int64_t counts[STEPS] = {0};
-    for (int64_t i = 0; i < each; i++) {
-        double toward = gain_of(q[i], errors[i], sign);
-        if (toward > 0) counts[toward < 0.5 ? (int)(toward * 2 * STEPS) : STEPS - 1]++;
+    enum { PIECE = 1024 };
+    int64_t all[STEPS + 1] = {0}, *counts = all + 1;
+    uint16_t steps[PIECE];
+    for (int64_t i = 0; i < each; i += PIECE) {
+        const int64_t count = each - i < PIECE ? each - i : PIECE;
+        find_steps(count, errors + i, q + i, sign, steps);
+        for (int64_t k = 0; k < count; k++) all[steps[k]]++;
     }
     int step = STEPS - 1;
     for (int64_t sum = counts[step]; sum < wanted && step > 0;) sum += counts[--step];

@@ -147,10 +147,13 @@ static const float *lost_weights(Arena *arena, const Op *real, const Op *integer
     const float *w = constant_f32(arena, op_operand(real, 1));
     const int64_t count = type_elem_count(weight->type), each = count / weight->type->shape[0];
     const Quant *quant = weight->type->quant;
+    const Dense *dense = value_constant(weight);
+    const int8_t *q = dense->type->elem == ELEM_I8 && !dense->splat ? dense->data : NULL;
     float *lost = ARENA_ARRAY(arena, float, count + 1);
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t row = quant->axis == 0 ? i / each : 0;
-        lost[i] = (float)(w[i] - (double)(dense_i64(value_constant(weight), i) - quant->zero_point[row]) * quant->scale[row]);
+    for (int64_t row = 0; row < count / each; row++) {
+        const int64_t own = quant->axis == 0 ? row : 0;
+        for (int64_t i = row * each; i < (row + 1) * each; i++)
+            lost[i] = (float)(w[i] - (double)((q ? q[i] : dense_i64(dense, i)) - quant->zero_point[own]) * quant->scale[own]);
     }
     return lost;
 }

@@ -8,7 +8,7 @@
 
 #include "ir/map.h"
 #include "passes/quantize.h"
-#include "quant/fast.h"
+#include "ir/fast.h"
 #include "quant/part.h"
 #include "quant/runner.h"
 

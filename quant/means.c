@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ir/ops.h"
-#include "quant/fast.h"
+#include "ir/fast.h"
 
 struct Taps {
     bool is_linear; // its places follow one another, in whatever rows they lie

@@ -11,7 +11,7 @@
 #endif
 
 #include "ir/diag.h"
-#include "quant/fast.h"
+#include "ir/fast.h"
 
 enum {
     BLOCK = 1024, // values that stay in the nearest cache between the loops over them

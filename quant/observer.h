@@ -11,7 +11,7 @@ enum { BIN_BITS = 13, BINS_PER_SIGN = 1 << BIN_BITS, BIN_COUNT = 2 * BINS_PER_SI
 
 // Of a sample's tensor of n values, one of n / COUNTED_VALUES (rounded down) runs of COUNTED_RUN values is counted: of that many runs
 // in succession one that a hash picks, so that no stride of the tensor's or of the channels' falls into step with it.
-enum { COUNTED_VALUES = 1 << 15, COUNTED_RUN = 64 };
+enum { COUNTED_VALUES = 1 << 14, COUNTED_RUN = 64 };
 
 typedef struct {
     float min, max;   // 0, 0 before the first value

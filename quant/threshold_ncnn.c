@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "quant/fast.h"
+#include "ir/fast.h"
 #include "quant/threshold.h"
 
 static const double EPSILON = 1e-4;

@@ -213,13 +213,11 @@ static const float **find_lost(Corrections *work, const CalibrationTable *table)
 
 static bool helps(const Corrections *work, const CalibrationTable *table) {
     CalibrationTable with = *table, without;
-    const CalibrationTable *const tables[] = {&with, &without};
+    const CalibrationTable *const tables[] = {&without, &with};
     const Module *const networks[] = {work->network, work->network};
-    double decibels[2];
     without = with;
     without.corrected_count = 0;
-    nearness(work->reference, &work->context, 2, networks, tables, work->threads, decibels);
-    return decibels[0] > decibels[1] + ENOUGH_DB;
+    return nearest(work->reference, &work->context, 2, networks, tables, ENOUGH_DB, work->threads);
 }
 
 void corrections_find(Arena *arena, Corrections *corrections, CalibrationTable *table) {

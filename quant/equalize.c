@@ -246,7 +246,6 @@ static const Module *choose(Arena *arena, Tried *tried, const PassContext *conte
     const SampleSource some = part_of(scratch, source, reference_samples(watch_runner(watch), FEWEST_TRIED, TRIED_ON), &part);
     Trying trying = {.reference = reference_new(scratch, watch_runner(watch), some.count, some.keep_states, 1)};
     CalibrationTable tables[1 + KIND_COUNT] = {0};
-    double decibels[1 + KIND_COUNT];
     int best = 0;
     tried->tables[0] = &tables[0];
     for (int i = 0; i < KIND_COUNT; i++) {
@@ -257,9 +256,7 @@ static const Module *choose(Arena *arena, Tried *tried, const PassContext *conte
         tried->tables[tried->count++] = &tables[1 + i];
     }
     if (make_tables(scratch, imported, &own, watch, &some, options, threads, &trying, tables)) {
-        nearness(trying.reference, &own, tried->count, tried->networks, tried->tables, threads, decibels);
-        for (int i = 1; i < tried->count; i++)
-            if (decibels[i] > (best ? decibels[best] : decibels[0] + ENOUGH_DB)) best = i;
+        best = nearest(trying.reference, &own, tried->count, tried->networks, tried->tables, ENOUGH_DB, threads);
         if (best) *table = *tried->choices[best];
     }
     arena_free(scratch);

@@ -45,6 +45,31 @@ FAST_LOOP void add_floats_loop(double *restrict to, const float *restrict from, 
 }
 FAST_VARIANTS(void, add_floats, (double *restrict to, const float *restrict from, int64_t count, double sign), (to, from, count, sign))
 
+enum { BLOCK = 16 }; // channels whose sums stay in registers
+
+// columns[x % stride][channel]: over the row, from left to right.
+FAST_LOOP void sum_columns_loop(double *columns, const float *row, int64_t width, int64_t channels, int64_t stride) {
+    for (int64_t first = 0; first < stride && first < width; first++, columns += channels) {
+        int64_t c = 0;
+        for (; c + BLOCK <= channels; c += BLOCK) {
+            double sums[BLOCK] = {0};
+            for (int64_t x = first; x < width; x += stride)
+                for (int k = 0; k < BLOCK; k++) sums[k] += (double)row[x * channels + c + k];
+            for (int k = 0; k < BLOCK; k++) columns[c + k] = sums[k];
+        }
+        for (; c < channels; c++) {
+            columns[c] = 0;
+            for (int64_t x = first; x < width; x += stride) columns[c] += (double)row[x * channels + c];
+        }
+    }
+}
+FAST_VARIANTS(void, sum_columns, (double *columns, const float *row, int64_t width, int64_t channels, int64_t stride), (columns, row, width, channels, stride))
+
+FAST_LOOP void add_doubles_loop(double *restrict to, const double *restrict from, int64_t count) {
+    for (int64_t i = 0; i < count; i++) to[i] += from[i];
+}
+FAST_VARIANTS(void, add_doubles, (double *restrict to, const double *restrict from, int64_t count), (to, from, count))
+
 typedef struct {
     const Taps *taps;
     double *room, *sums;
@@ -70,7 +95,7 @@ static void add_tap(const Walk *walk, const float *row, int64_t k, const double 
     columns_of(taps, k, &first, &last);
     if (first > last) return;
     const double *all = columns + first % stride * channels;
-    for (int64_t c = 0; c < channels; c++) to[c] += all[c];
+    add_doubles(to, all, channels);
     for (int64_t x = first % stride; x < taps->in[1]; x += stride)
         if (x < first || x > last) add_column(walk, to, row, x, -1);
 }
@@ -85,10 +110,10 @@ static void add_row(const Walk *walk, int64_t y, const float *row) {
     const int64_t width = width_of(taps);
     double *own = walk->room, *columns = own + width;
     memset(own, 0, sizeof *own * (size_t)(width + taps->stride[1] * taps->channels));
-    for (int64_t x = 0; x < taps->in[1]; x++) add_column(walk, columns + x % taps->stride[1] * taps->channels, row, x, 1);
+    sum_columns(columns, row, taps->in[1], taps->channels, taps->stride[1]);
     for (int64_t k = 0; k < taps->kernel[1]; k++) add_tap(walk, row, k, columns, own + k * taps->channels);
     for (int64_t k = 0; k < taps->kernel[0]; k++)
-        for (int64_t i = 0; reads_row(taps, k, y) && i < width; i++) walk->sums[k * width + i] += own[i];
+        if (reads_row(taps, k, y)) add_doubles(walk->sums + k * width, own, width);
 }
 
 static void add_rows(const Walk *walk, int64_t at, const float *data, int64_t elems) {

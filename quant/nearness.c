@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "quant/race.h"
+
 typedef struct { double signal, noise; } Power;
 
 enum { MOST_KEPT_BYTES = 128 << 20, ALIGNMENT = 64 };
@@ -106,49 +108,105 @@ static void compare_sample(const Job *job, int worker, int sample) {
             job->powers[sample * reference->outputs + i] = power_of(reference->gave[sample][i], state->outputs[i], type_elem_count(reference->types[i]));
 }
 
-static bool compare_one(void *list, int worker, int index, char *message) {
-    const Reference *reference = ((const Job *)list)->reference;
-    const Job *job = &((const Job *)list)[index / reference->samples];
+// ---- the nearest
+
+typedef struct {
+    const Reference *reference;
+    Job *jobs;
+    int count, first, samples; // first: of the samples that are run now
+    double enough;
+} Race;
+
+static bool run_one(void *context, int worker, int index, char *message) {
+    const Race *race = context;
+    const int now = race->samples - race->first;
     (void)message;
+    const Job *job = &race->jobs[index / now];
     if (!job->runner) return true;
     runner_reset(job->runner, worker);
-    compare_sample(job, worker, index % reference->samples);
+    compare_sample(job, worker, race->first + index % now);
     return true;
 }
 
-static bool compare_stream(void *list, int worker, int index, char *message) {
-    const Job *job = &((const Job *)list)[index];
+static bool run_stream(void *context, int worker, int index, char *message) {
+    const Race *race = context;
+    const Job *job = &race->jobs[index];
     (void)message;
     if (!job->runner) return true;
-    runner_reset(job->runner, worker);
-    for (int s = 0; s < job->reference->samples; s++) compare_sample(job, worker, s);
+    if (!race->first) runner_reset(job->runner, worker);
+    for (int s = race->first; s < race->samples; s++) compare_sample(job, worker, s);
     return true;
 }
 
-static double decibels_of(const Job *job, int output) {
+static bool counts(const Reference *reference, int sample) { return sample % reference->judged == reference->judged - 1; }
+
+static Power power_at(const Race *race, int job, int output) {
     Power sum = {0, 0};
-    for (int s = job->reference->judged - 1; s < job->reference->samples; s += job->reference->judged) {
-        const Power *own = &job->powers[s * job->reference->outputs + output];
-        sum.signal += own->signal;
-        sum.noise += own->noise;
+    for (int s = 0; s < race->samples; s++) {
+        const Power *own = &race->jobs[job].powers[s * race->reference->outputs + output];
+        if (counts(race->reference, s)) sum.signal += own->signal, sum.noise += own->noise;
     }
+    return sum;
+}
+
+static double decibels_of(Power sum) {
     if (!isfinite(sum.noise)) return -INFINITY;
     if (!(sum.noise > 0)) return MOST_DB;
     return sum.signal > 0 ? fmin(MOST_DB, 10 * log10(sum.signal / sum.noise)) : 0;
 }
 
-static double mean_decibels(const Job *job) {
+static double mean_decibels(const Race *race, int job) {
     double sum = 0;
     int count = 0;
-    for (int i = 0; job->runner && i < job->reference->outputs; i++)
-        if (job->reference->types[i]->elem == ELEM_F32) sum += decibels_of(job, i), count++;
+    for (int i = 0; race->jobs[job].runner && i < race->reference->outputs; i++)
+        if (race->reference->types[i]->elem == ELEM_F32) sum += decibels_of(power_at(race, job, i)), count++;
     return count ? sum / count : -INFINITY;
 }
 
-void nearness(const Reference *reference, const PassContext *context, int count, const Module *const *networks,
-              const CalibrationTable *const *tables, int threads, double *decibels) {
+static int find_nearest(const Race *race) {
+    int best = 0;
+    double most = mean_decibels(race, 0) + race->enough;
+    for (int i = 1; i < race->count; i++) {
+        const double own = mean_decibels(race, i);
+        if (own > most) best = i, most = own;
+    }
+    return best;
+}
+
+// Of a sample, the outputs' noise as shares of what the best network's is on average, such that a share less is as much nearer
+// in decibels. False: it is no number.
+static bool shares_of(const Race *race, int job, int best, double factor, double *shares) {
+    int count = 0;
+    for (int s = 0; s < race->samples; s++) {
+        if (!counts(race->reference, s)) continue;
+        shares[count] = 0;
+        for (int i = 0; i < race->reference->outputs; i++) {
+            const double noise = power_at(race, best, i).noise;
+            if (noise > 0) shares[count] += race->jobs[job].powers[s * race->reference->outputs + i].noise / noise * factor;
+        }
+        if (!isfinite(shares[count++])) return false;
+    }
+    return true;
+}
+
+// Is the best one nearest with those samples that are to come, too?
+static bool is_certain(const Race *race, int best) {
+    double *own = ARENA_ARRAY(race->jobs[0].arena, double, race->samples), *other = ARENA_ARRAY(race->jobs[0].arena, double, race->samples);
+    int count = 0;
+    for (int s = 0; s < race->samples; s++) count += counts(race->reference, s);
+    if (!race->jobs[best].runner || !shares_of(race, best, best, 1, own)) return false;
+    for (int i = 0; i < race->count; i++) {
+        const double lead = !i ? race->enough : !best ? -race->enough : 0; // that the best one must have
+        if (i == best || !race->jobs[i].runner) continue;
+        if (!shares_of(race, i, best, pow(10, -lead / 10), other) || !race_is_clear(mean_of_differences(other, own, count), count)) return false;
+    }
+    return true;
+}
+
+int nearest(const Reference *reference, const PassContext *context, int count, const Module *const *networks,
+            const CalibrationTable *const *tables, double enough, int threads) {
     Job *jobs = ARENA_ARRAY(reference->arena, Job, count + 1);
-    int failed;
+    int failed, best = 0, stages[MAX_STAGES];
     char message[MESSAGE_BYTES];
     for (int i = 0; i < count; i++) {
         jobs[i] = (Job){reference, networks[i], context, *tables[i], arena_new(), NULL, threads, NULL};
@@ -156,11 +214,17 @@ void nearness(const Reference *reference, const PassContext *context, int count,
         jobs[i].powers = ARENA_ARRAY(jobs[i].arena, Power, (int64_t)reference->samples * reference->outputs + 1);
     }
     parallel_samples(threads, count, make, jobs, &failed, message);
-    if (reference->is_stream) parallel_samples(threads, count, compare_stream, jobs, &failed, message);
-    else parallel_samples(threads, count * reference->samples, compare_one, jobs, &failed, message);
+    Race race = {reference, jobs, count, 0, 0, enough};
+    for (int stage = 0, last = race_stages(reference->samples, stages); stage < last; stage++) {
+        race.first = race.samples, race.samples = stages[stage];
+        if (reference->is_stream) parallel_samples(threads, count, run_stream, &race, &failed, message);
+        else parallel_samples(threads, count * (race.samples - race.first), run_one, &race, &failed, message);
+        best = find_nearest(&race);
+        if (is_certain(&race, best)) break;
+    }
     for (int i = 0; i < count; i++) {
-        decibels[i] = mean_decibels(&jobs[i]);
         if (jobs[i].runner) runner_free(jobs[i].runner);
         arena_free(jobs[i].arena);
     }
+    return best;
 }

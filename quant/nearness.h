@@ -14,7 +14,8 @@ int reference_samples(const Runner *runner, int least, int most);
 // Those from `samples` on are not kept.
 void reference_take(Reference *reference, int sample, const Runner *runner, const RunnerState *state);
 
-// decibels[i]: signal to noise of the i8 form of networks[i] with default options and tables[i], whose factors it has, the mean over the
-// outputs; -infinity where it can't be made. The same for any number of threads.
-void nearness(const Reference *reference, const PassContext *context, int count, const Module *const *networks,
-              const CalibrationTable *const *tables, int threads, double *decibels);
+// What the i8 forms of networks[i], with default options and tables[i], whose factors they have, are compared by: signal to noise in dB,
+// the mean over the outputs; -infinity where one can't be made. Returns the nearest one; the first, unless another one is nearer by
+// `enough`. Samples are no longer run when those before leave no doubt. The same for any number of threads.
+int nearest(const Reference *reference, const PassContext *context, int count, const Module *const *networks,
+            const CalibrationTable *const *tables, double enough, int threads);

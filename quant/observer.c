@@ -88,6 +88,40 @@ FAST_LOOP Range find_range_loop(const float *values, int64_t count) {
 
 FAST_VARIANTS(Range, find_range, (const float *values, int64_t count), (values, count))
 
+// Of the values' bits, the largest of those without a sign bit and of those with one: the extremes, where there are some of both.
+typedef struct { int32_t plus; uint32_t minus; } Beyond;
+
+FAST_LOOP Beyond find_beyond_loop(const float *values, int64_t count) {
+    int32_t plus = INT32_MIN;
+    uint32_t minus = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        plus = bits > plus ? bits : plus;
+        minus = (uint32_t)bits > minus ? (uint32_t)bits : minus;
+    }
+    return (Beyond){plus, minus};
+}
+
+FAST_VARIANTS(Beyond, find_beyond, (const float *values, int64_t count), (values, count))
+
+// What widens the observer's extremes; values on one side of 0 alone rarely do on the other.
+static Range range_of(const Observer *observer, const float *values, int64_t count) {
+    const Beyond beyond = find_beyond(values, count);
+    const bool has_plus = beyond.plus >= 0, has_minus = beyond.minus > INT32_MAX, seen = observer->seen && observer->sample_seen;
+    const uint32_t infinite = 0x7F800000;
+    Range range = {0, 0, (has_plus && (uint32_t)beyond.plus >= infinite) || (has_minus && (beyond.minus & INT32_MAX) >= infinite)};
+    if (!range.not_finite && !(has_plus || (seen && observer->max >= 0 && observer->sample_max >= 0)))
+        return find_range(values, count);
+    if (!range.not_finite && !(has_minus || (seen && observer->min <= 0 && observer->sample_min <= 0)))
+        return find_range(values, count);
+    if (has_plus)
+        memcpy(&range.max, &beyond.plus, sizeof range.max);
+    if (has_minus)
+        memcpy(&range.min, &beyond.minus, sizeof range.min);
+    return range;
+}
+
 void observer_begin_sample(Observer *observer, int64_t values, uint64_t seed) {
     observer->sample_seen = false;
     observer->every = values < 2 * COUNTED_VALUES ? 1 : values / COUNTED_VALUES;
@@ -266,7 +300,7 @@ static float magnitude_of(float min, float max) {
 
 // `at`: of the sample's values, the first one's place.
 static void add_block(Observer *observer, int64_t at, const float *values, int count) {
-    Range range = find_range(values, count);
+    Range range = range_of(observer, values, count);
     observer->not_finite |= range.not_finite;
     if (range.not_finite)
         return;

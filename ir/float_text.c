@@ -33,10 +33,13 @@ static bool shortest(double size, Decimal *decimal) {
     return false;
 }
 
-// As %.*g has it; `text` has room for 40.
-static void write_decimal(char *text, bool minus, const Decimal *decimal) {
-    char digits[24];
-    const int count = snprintf(digits, sizeof digits, "%lld", (long long)decimal->digits), exponent = decimal->exponent;
+// As %.*g has it.
+static size_t write_decimal(char *text, bool minus, const Decimal *decimal) {
+    const char *begin = text;
+    char digits[MOST_DIGITS];
+    const int count = decimal->count, exponent = decimal->exponent;
+    int64_t left = decimal->digits;
+    for (int i = count - 1; i >= 0; i--, left /= 10) digits[i] = (char)('0' + left % 10);
     if (minus) *text++ = '-';
     const bool is_fixed = exponent >= LEAST_FIXED && exponent < decimal->count;
     const int whole = is_fixed ? exponent + 1 : 1; // digits before the point
@@ -47,20 +50,24 @@ static void write_decimal(char *text, bool minus, const Decimal *decimal) {
         *text++ = digits[i];
     }
     *text = '\0';
-    if (!is_fixed) snprintf(text, 8, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
+    if (!is_fixed) text += snprintf(text, 8, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
+    return (size_t)(text - begin);
+}
+
+size_t float_write(char text[FLOAT_TEXT], float value) {
+    Decimal decimal;
+    if (isnormal(value) && shortest(fabs((double)value), &decimal)) return write_decimal(text, value < 0, &decimal);
+    int length = 0;
+    for (int digits = 1; digits <= MOST_DIGITS; digits++) {
+        length = snprintf(text, FLOAT_TEXT, "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value) break;
+    }
+    return (size_t)length;
 }
 
 const char *float_text(Arena *arena, float value) {
-    char text[40];
-    Decimal decimal;
-    if (isnormal(value) && shortest(fabs((double)value), &decimal)) {
-        write_decimal(text, value < 0, &decimal);
-        return arena_strdup(arena, text);
-    }
-    for (int digits = 1; digits <= MOST_DIGITS; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value) break;
-    }
+    char text[FLOAT_TEXT];
+    float_write(text, value);
     return arena_strdup(arena, text);
 }
 

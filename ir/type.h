@@ -82,4 +82,6 @@ size_t type_bytes(const Type *type);       // densely packed, without halo
 const char *type_text(Arena *arena, const Type *type);
 // Shortest decimal text that reads back as the same f32 (f64).
 const char *float_text(Arena *arena, float value);
+enum { FLOAT_TEXT = 40 };
+size_t float_write(char text[FLOAT_TEXT], float value); // the same; returns its length
 const char *double_text(Arena *arena, double value);

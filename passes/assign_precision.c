@@ -295,21 +295,10 @@ static Value *remake(Op *op, int operand_count, Value *const *operands, const Ty
     return result;
 }
 
-// As its bits say: 255 of what is not finite.
-static int largest_exponent(const float *data, int64_t count) {
-    uint32_t largest = 0;
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &data[i], sizeof bits);
-        largest = (bits & INT32_MAX) > largest ? bits & INT32_MAX : largest;
-    }
-    return (int)(largest >> 23);
-}
-
 static bool are_finite(State *state, const Value *constant, const float *data, int64_t count) {
     Loc loc = loc_file(state->func->module->file);
     loc.name = constant->name;
-    for (int64_t i = largest_exponent(data, count) < 255 ? count : 0; i < count; i++)
+    for (int64_t i = is_finite(data, count) ? count : 0; i < count; i++)
         if (!isfinite(data[i]))
             return diag_error(state->context->diag, loc, "element %lld is %g: a constant that is not finite can't be quantized",
                               (long long)i, (double)data[i]);

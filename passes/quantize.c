@@ -59,6 +59,8 @@ FAST_LOOP double largest_magnitude_loop(const float *weights, int64_t count) {
 }
 FAST_VARIANTS(double, largest_magnitude, (const float *weights, int64_t count), (weights, count))
 
+bool is_finite(const float *values, int64_t count) { return largest_magnitude(values, count) <= FLT_MAX; }
+
 // The smallest scale of weights for which |bias| + sum |q| * 255 stays below 2^31, and the multiplier normal. Rounding
 // and balancing make a |q| larger by at most 1.
 static double smallest_scale(int64_t each, const float *weights, double bias, const Quant *input, const Quant *output) {
@@ -90,14 +92,10 @@ static int by_gain(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-// What rounding to the other neighbour takes from the sum; not positive where there is none.
-static double gain_of(int8_t q, double error, double sign) {
-    return sign > 0 && q == -127 ? 0 : sign < 0 && q == 127 ? 0 : sign * error;
-}
-
 enum { STEPS = 256 };
 
-// Of each gain, in which step of them it lies, from 1 on; 0: it is none.
+// Rounding to the other neighbour takes errors[i], of the sum's sign, from the sum. In which step of such gains it lies, from 1 on; 0:
+// there is none, or no neighbour.
 FAST_LOOP void find_steps_loop(int64_t each, const double *errors, const int8_t *q, double sign, uint16_t *steps) {
     const int8_t last = sign > 0 ? -127 : 127;
     for (int64_t i = 0; i < each; i++) {
@@ -108,34 +106,29 @@ FAST_LOOP void find_steps_loop(int64_t each, const double *errors, const int8_t 
 }
 FAST_VARIANTS(void, find_steps, (int64_t each, const double *errors, const int8_t *q, double sign, uint16_t *steps), (each, errors, q, sign, steps))
 
-// A gain that at least `wanted` weights have, and few others: few are sorted.
-static double gain_of_best(int64_t each, const double *errors, const int8_t *q, double sign, int64_t wanted) {
-    enum { PIECE = 1024 };
-    int64_t all[STEPS + 1] = {0}, *counts = all + 1;
-    uint16_t steps[PIECE];
-    for (int64_t i = 0; i < each; i += PIECE) {
-        const int64_t count = each - i < PIECE ? each - i : PIECE;
-        find_steps(count, errors + i, q + i, sign, steps);
-        for (int64_t k = 0; k < count; k++) all[steps[k]]++;
-    }
-    int step = STEPS - 1;
-    for (int64_t sum = counts[step]; sum < wanted && step > 0;) sum += counts[--step];
-    return (double)step / (2 * STEPS);
+// A step from which on at least `wanted` weights lie, and few others: few are sorted.
+static int step_of_best(int64_t each, const uint16_t *steps, int64_t wanted) {
+    int64_t counts[STEPS + 1] = {0};
+    for (int64_t i = 0; i < each; i++) counts[steps[i]]++;
+    int step = STEPS;
+    for (int64_t sum = counts[step]; sum < wanted && step > 1;) sum += counts[--step];
+    return step;
 }
 
 // Rounding each weight by itself leaves their errors with a sum, which shifts the channel's output by that sum times
 // the inputs' mean. The weights that are nearest to the other neighbour are rounded to it until the sum is within half
 // a quantum (as SQuant does for whole channels: Guo et al., ICLR 2022): no weight is off by more than one.
-static void balance(int64_t each, const double *errors, int8_t *q, Flip *flips) {
+static void balance(int64_t each, const double *errors, int8_t *q, uint16_t *steps, Flip *flips) {
     double sum = 0;
     for (int64_t i = 0; i < each; i++) sum += errors[i];
     const int64_t wanted = (int64_t)round_even(fabs(sum));
-    const double sign = sum > 0 ? 1 : -1, enough = wanted ? gain_of_best(each, errors, q, sign, wanted) : 0;
+    const double sign = sum > 0 ? 1 : -1;
+    if (!wanted) return;
+    find_steps(each, errors, q, sign, steps);
+    const int least = step_of_best(each, steps, wanted);
     int64_t found = 0;
-    for (int64_t i = 0; wanted && i < each; i++) {
-        double toward = gain_of(q[i], errors[i], sign);
-        if (toward > 0 && toward >= enough) flips[found++] = (Flip){toward, i};
-    }
+    for (int64_t i = 0; i < each; i++)
+        if (steps[i] >= least) flips[found++] = (Flip){sign * errors[i], i};
     qsort(flips, (size_t)found, sizeof *flips, by_gain);
     for (int64_t i = 0; i < found && i < wanted; i++) q[flips[i].index] = (int8_t)(q[flips[i].index] - (int)sign);
 }
@@ -169,6 +162,7 @@ const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const fl
     Arena *scratch = arena_new();
     Flip *flips = ARENA_ARRAY(scratch, Flip, each + 1);
     double *errors = ARENA_ARRAY(scratch, double, each + 1);
+    uint16_t *steps = ARENA_ARRAY(scratch, uint16_t, each + 1);
     for (int64_t c = 0; c < channels; c++) {
         double by_weights = kind.per_tensor ? whole : fitted_scale(each, weights + c * each, kind.mse);
         scales[c] = normal_scale(fmax(by_weights, smallest_scale(each, weights + c * each, bias ? bias[c] : 0, input, output)));
@@ -179,7 +173,7 @@ const Quant *weight_quant(Arena *arena, int64_t channels, int64_t each, const fl
     if (known) memcpy(q, known, (size_t)(channels * each));
     for (int64_t c = 0; c < channels; c++) {
         if (!known) round_weights(each, weights + c * each, scales[c], q + c * each, errors);
-        if (!known) balance(each, errors, q + c * each, flips);
+        if (!known) balance(each, errors, q + c * each, steps, flips);
         q_bias[c] = bias ? (int32_t)round_even(bias[c] / ((double)input->scale[0] * scales[c])) : 0;
     }
     if (kind.cache && !known) weight_cache_add(kind.cache, weights, channels * each, channels, scales, q);

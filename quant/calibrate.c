@@ -209,9 +209,12 @@ void table_write_comments(FILE *out, const TableComment *comments, int count, Ta
 }
 
 static void write_channels(FILE *out, Arena *arena, const char *kind, const char *name, int count, const float *numbers) {
+    char text[FLOAT_TEXT];
     fprintf(out, "%s %s", kind, table_word(arena, name));
-    for (int c = 0; c < count; c++)
-        fprintf(out, " %s", float_text(arena, numbers[c]));
+    for (int c = 0; c < count; c++) {
+        putc(' ', out);
+        fwrite(text, 1, float_write(text, numbers[c]), out);
+    }
 }
 
 void calibration_write(FILE *out, Arena *arena, const CalibrationTable *table) {

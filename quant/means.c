@@ -45,17 +45,20 @@ FAST_LOOP void add_floats_loop(double *restrict to, const float *restrict from, 
 }
 FAST_VARIANTS(void, add_floats, (double *restrict to, const float *restrict from, int64_t count, double sign), (to, from, count, sign))
 
-enum { BLOCK = 16 }; // channels whose sums stay in registers
+enum { BLOCK = 32, RUN = 32 }; // channels whose sums stay in registers; columns that are added as floats
 
 // columns[x % stride][channel]: over the row, from left to right.
 FAST_LOOP void sum_columns_loop(double *columns, const float *row, int64_t width, int64_t channels, int64_t stride) {
     for (int64_t first = 0; first < stride && first < width; first++, columns += channels) {
         int64_t c = 0;
         for (; c + BLOCK <= channels; c += BLOCK) {
-            double sums[BLOCK] = {0};
-            for (int64_t x = first; x < width; x += stride)
-                for (int k = 0; k < BLOCK; k++) sums[k] += (double)row[x * channels + c + k];
-            for (int k = 0; k < BLOCK; k++) columns[c + k] = sums[k];
+            for (int k = 0; k < BLOCK; k++) columns[c + k] = 0;
+            for (int64_t x = first; x < width;) {
+                float sums[BLOCK] = {0};
+                for (int n = 0; n < RUN && x < width; n++, x += stride)
+                    for (int k = 0; k < BLOCK; k++) sums[k] += row[x * channels + c + k];
+                for (int k = 0; k < BLOCK; k++) columns[c + k] += (double)sums[k];
+            }
         }
         for (; c < channels; c++) {
             columns[c] = 0;

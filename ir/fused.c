@@ -1,5 +1,8 @@
-// What kn.rows may hold: window kernels of one image, each of which alone reads what the one before it makes.
+// What kn.rows may hold: window kernels of one image, or steps of a camera frame's preprocessing, each of which alone reads what the one
+// before it makes.
 #include "ir/fused.h"
+
+#include "ir/image_rows.h"
 
 #include <string.h>
 
@@ -86,12 +89,14 @@ bool rows_between(const Op *maker, const KernelArgs *made, const Op *halo, const
     if (!memory || !input || memory->kind != OP_kn_alloc || buffer_memory(input) != memory) return false;
     const Type *type = output->type;
     const int64_t before = bytes_before(input, memory);
+    if (!before && !halo && lies_in_rows(type) && used_between(output, maker, halo, user) && image_rows_between(maker, made, type, user, used, buffer))
+        return true;
     if (!has_plain_rows(made) || !has_plain_rows(used) || !lies_in_rows(type) || before < 0 || !used_between(output, maker, halo, user)) return false;
     const int64_t pixel = type->shape[3] * elem_bits(type->elem) / 8, row = (type->shape[2] + type->halo[1] + type->halo[3]) * pixel;
     if (row <= 0 || row > INT32_MAX || before % row > type->halo[1] * pixel) return false;
     *buffer = (struct qn_row_buffer){
         .height = (int32_t)type->shape[1], .top = type->halo[0], .bottom = type->halo[2],
-        .window = (args_get(used, "kernel_h") - 1) * args_get(used, "dilation_h") + 1, .stride = args_get(used, "stride_h"),
+        .window = (args_get(used, "kernel_h") - 1) * args_get(used, "dilation_h") + 1, .stride = args_get(used, "stride_h"), .calls = 1,
         .pad = args_get(used, "pad_top") + (int32_t)(before / row), .row_bytes = (int32_t)row,
         .left_bytes = type->halo[1] * (int32_t)pixel, .right_bytes = type->halo[3] * (int32_t)pixel};
     return agrees(buffer, type, made, used) && halo_fits(maker, halo, buffer) && reaches_inside(buffer, used, before / row);
@@ -115,6 +120,13 @@ static bool join(FusedRows *fused, int i) {
     return true;
 }
 
+// Rows of what resamples along them are pixels: others may follow only.
+static bool ends_in_rows(const FusedRows *fused) {
+    KernelArgs args;
+    if (!args_from_op(&args, fused->calls[fused->count - 1])) return false;
+    return strcmp(args.family->name, "resample") || args_get(&args, "inner") == fused->buffers[fused->count - 2].row_bytes;
+}
+
 bool fused_rows(const Op *rows, FusedRows *fused) {
     int64_t left = as_kn_rows(rows).calls;
     const Op *halo = NULL;
@@ -131,7 +143,7 @@ bool fused_rows(const Op *rows, FusedRows *fused) {
     if (left || halo || fused->count < 2 || fused->halos[fused->count - 1]) return false;
     for (int i = 0; i + 1 < fused->count; i++)
         if (!join(fused, i)) return false;
-    return true;
+    return ends_in_rows(fused);
 }
 
 void fused_slots(FusedRows *fused, int32_t band) {
@@ -139,7 +151,7 @@ void fused_slots(FusedRows *fused, int32_t band) {
     for (int i = fused->count - 2; i >= 0; i--) {
         struct qn_row_buffer *b = &fused->buffers[i];
         const int64_t all = (int64_t)b->top + b->height + b->bottom;
-        rows = (rows - 1) * b->stride + b->window;
+        rows = ((rows - 1) * b->stride + (((int64_t)1 << b->shift) - 1)) / ((int64_t)1 << b->shift) + b->window;
         b->slots = (int32_t)(rows < all ? rows : all);
         if (rows > b->height) rows = b->height;
     }
@@ -151,7 +163,7 @@ bool op_verify_rows(const Op *op, Diag *diag) {
     kn_rows_view rows = as_kn_rows(op);
     if (rows.band < 1 || rows.band > INT32_MAX) return diag_error(diag, op->loc, "kn.rows: a band has at least one row; found %lld", (long long)rows.band);
     if (!fused_rows(op, &fused))
-        return diag_error(diag, op->loc, "kn.rows: expected %lld calls of window kernels, each reading alone what the one before it makes",
+        return diag_error(diag, op->loc, "kn.rows: expected %lld calls of window kernels or of a frame's steps, each reading alone what the one before it makes",
                           (long long)rows.calls);
     for (int i = 0; i + 1 < fused.count; i++) {
         fused_slots(&fused, (int32_t)rows.band);

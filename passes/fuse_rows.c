@@ -3,11 +3,14 @@
 // caches, never moves to another core's, and is not kept whole where that is much. The price: rows that two threads' bands need are
 // computed twice, and each thread reads all weights. Where what lies between is not the larger part, as in other chains, one thread
 // loses more by what is then alive at once than two gain (measured).
+//
+// The steps of a camera frame's preprocessing run together always: what lies between them is larger than the network's input.
 #include <math.h>
 #include <stdlib.h>
 
 #include "ir/cost.h"
 #include "ir/fused.h"
+#include "ir/image_rows.h"
 #include "ir/map.h"
 #include "passes/explain.h"
 #include "passes/rewrite.h"
@@ -121,9 +124,10 @@ static void set_int(Op *op, const char *name, int64_t value) { op_set_attr(op, a
 
 static int64_t kept_bytes(const FusedRows *fused, int i) { return (int64_t)fused->buffers[i].slots * fused->buffers[i].row_bytes; }
 
-// Half of the second cache, and no more than two neighbours take that are kept whole: what is alive at once without fusion.
-static int64_t room_for(const PassContext *context, FusedRows *fused) {
-    const int64_t half = context->target->l2_bytes / 2;
+// Of convolutions half of the second cache, of images twice the first one, whose steps are short; and no more than two neighbours take that are
+// kept whole: what is alive at once without fusion.
+static int64_t room_for(const PassContext *context, FusedRows *fused, bool images) {
+    const int64_t half = images ? 2 * context->target->l1_bytes : context->target->l2_bytes / 2;
     int64_t most = 0;
     fused_slots(fused, INT32_MAX / 2);
     for (int i = 0; i + 1 < fused->count; i++) {
@@ -133,10 +137,17 @@ static int64_t room_for(const PassContext *context, FusedRows *fused) {
     return most < half ? most : half;
 }
 
+// A step passes over a fifth of the rows or more: these are not made where a band is one row.
+static bool skips_rows(const FusedRows *fused) {
+    for (int i = 0; i + 1 < fused->count; i++)
+        if (fused->buffers[i].stride * (int64_t)4 > (fused->buffers[i].window * (int64_t)5) << fused->buffers[i].shift) return true;
+    return false;
+}
+
 // The most rows whose buffers fit, shared evenly by the bands.
-static int32_t choose_band(const PassContext *context, FusedRows *fused, int32_t rows) {
-    const int64_t room = room_for(context, fused);
-    int32_t band = rows;
+static int32_t choose_band(const PassContext *context, FusedRows *fused, int32_t rows, bool images) {
+    const int64_t room = room_for(context, fused, images);
+    int32_t band = images && skips_rows(fused) ? 1 : rows;
     for (; band > 1; band--) {
         int64_t bytes = 0;
         fused_slots(fused, band);
@@ -147,29 +158,62 @@ static int32_t choose_band(const PassContext *context, FusedRows *fused, int32_t
     return (rows + bands - 1) / bands;
 }
 
-static void fuse(const Calls *calls, Call *const three[3]) {
-    Op *end = three[2]->op;
+static void fuse(const Calls *calls, Call *const *chain, int count) {
+    Op *end = chain[count - 1]->op;
     Builder builder = builder_before(end);
     Op *rows = op_new(&builder, OP_kn_rows, 0, NULL, 0, NULL, NULL);
-    int count = 3;
-    for (int i = 0; i < 3; i++) {
-        three[i]->fused = true;
-        set_int(three[i]->op, "rows", args_get(&three[i]->args, "rows"));
-        if (three[i]->split) set_int(three[i]->op, "panel", 0);
-        if (i == 2) break;
-        if (three[i]->halo) op_move_before(three[i]->halo, end), count++;
-        op_move_before(three[i]->op, end);
+    int called = count;
+    for (int i = 0; i < count; i++) {
+        chain[i]->fused = true;
+        set_int(chain[i]->op, "rows", args_get(&chain[i]->args, "rows"));
+        if (chain[i]->split) set_int(chain[i]->op, "panel", 0);
+        if (i == count - 1) break;
+        if (chain[i]->halo) op_move_before(chain[i]->halo, end), called++;
+        op_move_before(chain[i]->op, end);
     }
-    set_int(rows, "calls", count);
+    set_int(rows, "calls", called);
     set_int(rows, "band", 1);
     FusedRows fused;
     BUG_UNLESS(fused_rows(rows, &fused), "rows that can't be fused");
-    const int32_t band = choose_band(calls->context, &fused, args_get(&three[2]->args, "rows"));
-    explain_rows(calls->context, three[0]->op, end, band, 0, 0);
+    const int32_t band = choose_band(calls->context, &fused, args_get(&chain[count - 1]->args, "rows"), is_image_step(&chain[0]->args));
+    explain_rows(calls->context, chain[0]->op, end, band, 0, 0);
     set_int(rows, "band", band);
     fused_slots(&fused, band);
     for (int i = 0; i + 1 < fused.count; i++)
         set_int((Op *)(uintptr_t)fused.allocs[i], "bytes", kept_bytes(&fused, i));
+}
+
+// ---- of a camera's frame
+
+// The steps that end with `last`, from the first on; returns how many.
+static int find_steps(const Calls *calls, Call *last, Call *chain[QN_MOST_FUSED]) {
+    struct qn_row_buffer buffer;
+    int count = 1;
+    chain[QN_MOST_FUSED - 1] = last;
+    for (Call *call = last; count < QN_MOST_FUSED; count++) {
+        Call *before = op_operand(call->op, 0) ? map_find(calls->writers, buffer_memory(op_operand(call->op, 0))) : NULL;
+        if (!before || before->fused || !is_image_step(&before->args) ||
+            !rows_between(before->op, &before->args, before->halo, call->op, &call->args, &buffer))
+            break;
+        chain[QN_MOST_FUSED - 1 - count] = call = before;
+    }
+    memmove(chain, chain + QN_MOST_FUSED - count, sizeof *chain * (size_t)count);
+    return count;
+}
+
+// Rows of what resamples along them are pixels (ir/fused.c): no chain ends with it.
+static bool ends_chain(const Call *call) {
+    return is_image_step(&call->args) && !call->fused &&
+           (!is_family(call, "resample") || args_get(&call->args, "rows") == args_get(&call->args, "count"));
+}
+
+static void fuse_images(const Calls *calls) {
+    for (int i = calls->count - 1; i >= 0; i--) {
+        Call *chain[QN_MOST_FUSED], *last = &calls->calls[i];
+        if (!last->op->operand_count || !ends_chain(last)) continue;
+        const int count = find_steps(calls, last, chain);
+        if (count > 1) fuse(calls, chain, count);
+    }
 }
 
 bool fuse_rows(Module *module, const PassContext *context) {
@@ -182,7 +226,8 @@ bool fuse_rows(Module *module, const PassContext *context) {
     find_calls(func, &calls);
     for (int i = 0; i < calls.count; i++) {
         Call *three[3];
-        if (calls.calls[i].op->operand_count && find_three(&calls, &calls.calls[i], three)) fuse(&calls, three);
+        if (calls.calls[i].op->operand_count && find_three(&calls, &calls.calls[i], three)) fuse(&calls, three, 3);
     }
+    fuse_images(&calls);
     return true;
 }

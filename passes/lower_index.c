@@ -1,6 +1,9 @@
 // Ops that read or write elements by tables or computed indices, and normalization over several axes.
+#include <string.h>
+
 #include "ir/eval.h"
 #include "passes/lower.h"
+#include "passes/pack_resample.h"
 
 static int elem_bytes(const Value *buffer) { return elem_bits(buffer->type->elem) / 8; }
 
@@ -26,6 +29,24 @@ void dense_result_done(Lower *lower, Value *value, Value *dense) {
     emit_copy(lower, &walk, elem_bytes(buffer), 0, dense, buffer);
 }
 
+// Constant taps along rows of pixels, as a kernel wants them that the target has; false: there is none, or they are other ones.
+static bool packed_taps(Lower *lower, const Op *op, KernelArgs *args, Value **buffers) {
+    const Dense *indices = value_constant(op_operand(op, 1)), *weights = value_constant(op_operand(op, 2));
+    PackedBlocks blocks;
+    if (!indices || !weights || args_get(args, "inner") > 4) return false;
+    args_int(args, "packed", 1);
+    if (!has_kernel(lower, "u8", "u8", args) ||
+        !pack_resample(lower->arena, args_get(args, "size"), args_get(args, "count"), args_get(args, "taps"), args_get(args, "inner"), indices->data,
+                       weights->data, &blocks)) {
+        args_int(args, "packed", 0);
+        return false;
+    }
+    args_int(args, "packed", blocks.count);
+    buffers[1] = buffer_weights(lower, ELEM_I32, blocks.headers, blocks.header_bytes, NULL);
+    buffers[2] = buffer_weights(lower, ELEM_U8, blocks.tables, blocks.table_bytes, NULL);
+    return true;
+}
+
 static void lower_resampled(Lower *lower, Op *op, int64_t axis, const char *elem) {
     Value *input = op_operand(op, 0), *indices = op_operand(op, 1), *output = &op->results[0];
     AxisView view = axis_view(input->type, axis, axis);
@@ -45,8 +66,10 @@ static void lower_resampled(Lower *lower, Op *op, int64_t axis, const char *elem
         args_int(&args, "hi", out->quant->storage_max);
         args_int(&args, "flip", lower->flip);
     }
-    Value *result = dense_result(lower, output);
-    Value *buffers[] = {operand_dense(lower, input), operand_dense(lower, indices), operand_dense(lower, op_operand(op, 2)), result};
+    Value *result = dense_result(lower, output), *buffers[4] = {operand_dense(lower, input)};
+    const bool packed = !out->quant && !strcmp(elem, "u8") && packed_taps(lower, op, &args, buffers);
+    for (int i = 1; i < 3 && !packed; i++) buffers[i] = operand_dense(lower, op_operand(op, i));
+    buffers[3] = result;
     emit_kernel(lower, elem, elem, &args, 4, buffers);
     dense_result_done(lower, output, result);
 }

@@ -11,9 +11,11 @@ struct qn_row_range {
 
 static int32_t qn_row_within(int32_t row, int32_t least, int32_t most) { return row < least ? least : row > most ? most : row; }
 
+static int32_t qn_row_first(const struct qn_row_buffer *b, int32_t y) { return (int32_t)(((int64_t)y * b->stride - b->pad) >> b->shift); }
+
 // The rows of `b`, its halo among them, that `next` rows of the next step need.
 static struct qn_row_range qn_rows_needed(const struct qn_row_buffer *b, struct qn_row_range next) {
-    struct qn_row_range need = {next.low * b->stride - b->pad, (next.high - 1) * b->stride - b->pad + b->window};
+    struct qn_row_range need = {qn_row_first(b, next.low), qn_row_first(b, next.high - 1) + b->window};
     need.low = qn_row_within(need.low, -b->top, b->height + b->bottom);
     need.high = qn_row_within(need.high, need.low, b->height + b->bottom);
     return need;
@@ -63,7 +65,7 @@ static void qn_rows_make(const struct qn_row_buffer *b, unsigned char *slots, in
     qn_rows_word(word, b->fill);
     for (y = made; y < need.high; y++)
         if (y < 0 || y >= b->height) qn_rows_copy(slots + (ptrdiff_t)(y - need.low) * b->row_bytes, word, 0, b->row_bytes);
-    if (begin < end) run(context, index, begin, end);
+    if (begin < end) run(context, index, begin * b->calls, end * b->calls);
 }
 
 QN_ENTRY void qn_fused_run(const struct qn_fused *fused, unsigned char *memory, int own, unsigned char **rows,

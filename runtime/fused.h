@@ -9,13 +9,13 @@
 #define QN_ENTRY
 #endif
 
-enum { QN_MOST_FUSED = 3 };
+enum { QN_MOST_FUSED = 5 };
 
-// Where the rows lie that a step makes for the next one. Row y of what that makes takes the rows of the buffer from
-// y * stride - pad on, `window` of them. The buffer has `top` and `bottom` rows of halo around `height` rows, and bytes of halo
+// Where the rows lie that a step makes for the next one, `calls` rows of its kernel's each. Row y of what that makes takes the rows of the
+// buffer from (y * stride - pad) >> shift on, `window` of them. The buffer has `top` and `bottom` rows of halo around `height` rows, and bytes of halo
 // at both ends of a row; all hold the byte `fill`.
 struct qn_row_buffer {
-    int32_t height, top, bottom, window, stride, pad;
+    int32_t height, top, bottom, window, stride, shift, pad, calls;
     int32_t slots; // rows that there is room for: those that a band needs
     int32_t row_bytes, left_bytes, right_bytes; // of a row, its halo included, and of the halo
     int32_t fill;

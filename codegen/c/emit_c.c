@@ -382,8 +382,8 @@ static void print_fused(FILE *out, const char *name, int step, const struct qn_f
     fprintf(out, "static const struct qn_row_buffer %s_rows_%d[] = {\n", name, step);
     for (int i = 0; i + 1 < fused->count; i++) {
         const struct qn_row_buffer *b = &fused->buffers[i];
-        fprintf(out, "    {%d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %zu, %zu},\n", b->height, b->top, b->bottom, b->window, b->stride,
-                b->pad, b->slots, b->row_bytes, b->left_bytes, b->right_bytes, b->fill, b->offset, b->own_offset);
+        fprintf(out, "    {%d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %zu, %zu},\n", b->height, b->top, b->bottom, b->window, b->stride,
+                b->shift, b->pad, b->calls, b->slots, b->row_bytes, b->left_bytes, b->right_bytes, b->fill, b->offset, b->own_offset);
     }
     fprintf(out, "};\nstatic const struct qn_fused %s_fused_%d = {%d, %d, %s_rows_%d};\n", name, step, fused->count, fused->band, name, step);
 }

@@ -296,7 +296,7 @@ static LLVMValueRef fused_record(Emitter *e, const struct qn_fused *fused) {
     for (int i = 0; i + 1 < fused->count; i++) {
         const struct qn_row_buffer *b = &fused->buffers[i];
         rows[i] = RECORD(e, int32(e, b->height), int32(e, b->top), int32(e, b->bottom), int32(e, b->window), int32(e, b->stride),
-                         int32(e, b->pad), int32(e, b->slots), int32(e, b->row_bytes), int32(e, b->left_bytes),
+                         int32(e, b->shift), int32(e, b->pad), int32(e, b->calls), int32(e, b->slots), int32(e, b->row_bytes), int32(e, b->left_bytes),
                          int32(e, b->right_bytes), int32(e, b->fill), int64(e, (int64_t)b->offset), int64(e, (int64_t)b->own_offset));
     }
     LLVMValueRef value = RECORD(e, int32(e, fused->count), int32(e, fused->band), table(e, "rows", fused->count - 1, rows));

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "passes/pack_resample.h"
 #include "runtime/kernel_table.h"
 #include "test/kernels/check.h"
 
@@ -105,6 +106,16 @@ static void case_resample_u8(Test *test) {
     uint8_t *expected = copy_bytes(test, before, out_elems);
     a.rows = outer * a.count;
     resample_u8_expect(&a, in, indices, weights, out_elems, expected);
+    if (!strcmp(test->row->tile, "pixels16")) {
+        PackedBlocks blocks;
+        if (!pack_resample(test->arena, a.size, a.count, a.taps, a.inner, indices, weights, &blocks)) return;
+        a.packed = blocks.count;
+        check(test, &(Call){.args = &a, .input_count = 3, .expected = expected,
+                            .inputs = {memory_of(in, 1, in_elems, 0), memory_constant(blocks.headers, blocks.header_bytes),
+                                       memory_constant(blocks.tables, blocks.table_bytes)},
+                            .output = memory_of(before, 1, out_elems, 0)});
+        return;
+    }
     check(test, &(Call){.args = &a, .input_count = 3, .expected = expected,
                         .inputs = {memory_of(in, 1, in_elems, 0), memory_of(indices, 4, (size_t)cells, 0), memory_of(weights, 4, (size_t)cells, 0)},
                         .output = memory_of(before, 1, out_elems, 0)});
@@ -144,8 +155,10 @@ void case_lookup(Test *test) {
 
 static int pair_at(const int32_t *indices, int at, int size) { return indices[at] < 0 ? 0 : indices[at] >= size ? size - 1 : indices[at]; }
 
+// Neighbours, as those of a resized image, or anywhere.
 void case_bilinear(Test *test) {
-    struct qn_bilinear_args a = {.in_h = random_int(test, 1, 8), .in_w = random_int(test, 1, 40), .out_h = random_int(test, 1, 8), .out_w = random_int(test, 1, 70),
+    const bool image = random_chance(test, 70);
+    struct qn_bilinear_args a = {.in_h = random_int(test, 1, 8), .in_w = random_int(test, 1, 120), .out_h = random_int(test, 1, 8), .out_w = random_int(test, 1, 70),
                                  .channels = RANDOM_OF(test, 1, 3, 3, 3, 4), .bits = RANDOM_OF(test, 8, 11)};
     const int images = random_int(test, 1, 2), one = 1 << a.bits;
     const size_t in_elems = (size_t)images * a.in_h * a.in_w * a.channels, out_elems = (size_t)images * a.out_h * a.out_w * a.channels;
@@ -155,7 +168,7 @@ void case_bilinear(Test *test) {
     for (int k = 0; k < 4; k++) lists[k] = ARENA_ARRAY(test->arena, int32_t, sizes[k]);
     for (int k = 0; k < 4; k += 2)
         for (size_t i = 0; i < sizes[k]; i++) {
-            lists[k][i] = random_int(test, -1, k ? a.in_w : a.in_h);
+            lists[k][i] = image ? (int)(i / 2 * (size_t)(k ? a.in_w : a.in_h) / (sizes[k] / 2) + i % 2) : random_int(test, -1, k ? a.in_w : a.in_h);
             lists[k + 1][i] = i % 2 ? one - lists[k + 1][i - 1] : random_int(test, 0, one);
         }
     const uint8_t *in = random_bytes(test, in_elems), *before = random_bytes(test, out_elems);
@@ -171,6 +184,16 @@ void case_bilinear(Test *test) {
             sum += a.bits == 11 ? (lists[1][k] * (across >> 4)) >> 16 : lists[1][k] * across;
         }
         expected[i] = (uint8_t)(sum >> (a.bits == 11 ? 2 : 16));
+    }
+    if (!strcmp(test->row->tile, "pixels16")) {
+        PackedBlocks blocks;
+        if (!pack_bilinear(test->arena, a.in_w, a.out_w, a.channels, a.bits, lists[2], lists[3], &blocks)) return;
+        a.packed = blocks.count;
+        check(test, &(Call){.args = &a, .input_count = 5, .expected = expected,
+                            .inputs = {memory_of(in, 1, in_elems, 0), memory_of(lists[0], 4, sizes[0], 0), memory_of(lists[1], 4, sizes[1], 0),
+                                       memory_constant(blocks.headers, blocks.header_bytes), memory_constant(blocks.tables, blocks.table_bytes)},
+                            .output = memory_of(before, 1, out_elems, 0)});
+        return;
     }
     check(test, &(Call){.args = &a, .input_count = 5, .expected = expected,
                         .inputs = {memory_of(in, 1, in_elems, 0), memory_of(lists[0], 4, sizes[0], 0), memory_of(lists[1], 4, sizes[1], 0),

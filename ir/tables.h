@@ -69,6 +69,8 @@ typedef struct {
     LayerWeights *weights;
     int comment_count;
     TableComment *comments;
+    int section_count;
+    const char **sections; // lines of TPU-MLIR's, for precisions that we don't have: written as they were read
 } CalibrationTable;
 
 typedef struct {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ir/map.h"
+#include "ir/state.h"
 #include "passes/quantize.h"
 #include "ir/fast.h"
 #include "quant/part.h"
@@ -111,9 +112,17 @@ static void read_operands(Building *work, Op *op, const Op *ret) {
     }
 }
 
+// States are the last operands: those from `first` to `last`, which readers were put behind, become them again.
+static void put_last(Arena *arena, Op *ret, int first, int last) {
+    const int count = ret->operand_count;
+    Value **operands = ARENA_ARRAY(arena, Value *, count + 1);
+    for (int i = 0; i < count; i++) operands[i] = op_operand(ret, i < first ? i : i < count - last + first ? i + last - first : i - count + last);
+    for (int i = first; i < count; i++) op_set_operand(ret, i, operands[i]);
+}
+
 static void build(Building *work) {
     Op *ret = work->func->last;
-    const int outputs = ret->operand_count;
+    const int last = ret->operand_count, outputs = last - module_state_count(work->func->module);
     int room = 0, count = 0;
     FOR_EACH_OP(work->func, op) room += op->operand_count, count++;
     work->readers = ARENA_ARRAY(work->arena, Reader, room + 1);
@@ -128,6 +137,12 @@ static void build(Building *work) {
         for (int k = i; copy && k < outputs; k++)
             if (op_operand(ret, k) == value) op_set_operand(ret, k, copy);
     }
+    for (int i = outputs; i < last; i++) { // what goes on to the next run stays as it is
+        Value *value = op_operand(ret, i);
+        const int entry = entry_of(work, value);
+        if (entry >= 0) add_output(work, add_copy(work, ret, value, add_reader(work, entry)));
+    }
+    put_last(work->arena, ret, outputs, last);
 }
 
 // ---- quantizing and comparing
@@ -222,13 +237,31 @@ static void tap(void *context, const Value *buffer, const void *data) {
         work->powers[((int64_t)tapped->sample * work->count + role->reader) * work->tables + tapped->table] = walk.power;
 }
 
+static bool try_table(Choosing *work, int worker, int sample, int table, char *message) {
+    if (!work->source->load(work->source->context, sample, runner_state(work->runner, worker)->inputs, message)) return false;
+    if (!sample || !work->source->keep_states) runner_reset(work->runner, worker);
+    runner_continue(work->runner, worker, tap, &(TapContext){work, worker, sample, table});
+    return true;
+}
+
 static bool try_sample(void *context, int worker, int sample, char *message) {
     Choosing *work = context;
-    for (int table = 0; table < work->tables; table++) {
-        if (!work->source->load(work->source->context, sample, runner_state(work->runner, worker)->inputs, message)) return false;
-        runner_run(work->runner, worker, tap, &(TapContext){work, worker, sample, table});
-    }
+    for (int table = 0; table < work->tables; table++)
+        if (!try_table(work, worker, sample, table, message)) return false;
     return true;
+}
+
+// The whole stream for each table: what is float goes on as it did.
+static bool try_stream(Choosing *work, int *failed, char *message) {
+    for (int table = 0; table < work->tables; table++)
+        for (*failed = 0; *failed < work->source->count; ++*failed)
+            if (!try_table(work, 0, *failed, table, message)) return false;
+    return true;
+}
+
+static bool try_samples(Choosing *work, int *failed, char *message) {
+    if (work->source->keep_states) return try_stream(work, failed, message);
+    return parallel_samples(work->threads, work->source->count, try_sample, work, failed, message);
 }
 
 // ---- the program
@@ -335,7 +368,7 @@ bool choose_thresholds(Arena *arena, const Module *network, const PassContext *c
     int failed;
     char message[MESSAGE_BYTES];
     bool done = open_program(scratch, &work, module, &own);
-    if (done && !parallel_samples(work.threads, some.count, try_sample, &work, &failed, message))
+    if (done && !try_samples(&work, &failed, message))
         done = diag_error(context->diag, loc_file(some.path(some.context, failed)), "%s", message);
     *chosen = tables[0];
     chosen->entries = ARENA_ARRAY(arena, CalibrationEntry, entries + 1);

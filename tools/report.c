@@ -155,7 +155,7 @@ static bool gather(Report *report, const Dataset *dataset) {
     if (done) {
         report_memory(report, kn);
         list_tensors(report, quantized);
-        done = !model->options->search || report_read_search(report, model->options->search);
+        report_find_search(report);
     }
     native_close(&native);
     temp_dir_remove(dir);
@@ -173,7 +173,7 @@ static bool write_page(const Report *report) {
 static bool make_report(Report *report) {
     Model *model = report->model;
     const Options *options = model->options;
-    if (!model_import(model) || !model_fix_sizes(model, options->data, true) ||
+    if (!model_import(model) || (options->search && !report_read_search(report, options->search)) || !model_fix_sizes(model, options->data, true) ||
         (report->precision != ELEM_F32 && !model_calibrate(model)))
         return false;
     report->network = model->imported;

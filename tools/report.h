@@ -21,7 +21,8 @@ typedef struct {
 
 // An operator of a search's log.
 typedef struct {
-    const ReportTensor *tensor;
+    const Value *value;        // of the imported network
+    const ReportTensor *tensor; // once these are listed
     double loss[MAX_TABLES], samples; // by table, NAN: it was not measured; of the best one
     int best;
 } ReportLoss;
@@ -51,8 +52,9 @@ typedef struct {
 
 // The arena over time, from a planned program.
 void report_memory(Report *report, const Module *kn);
-// False after a message; the tensors are listed before.
+// False after a message; before all that takes long. report_find_search: when the tensors are listed.
 bool report_read_search(Report *report, const char *path);
+void report_find_search(Report *report);
 void report_search(const Report *report, FILE *out);
 void report_page(const Report *report, FILE *out);
 extern const char report_style[], report_script[];

@@ -17,18 +17,17 @@ static int find_table(Report *report, const char *name) {
     return report->search_table_count++;
 }
 
-static const ReportTensor *find_tensor(const Report *report, const char *name) {
-    for (int i = 0; i < report->tensor_count; i++)
-        if (report->tensors[i].op && value_is_called(report->tensors[i].value, name)) return &report->tensors[i];
-    return NULL;
+static const Value *find_result(const Report *report, const char *name) {
+    const Value *value = func_find_value(module_main(report->model->imported), name);
+    return value && value->def && value->def->kind != OP_constant ? value : NULL;
 }
 
-static ReportLoss *loss_for(TableState *state, Report *report, const ReportTensor *tensor) {
+static ReportLoss *loss_for(TableState *state, Report *report, const Value *value) {
     const int count = report->search_count;
-    if (count && report->search[count - 1].tensor == tensor) return &report->search[count - 1];
+    if (count && report->search[count - 1].value == value) return &report->search[count - 1];
     report->search = table_grown(state, report->search, count, sizeof *report->search);
     ReportLoss *loss = &report->search[report->search_count++];
-    *loss = (ReportLoss){.tensor = tensor};
+    *loss = (ReportLoss){.value = value};
     for (int t = 0; t < MAX_TABLES; t++) loss->loss[t] = NAN;
     return loss;
 }
@@ -43,19 +42,19 @@ static void take_line(TableState *state, const TableWord *words) {
         table_fault(state, words->place, "expected `name table loss error samples`, as `qanat search` writes its log");
         return;
     }
-    const ReportTensor *tensor = find_tensor(report, words->text);
+    const Value *value = find_result(report, words->text);
     const int table = find_table(report, word[1]->text);
     double samples;
     char *end;
     const double loss = strtod(word[2]->text, &end); // of outputs that are no numbers: infinite
-    if (!tensor) {
+    if (!value) {
         table_fault(state, words->place, "the model has no such operator; is it the log of another model");
     } else if (table < 0) {
         table_fault(state, word[1]->place, "more tables than a search has");
     } else if (end == word[2]->text || *end) {
         table_fault(state, word[2]->place, "expected a loss");
     } else if (table_number(state, word[4], &samples)) {
-        ReportLoss *own = loss_for(state, report, tensor);
+        ReportLoss *own = loss_for(state, report, value);
         own->loss[table] = samples > 0 && isfinite(loss) ? loss : NAN;
         if (word[5]) own->best = table, own->samples = samples;
     }
@@ -67,6 +66,18 @@ bool report_read_search(Report *report, const char *path) {
     TableState state = {.arena = report->model->arena, .diag = report->model->diag, .path = path, .take_line = take_line,
                         .take_comment = no_comment, .out = report};
     return table_read(&state);
+}
+
+// Those of a network with the same names, but for what quantizing leaves out.
+void report_find_search(Report *report) {
+    int found = 0;
+    for (int k = 0; k < report->search_count; k++) {
+        ReportLoss *loss = &report->search[k];
+        for (int i = 0; i < report->tensor_count && !loss->tensor; i++)
+            if (report->tensors[i].op && value_is_called(report->tensors[i].value, loss->value->name)) loss->tensor = &report->tensors[i];
+        if (loss->tensor) report->search[found++] = *loss;
+    }
+    report->search_count = found;
 }
 
 // ---- the section
@@ -108,7 +119,7 @@ void report_search(const Report *report, FILE *out) {
         const ReportLoss *own = &report->search[i];
         const double loss = own->loss[own->best];
         most = fmax(most, loss);
-        columns[i] = (SvgColumn){loss, NAN, arena_printf(arena, "%s (%s): %.3g with table %s", own->tensor->value->name, op_info(own->tensor->op->kind)->name, loss,
+        columns[i] = (SvgColumn){fmax(0, loss), NAN, arena_printf(arena, "%s (%s): %.3g with table %s", own->tensor->value->name, op_info(own->tensor->op->kind)->name, loss,
                                                          report->search_tables[own->best]), 0};
     }
     fputs("<section id=\"search\"><h2>What <code>search</code> found</h2>\n", out);

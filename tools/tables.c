@@ -1,5 +1,6 @@
 #include "tools/tables.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +164,7 @@ static void write_tpu_mlir(const Model *model, const CalibrationTable *table, FI
         table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, i, true);
     }
     table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, table->count, false);
+    for (int i = 0; i < table->section_count; i++) fprintf(out, "%s%s\n", *table->sections[i] == '#' ? "\n" : "", table->sections[i]);
 }
 
 // What ncnn calls a layer: the node's name, if it has one.
@@ -209,7 +211,7 @@ static bool write_ncnn(Model *model, const CalibrationTable *table, FILE *out) {
             const LayerWeights *kept = inputs ? NULL : find_weights(table, name, &op->results[0]);
             if (kept) write_kept_scales(out, name, kept);
             else if (!inputs) write_weight_scales(out, model->arena, name, op_operand(op, 1));
-            else if (entry && entry->threshold > 0) fprintf(out, "%s %s \n", name, decimal_text(model->arena, 127 / entry->threshold, 6));
+            else if (entry && entry->threshold > 0) fprintf(out, "%s %s \n", name, decimal_text(model->arena, fmin(127 / entry->threshold, FLT_MAX), 6)); // below, all round to 0
         }
     return true;
 }

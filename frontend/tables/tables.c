@@ -60,7 +60,7 @@ void *table_grown(TableState *state, void *entries, int count, size_t size) {
 typedef struct {
     void *table;
     Map *names;
-    bool skipping; // a section that says nothing to us
+    bool skipping; // a section that says nothing to us: it is kept as it is
     int lines;
 } Reading;
 
@@ -120,10 +120,20 @@ static void bias_line(TableState *state, const TableWord *words) {
     table->corrected[table->corrected_count++] = entry;
 }
 
+static void keep_section(TableState *state, CalibrationTable *table, const char *line) {
+    table->sections = table_grown(state, table->sections, table->section_count, sizeof *table->sections);
+    table->sections[table->section_count++] = line;
+}
+
 static void calibration_line(TableState *state, const TableWord *words) {
     Reading *reading = state->out;
     CalibrationTable *table = reading->table;
-    if (reading->skipping) return;
+    if (reading->skipping) {
+        char *line = arena_strdup(state->arena, words->text);
+        for (const TableWord *word = words->next; word; word = word->next) line = arena_printf(state->arena, "%s %s", line, word->text);
+        keep_section(state, table, line);
+        return;
+    }
     if (!reading->lines++ && table->format == TABLE_QANAT && is_ncnn_weight_line(words)) table->format = TABLE_NCNN;
     if (table->format == TABLE_NCNN) {
         if (take_name(state, words)) ncnn_line(state, words, table);
@@ -185,6 +195,7 @@ static void calibration_comment(TableState *state, const char *text) {
     CalibrationTable *table = reading->table;
     if (is_tpu_mlir_comment(text)) table->format = TABLE_TPU_MLIR;
     if (is_tpu_mlir_section(text)) reading->skipping = true;
+    if (reading->skipping && !state->first) keep_section(state, table, arena_printf(state->arena, "#%s", trimmed(state, text)));
     if (reading->skipping || header_comment(state, table, text)) return;
     TableComment comment = comment_of(state, text, table->count);
     comment.part = state->first ? part_of_line(state->first) : table->corrected_count ? LINES_OF_BIASES : table->equalized_count ? LINES_OF_FACTORS : LINES_OF_RANGES;

@@ -3,10 +3,12 @@
 # RUN: rm -rf %t && mkdir %t && %python %s %qanat %root/docs/examples/digits %t
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "Inputs"))
+from calls import call, outputs_of
 
 qanat, digits, work = sys.argv[1:4]
 digits = os.path.abspath(digits)
@@ -16,20 +18,8 @@ SAMPLES = 4
 METHODS = ["mse", "minmax", "kl"]
 
 
-def call(*arguments, status=0):
-    done = subprocess.run([qanat, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == status, (arguments, done.stderr)
-    return done.stdout if status == 0 else done.stderr
-
-
 def outputs(*options):
-    results = []
-    for i in range(SAMPLES):
-        np.savez("one.npz", **{name: samples[i:i + 1]})
-        call("run", model, "--input", "one.npz", "-o", "out.npz", *options)
-        with np.load("out.npz") as out:
-            results.append(out["logits"].astype(np.float64).ravel())
-    return results
+    return outputs_of(model, name, samples, "logits", *options)
 
 
 def loss(real, other):

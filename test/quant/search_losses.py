@@ -10,6 +10,9 @@ import time
 
 import numpy as np
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "Inputs"))
+from calls import call, outputs_of
+
 qanat, root, work = sys.argv[1:4]
 root = os.path.abspath(root)
 digits = os.path.join(root, "docs/examples/digits")
@@ -18,20 +21,8 @@ os.chdir(work)
 SAMPLES = 10
 
 
-def call(*arguments, status=0):
-    done = subprocess.run([qanat, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == status, (arguments, done.returncode, done.stderr)
-    return done.stdout if status == 0 else done.stderr
-
-
 def outputs(*options):
-    results = []
-    for i in range(SAMPLES):
-        np.savez("one.npz", **{name: samples[i:i + 1]})
-        call("run", model, "--input", "one.npz", "-o", "out.npz", *options)
-        with np.load("out.npz") as out:
-            results.append(out["logits"].astype(np.float64).ravel())
-    return results
+    return outputs_of(model, name, samples, "logits", *options)
 
 
 def softmax(x):

@@ -4,24 +4,20 @@
 # RUN: rm -rf %t && mkdir %t && %python %s %qanat %root %t
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "Inputs"))
+from calls import call, outputs_of
+
 qanat, root, work = sys.argv[1:4]
 root = os.path.abspath(root)
 os.chdir(work)
 rng = np.random.default_rng(7)
 SHAPE = [1, 8, 12, 12]
-
-
-def call(*arguments, status=0):
-    done = subprocess.run([qanat, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == status, (arguments, done.returncode, done.stderr)
-    return done.stdout if status == 0 else done.stderr
 
 
 def save(path, nodes, constants, inputs, outputs):
@@ -49,13 +45,7 @@ search = ["search", "bad.onnx", "--mode", "mixed", "--data", "data.npz", "--equa
 
 
 def outputs(*options):
-    results = []
-    for i in range(4):
-        np.savez("one.npz", x=samples[i:i + 1])
-        call("run", "bad.onnx", "--input", "one.npz", "-o", "out.npz", *options)
-        with np.load("out.npz") as out:
-            results.append(out["c7"].astype(np.float64).ravel())
-    return results
+    return outputs_of("bad.onnx", "x", samples[:4], "c7", *options)
 
 
 def cosine(a, b):

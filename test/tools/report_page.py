@@ -157,11 +157,11 @@ os.mkdir("none.html")
 call("report", model, *data, "--calibration", used, "--iterations", "1", "-o", "none.html", status=1)
 assert not [name for name in os.listdir(".") if "none.html" in name and name != "none.html"], os.listdir(".")
 
-# A search's log is one of this model, or none.
+# A search's log is one of this model, or none, and is read before the data.
 for text, complaint in (("stem.relu mse 1e-3 0 4 best\nstem.reli mse 1e-4 0 4 best\n", "log:2:1: error: the model has no such operator"),
                         ("stem.relu mse 1e-3\n", "log:1:1: error: expected `name table loss error samples`"),
                         ("stem.relu mse high 0 4 best\n", "log:1:15: error: expected a loss")):
     with open("search.log", "w", encoding="utf-8") as file:
         file.write(text)
-    run = subprocess.run([qanat, "report", model, *data, "--iterations", "1", "--search", "search.log", "-o", "refused.html"], stderr=subprocess.PIPE, text=True, check=False)
+    run = subprocess.run([qanat, "report", model, "--data", "nowhere", "--search", "search.log", "-o", "refused.html"], stderr=subprocess.PIPE, text=True, check=False)
     assert run.returncode == 1 and complaint in run.stderr and not os.path.exists("refused.html"), run

@@ -233,13 +233,24 @@ static Value *taken(Post *post, Value *from, Value *places, Value *mask) {
     return binary(post, OP_mul, value, reshape(post, mask, from->type->rank, shape));
 }
 
-static void best_boxes(Post *post, const Candidates *found) {
+// Boxes of different classes moved apart, to where none overlaps another's: by a power of two, which rounds least.
+static Value *apart(Post *post, Size size, Value *corners, Value *class) {
+    const FrameInput *frame = post->context->frame;
+    const int64_t shape[] = {1, corners->type->shape[1], 1};
+    int64_t side = size.height > size.width ? size.height : size.width;
+    float shift = 2;
+    if (frame) side = frame->frame_height > frame->frame_width ? frame->frame_height : frame->frame_width;
+    while (shift < 2 * (float)side) shift *= 2;
+    return binary(post, OP_add, corners, binary(post, OP_mul, reshape(post, class, 3, shape), scalar(post, shift)));
+}
+
+static void best_boxes(Post *post, Size size, const Candidates *found) {
     Arena *arena = post->arena;
     const int64_t count = found->corners->type->shape[1], most = post->spec->most < count ? post->spec->most : count, one[] = {1}, axis = 0;
     Value *best = post_make(post, OP_reduce_max, 1, &found->scores, attr_ints(arena, attr_bool(arena, NULL, "keep_dims", false), "axes", 1, (int64_t[]){2}));
     Value *class = post_make(post, OP_arg_max, 1, &found->scores, attr_int(arena, attr_bool(arena, NULL, "keep_dims", false), "axis", 2));
     class = binary(post, OP_add, post_cast(post, class, ELEM_F32), scalar(post, (float)post->spec->background));
-    Value *places = chosen(post, found->corners, best, most);
+    Value *places = chosen(post, post->spec->per_class ? apart(post, size, found->corners, class) : found->corners, best, most);
     int64_t *none = ARENA_NEW(arena, int64_t);
     *none = -1;
     Value *mask = binary(post, OP_less, op_constant(&post->builder, type_tensor(arena, ELEM_I64, 1, one), none, NULL), places);
@@ -267,6 +278,6 @@ bool found_boxes(Post *post) {
     if (spec->background >= classes) return post_fail(post, arena_printf(post->arena, "background=%d of %lld classes", spec->background, (long long)classes));
     found.scores = columns(post, found.scores, spec->background, classes);
     to_pixels(post, size, &found);
-    best_boxes(post, &found);
+    best_boxes(post, size, &found);
     return true;
 }

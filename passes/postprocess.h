@@ -17,6 +17,7 @@ typedef struct {
     bool relative;         // boxes are parts of the image, not pixels
     int background;        // so many classes are none, from the first on
     float score, iou;      // boxes of at least that score are kept that overlap no better one by more
+    bool per_class;        // only those of its own class count
     int most;
     const Type *anchors_type; // of SSD: N x 4 of f32
     const float *anchors;

@@ -23,10 +23,14 @@ enum { MATRIX_COUNT = sizeof matrices / sizeof *matrices };
 
 typedef struct { int format, height, width, stride, matrix; bool full; } FrameSpec; // stride: bytes of a row, 0: no gaps
 
-static bool parse_side(const char *text, char **end, int *side) {
+static bool parse_number(const char *text, char **end, int most, int *number) {
     long value = strtol(text, end, 10);
-    *side = (int)value;
-    return *end != text && value >= 1 && value <= MAX_IMAGE_SIDE;
+    *number = (int)value;
+    return *end != text && value >= 1 && value <= most;
+}
+
+static bool parse_side(const char *text, char **end, int *side) {
+    return parse_number(text, end, MAX_IMAGE_SIDE, side);
 }
 
 static bool starts_with(const char *text, const char *prefix, const char **rest) {
@@ -54,7 +58,7 @@ static bool parse_details(const char *text, FrameSpec *spec) {
         item[length] = 0;
         text += length + (text[length] == ',');
         if (starts_with(item, "stride=", &value)) {
-            if (!parse_side(value, &end, &spec->stride) || *end)
+            if (!parse_number(value, &end, MAX_FRAME_BYTES, &spec->stride) || *end)
                 return false;
         } else if (starts_with(item, "matrix=", &value) && formats[spec->format].yuv) {
             if (!parse_matrix(value, &spec->matrix))
@@ -148,8 +152,8 @@ static FrameInput frame_of(Arena *arena, const FrameSpec *spec, const Preprocess
                         .kind = preprocess->filter,
                         .width = fitted->width,
                         .height = fitted->height,
-                        .left = crop_start(fitted->width, fitted->crop_width),
-                        .top = crop_start(fitted->height, fitted->crop_height),
+                        .left = fitted->left,
+                        .top = fitted->top,
                         .crop_width = fitted->crop_width,
                         .crop_height = fitted->crop_height,
                         .bgr = preprocess->color == COLOR_BGR,

@@ -7,7 +7,9 @@
 
 #include "tools/data/npy.h"
 
-typedef struct { Postprocess made; Arena *arena; const char *anchors; int functions; } Spec;
+// Which results a word is about.
+typedef enum { FOR_ANY, FOR_CLASSES, FOR_BOXES, FOR_SSD, PURPOSES } Purpose;
+typedef struct { Postprocess made; Arena *arena; const char *anchors, *given[PURPOSES]; int functions; } Spec; // given: the last such word
 
 static bool parse_whole(const char *text, int least, int *value) {
     char *end;
@@ -54,6 +56,11 @@ static bool parse_unit(Spec *spec, const char *text) {
     return spec->made.relative || (text && !strcmp(text, "pixel"));
 }
 
+static bool parse_nms(Spec *spec, const char *text) {
+    spec->made.per_class = text && !strcmp(text, "class");
+    return spec->made.per_class || (text && !strcmp(text, "any"));
+}
+
 static bool parse_anchors(Spec *spec, const char *text) {
     return text && *text && (spec->anchors = arena_strdup(spec->arena, text));
 }
@@ -75,21 +82,23 @@ static const struct {
     const char *key;
     bool (*parse)(Spec *spec, const char *text);
     const char *expected;
+    Purpose purpose;
 } rows[] = {
-    {"softmax", parse_softmax, "no value"},
-    {"sigmoid", parse_sigmoid, "no value"},
-    {"top-k", parse_top_k, "how many classes"},
-    {"argmax", parse_argmax, "no value"},
-    {"output", parse_output, "the name of an output"},
-    {"axis", parse_axis, "the dimension of the classes"},
-    {"boxes", parse_boxes, "corners, centers, ssd, yolox or yunet"},
-    {"unit", parse_unit, "pixel or image"},
-    {"anchors", parse_anchors, "an .npy file or the name of an output"},
-    {"variances", parse_variances, "four numbers, as 0.1:0.1:0.2:0.2"},
-    {"background", parse_background, "how many classes, from the first on, are none"},
-    {"score", parse_score, "a number from 0 to 1"},
-    {"iou", parse_iou, "a number from 0 to 1"},
-    {"most", parse_most, "how many boxes"},
+    {"softmax", parse_softmax, "no value", FOR_ANY},
+    {"sigmoid", parse_sigmoid, "no value", FOR_ANY},
+    {"top-k", parse_top_k, "how many classes", FOR_ANY},
+    {"argmax", parse_argmax, "no value", FOR_ANY},
+    {"output", parse_output, "the name of an output", FOR_CLASSES},
+    {"axis", parse_axis, "the dimension of the classes", FOR_CLASSES},
+    {"boxes", parse_boxes, "corners, centers, ssd, yolox or yunet", FOR_ANY},
+    {"unit", parse_unit, "pixel or image", FOR_BOXES},
+    {"anchors", parse_anchors, "an .npy file or the name of an output", FOR_SSD},
+    {"variances", parse_variances, "four numbers, as 0.1:0.1:0.2:0.2", FOR_SSD},
+    {"background", parse_background, "how many classes, from the first on, are none", FOR_BOXES},
+    {"score", parse_score, "a number from 0 to 1", FOR_BOXES},
+    {"iou", parse_iou, "a number from 0 to 1", FOR_BOXES},
+    {"nms", parse_nms, "any or class", FOR_BOXES},
+    {"most", parse_most, "how many boxes", FOR_BOXES},
 };
 
 static bool parse_item(Spec *spec, char *item, Fault *fault) {
@@ -97,9 +106,23 @@ static bool parse_item(Spec *spec, char *item, Fault *fault) {
     if (value)
         *value++ = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (!strcmp(rows[i].key, item))
+        if (!strcmp(rows[i].key, item)) {
+            spec->given[rows[i].purpose] = rows[i].key;
             return rows[i].parse(spec, value) || fault_set(fault, "%s: expected %s, found '%s'", item, rows[i].expected, value ? value : "");
-    return fault_set(fault, "unknown word '%s'; known: softmax sigmoid top-k argmax output axis boxes unit anchors variances background score iou most", item);
+        }
+    return fault_set(fault, "unknown word '%s'; known: softmax sigmoid top-k argmax output axis boxes unit anchors variances background score iou nms most", item);
+}
+
+// Words that would change nothing.
+static bool check_purposes(const Spec *spec, Fault *fault) {
+    const bool boxes = spec->made.boxes != BOXES_NONE;
+    if (boxes && spec->given[FOR_CLASSES])
+        return fault_set(fault, "%s= says nothing about boxes; leave it out", spec->given[FOR_CLASSES]);
+    if (!boxes && spec->given[FOR_BOXES])
+        return fault_set(fault, "%s= is about boxes; add boxes=CODING or leave it out", spec->given[FOR_BOXES]);
+    if (spec->made.boxes != BOXES_SSD && spec->given[FOR_SSD])
+        return fault_set(fault, "%s= is about boxes=ssd; leave it out", spec->given[FOR_SSD]);
+    return true;
 }
 
 static bool parse_spec(Arena *arena, const char *text, Spec *spec, Fault *fault) {
@@ -114,7 +137,9 @@ static bool parse_spec(Arena *arena, const char *text, Spec *spec, Fault *fault)
         return fault_set(fault, "expected one of softmax, sigmoid, top-k=K, argmax and boxes=CODING, found '%s'", text);
     if (spec->functions > 1)
         return fault_set(fault, "expected softmax or sigmoid, not both, found '%s'", text);
-    if ((made->boxes == BOXES_SSD) != (spec->anchors != NULL))
+    if (!check_purposes(spec, fault))
+        return false;
+    if (made->boxes == BOXES_SSD && !spec->anchors)
         return fault_set(fault, "boxes=ssd and anchors=FILE.npy belong together");
     return true;
 }

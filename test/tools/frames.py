@@ -27,6 +27,7 @@ CASES = {
     "left": ("rotate=270,flip=vertical,resize=12x9", (9, 12, 3),
              [("turn", "ROTATE_90"), ("turn", "FLIP_TOP_BOTTOM"), ("resize", (12, 9))]),
     "around": ("rotate=180,resize=13x10", (10, 13, 3), [("turn", "ROTATE_180"), ("resize", (13, 10))]),
+    "placed": ("resize=28x20,crop=16x12+9+8", (12, 16, 3), [("resize", (28, 20)), ("crop", (9, 8, 25, 20))]),
     "mirrored": ("flip=horizontal,crop=20", (20, 20, 3), [("turn", "FLIP_LEFT_RIGHT"), ("crop", (14, 6, 34, 26))]),
     "nearest": ("resize=12x9,filter=nearest", (9, 12, 3), [("nearest", (12, 9))]),
     "blocks": ("resize=61x50,filter=nearest", (50, 61, 3), [("nearest", (61, 50))]),

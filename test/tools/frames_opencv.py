@@ -121,6 +121,14 @@ def check_strides(recorded):
         assert np.array_equal(got, expected), spec
 
 
+    wide = noise((2, 20000, 4), 9)  # rows longer than any image's
+    got = outputs(identity(2, 2), saved(wide), "--frame", "rgba8:2x2,stride=80000", "--preprocess", "layout=nhwc")
+    assert np.array_equal(got, wide[:, :2, :3]), got
+    for crop in ("2x2+1", "2x2+1+", "2x2+-1+0", "2x2+1+1x", "+1+1"):
+        done = subprocess.run([QANAT, "run", identity(2, 2), "--input", "random", "--preprocess", "crop=" + crop], capture_output=True, text=True)
+        assert done.returncode == 2 and "crop: expected a size: N, WIDTHxHEIGHT or WIDTHxHEIGHT+LEFT+TOP" in done.stderr, (crop, done)
+
+
 def png(path, pixels):
     import struct
     import zlib

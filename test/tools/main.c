@@ -216,7 +216,7 @@ static int print_image(int argc, char **argv) {
         int width, height;
         if (!parse_size(argv[i + 1], &width, &height))
             return fail("expected WxH");
-        bool done = strcmp(argv[i], "crop") == 0 ? image_crop(&image, width, height, &made, &fault)
+        bool done = strcmp(argv[i], "crop") == 0 ? image_crop(&image, crop_start(image.width, width), crop_start(image.height, height), width, height, &made, &fault)
                     : image_resize(&image, strcmp(argv[i], "nearest") == 0 ? RESIZE_NEAREST : RESIZE_ANTIALIAS, width, height, &made, &fault);
         image_free(&image);
         if (!done)

@@ -99,6 +99,12 @@ def check_lists():
     everything = listed([boxes[0, 1], boxes[0, 2], boxes[0, 0], boxes[0, 3]], [0.9, 0.6, 0.5, 0.2], [1, 0, 0, 1], 4)
     check({"b": boxes, "s": scores}, "boxes=corners,iou=0.82,score=0", everything, image=(1, 80, 80, 3))
     check({"b": boxes, "s": scores}, "boxes=corners,background=1,most=1", listed([boxes[0, 1]], [0.9], [1], 1), image=(1, 80, 80, 3))
+    # Of classes of their own: both of the first two boxes are kept.
+    apart = listed([boxes[0, 1], boxes[0, 2], boxes[0, 0]], [0.9, 0.6, 0.5], [1, 0, 0], 3)
+    check({"b": boxes, "s": scores}, "boxes=corners,nms=class,most=3", apart, image=(1, 80, 80, 3))
+    check({"b": boxes, "s": scores[:, :, ::-1].copy()}, "boxes=corners,nms=any,most=3", listed([boxes[0, 1], boxes[0, 2]], [0.9, 0.6], [0, 1], 3), image=(1, 80, 80, 3))
+    same = f32([[0.5, 0.1], [0.9, 0.3], [0.6, 0.2], [0.1, 0.2]])
+    check({"b": boxes, "s": same}, "boxes=corners,nms=class,most=3", listed([boxes[0, 1], boxes[0, 2]], [0.9, 0.6], [0, 0], 3), image=(1, 80, 80, 3))
     # At the threshold a box is kept.
     check({"b": boxes, "s": scores}, "boxes=corners,score=0.6,most=2", found | listed([boxes[0, 1], boxes[0, 2]], [0.9, 0.6], [1, 0], 2), image=(1, 80, 80, 3))
     centers = np.concatenate([f32([[5, 5, 10, 10], [5.5, 5.5, 9, 9], [25, 25, 10, 10], [55, 55, 10, 10], [9, 9, 1, 1], [9, 9, 1, 1], [9, 9, 1, 1]]),
@@ -157,6 +163,10 @@ def check_messages():
                           ("boxes=corners", "boxes need a network whose first input is an image"),
                           ("boxes=", "boxes: expected corners, centers, ssd, yolox or yunet, found ''"), ("iou=0.5", "expected one of softmax, sigmoid"),
                           ("boxes=ssd", "boxes=ssd and anchors=FILE.npy belong together"), ("argmax,top-k=1", "expected one of softmax"),
+                          ("argmax,iou=0.5,output=a", "iou= is about boxes; add boxes=CODING or leave it out"),
+                          ("top-k=1,nms=class", "nms= is about boxes"), ("boxes=corners,output=a", "output= says nothing about boxes; leave it out"),
+                          ("boxes=yolox,variances=1:1:1:1", "variances= is about boxes=ssd; leave it out"), ("softmax,anchors=a.npy", "anchors= is about boxes=ssd"),
+                          ("boxes=corners,nms=some", "nms: expected any or class, found 'some'"),
                           ("softmax,sigmoid", "expected softmax or sigmoid, not both, found 'softmax,sigmoid'"),
                           ("top_k=1", "unknown word 'top_k'"), ("boxes=ssd,anchors=none.npy", "none.npy: error: can't be read")):
         got = run(two, spec, arrays)

@@ -124,13 +124,12 @@ int crop_start(int size, int kept) {
     return (int)nearbyint((size - kept) / 2.0);
 }
 
-bool image_crop(const Image *image, int width, int height, Image *result, Fault *fault) {
-    if (width > image->width || height > image->height)
+bool image_crop(const Image *image, int left, int top, int width, int height, Image *result, Fault *fault) {
+    if (left < 0 || top < 0 || width > image->width - left || height > image->height - top)
         return fault_set(fault, "the crop of %d x %d exceeds the image of %d x %d", width, height, image->width,
                          image->height);
     if (!image_alloc(result, width, height, image->channels, fault))
         return false;
-    int left = crop_start(image->width, width), top = crop_start(image->height, height);
     size_t channels = (size_t)image->channels, row = (size_t)width * channels;
     for (int y = 0; y < height; y++)
         memcpy(result->pixels + (size_t)y * row,

@@ -37,8 +37,8 @@ bool image_resize(const Image *image, ResizeKind kind, int width, int height, Im
 bool image_turn(const Image *image, int turns, bool mirrored, bool upended, Image *result, Fault *fault);
 // Where the middle `kept` of `size` begins, by torchvision's rounding.
 int crop_start(int size, int kept);
-// The middle width x height. Must not exceed the image.
-bool image_crop(const Image *image, int width, int height, Image *result, Fault *fault);
+// Columns from `left` and rows from `top` on. A fault where that exceeds the image.
+bool image_crop(const Image *image, int left, int top, int width, int height, Image *result, Fault *fault);
 
 // The whole file, malloc'd.
 bool file_load(const char *path, uint8_t **data, size_t *bytes, Fault *fault);

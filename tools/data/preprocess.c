@@ -3,8 +3,10 @@
 #include "tools/data/preprocess.h"
 
 
+#include <ctype.h>
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,8 +103,22 @@ static bool parse_color(const char *text, Preprocess *preprocess) {
     return preprocess->color_given = true;
 }
 
+// "+LEFT+TOP"
+static bool parse_place(const char *text, int *left, int *top) {
+    int used = 0;
+    return sscanf(text, "+%5d+%5d%n", left, top, &used) == 2 && !text[used] && isdigit((unsigned char)text[1]) && *left >= 0 && *top >= 0;
+}
+
 static bool parse_crop(const char *text, Preprocess *preprocess) {
-    if (!parse_size(text, &preprocess->crop_width, &preprocess->crop_height))
+    char size[32];
+    const size_t length = strcspn(text, "+");
+    if (length >= sizeof size)
+        return false;
+    memcpy(size, text, length);
+    size[length] = 0;
+    preprocess->crop_placed = text[length] != 0;
+    if (!parse_size(size, &preprocess->crop_width, &preprocess->crop_height) ||
+        (preprocess->crop_placed && !parse_place(text + length, &preprocess->crop_left, &preprocess->crop_top)))
         return false;
     if (preprocess->crop_height == 0)
         preprocess->crop_height = preprocess->crop_width;
@@ -145,7 +161,7 @@ static const struct {
     {"flip", parse_flip, "horizontal, vertical or both"},
     {"resize", parse_resize, "a size: N (shorter side) or WIDTHxHEIGHT"},
     {"filter", parse_filter, "antialias, linear, nearest, box, hamming, bicubic, lanczos, opencv-nearest, opencv-linear or opencv-exact"},
-    {"crop", parse_crop, "a size: N or WIDTHxHEIGHT"},
+    {"crop", parse_crop, "a size: N, WIDTHxHEIGHT or WIDTHxHEIGHT+LEFT+TOP"},
     {"color", parse_color, "rgb, bgr or gray"},
     {"mean", parse_mean, "one number or three, as 123.675:116.28:103.53"},
     {"std", parse_std, "one number or three, not 0, as 58.395:57.12:57.375"},
@@ -251,9 +267,11 @@ bool preprocess_fit(const Preprocess *preprocess, const ImageInput *input, int w
         shorter_side(fitted->width, fitted->height, preprocess->resize_width, &fitted->width, &fitted->height);
     fitted->crop_width = preprocess->crop_width ? preprocess->crop_width : fitted->width;
     fitted->crop_height = preprocess->crop_width ? preprocess->crop_height : fitted->height;
-    if (fitted->crop_width > fitted->width || fitted->crop_height > fitted->height)
-        return fault_set(fault, "the crop of %d x %d exceeds the image of %d x %d", fitted->crop_width, fitted->crop_height,
-                         fitted->width, fitted->height);
+    fitted->left = preprocess->crop_placed ? preprocess->crop_left : crop_start(fitted->width, fitted->crop_width);
+    fitted->top = preprocess->crop_placed ? preprocess->crop_top : crop_start(fitted->height, fitted->crop_height);
+    if (fitted->left < 0 || fitted->top < 0 || fitted->crop_width > fitted->width - fitted->left || fitted->crop_height > fitted->height - fitted->top)
+        return fault_set(fault, preprocess->crop_placed ? "the crop of %d x %d from there on exceeds the image of %d x %d" : "the crop of %d x %d exceeds the image of %d x %d",
+                         fitted->crop_width, fitted->crop_height, fitted->width, fitted->height);
     if (fitted->crop_width != input->width || fitted->crop_height != input->height)
         return fault_set(fault, "the image has %d x %d pixels, the input takes %d x %d; add resize=%dx%d to --preprocess",
                          fitted->crop_width, fitted->crop_height, input->width, input->height, input->width, input->height);
@@ -281,7 +299,7 @@ static bool fit(Image *image, const Preprocess *preprocess, const ImageInput *in
         !replace(image, &made, image_resize(image, preprocess->filter, fitted.width, fitted.height, &made, fault)))
         return false;
     return !preprocess->crop_width ||
-           replace(image, &made, image_crop(image, fitted.crop_width, fitted.crop_height, &made, fault));
+           replace(image, &made, image_crop(image, fitted.left, fitted.top, fitted.crop_width, fitted.crop_height, &made, fault));
 }
 
 // A byte of an 8-bit input: normalised, with the input's own scale; or where nothing is said of that, the pixel, less 128 in i8.

@@ -13,6 +13,8 @@ typedef struct {
     ResizeKind filter;
     int resize_width, resize_height; // both 0: no resize; height 0: the shorter side becomes resize_width
     int crop_width, crop_height;     // 0: no crop
+    bool crop_placed;                // it begins at column crop_left and row crop_top; else in the middle
+    int crop_left, crop_top;
     Color color;
     bool color_given;
     bool normalised;          // something is said of the next three
@@ -24,7 +26,7 @@ typedef struct {
 } Preprocess;
 
 // "rotate=90,flip=horizontal,resize=256,filter=antialias,crop=224,color=rgb,mean=123.675:116.28:103.53,std=58.395:57.12:57.375,scale=1,
-// layout=nchw"; sizes N or WxH.
+// layout=nchw"; sizes N or WxH, that of the crop also WxH+LEFT+TOP.
 bool preprocess_parse(const char *spec, Preprocess *preprocess, Fault *fault);
 
 // Where an image goes in an input of this type: rank 4, batch 1, 1 or 3 channels first or last. LAYOUT_AUTO decides by
@@ -38,7 +40,7 @@ typedef struct {
 bool image_input(const Type *type, const Preprocess *preprocess, ImageInput *input, Fault *fault);
 
 // An image's size after resizing, and what the crop keeps of it.
-typedef struct { int width, height, crop_width, crop_height; } Fitted;
+typedef struct { int width, height, left, top, crop_width, crop_height; } Fitted;
 // For an image of this size (not turned yet). A fault where what is kept exceeds it or is not what the input takes.
 bool preprocess_fit(const Preprocess *preprocess, const ImageInput *input, int width, int height, Fitted *fitted, Fault *fault);
 // What each value of a pixel becomes in a channel of the input, as elements of it.

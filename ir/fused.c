@@ -120,11 +120,9 @@ static bool join(FusedRows *fused, int i) {
     return true;
 }
 
-// Rows of what resamples along them are pixels: others may follow only.
 static bool ends_in_rows(const FusedRows *fused) {
     KernelArgs args;
-    if (!args_from_op(&args, fused->calls[fused->count - 1])) return false;
-    return strcmp(args.family->name, "resample") || args_get(&args, "inner") == fused->buffers[fused->count - 2].row_bytes;
+    return args_from_op(&args, fused->calls[fused->count - 1]) && image_rows_end(&args, fused->buffers[fused->count - 2].row_bytes);
 }
 
 bool fused_rows(const Op *rows, FusedRows *fused) {

@@ -116,3 +116,7 @@ bool image_rows_between(const Op *maker, const KernelArgs *made, const Type *typ
     *buffer = (struct qn_row_buffer){.height = (int32_t)type->shape[1], .row_bytes = (int32_t)(type->shape[2] * type->shape[3]), .calls = (int32_t)calls};
     return type->shape[2] * type->shape[3] <= INT32_MAX && reads_rows(user, used, buffer);
 }
+
+bool image_rows_end(const KernelArgs *args, int32_t row_bytes) {
+    return !is_family(args, "resample") || (args_get(args, "inner") == row_bytes && args_get(args, "rows") == args_get(args, "count"));
+}

@@ -193,7 +193,8 @@ static int find_steps(const Calls *calls, Call *last, Call *chain[QN_MOST_FUSED]
     for (Call *call = last; count < QN_MOST_FUSED; count++) {
         Call *before = op_operand(call->op, 0) ? map_find(calls->writers, buffer_memory(op_operand(call->op, 0))) : NULL;
         if (!before || before->fused || !is_image_step(&before->args) ||
-            !rows_between(before->op, &before->args, before->halo, call->op, &call->args, &buffer))
+            !rows_between(before->op, &before->args, before->halo, call->op, &call->args, &buffer) ||
+            (call == last && !image_rows_end(&last->args, buffer.row_bytes)))
             break;
         chain[QN_MOST_FUSED - 1 - count] = call = before;
     }
@@ -201,16 +202,10 @@ static int find_steps(const Calls *calls, Call *last, Call *chain[QN_MOST_FUSED]
     return count;
 }
 
-// Rows of what resamples along them are pixels (ir/fused.c): no chain ends with it.
-static bool ends_chain(const Call *call) {
-    return is_image_step(&call->args) && !call->fused &&
-           (!is_family(call, "resample") || args_get(&call->args, "rows") == args_get(&call->args, "count"));
-}
-
 static void fuse_images(const Calls *calls) {
     for (int i = calls->count - 1; i >= 0; i--) {
         Call *chain[QN_MOST_FUSED], *last = &calls->calls[i];
-        if (!last->op->operand_count || !ends_chain(last)) continue;
+        if (!last->op->operand_count || last->fused || !is_image_step(&last->args)) continue;
         const int count = find_steps(calls, last, chain);
         if (count > 1) fuse(calls, chain, count);
     }

@@ -95,9 +95,10 @@ static bool pairs_fit(int count, int bits, const int32_t *weights) {
 }
 
 bool bilinear_rows_fit(int out_h, int bits, const int32_t *weights) {
+    if (!pairs_fit(out_h, bits, weights)) return false;
     for (int64_t i = 0; bits == 8 && i < 2 * (int64_t)out_h; i += 2)
         if (weights[i] + weights[i + 1] != 1 << bits) return false;
-    return pairs_fit(out_h, bits, weights);
+    return true;
 }
 
 bool pack_bilinear(Arena *arena, int in_w, int out_w, int channels, int bits, const int32_t *columns, const int32_t *weights, PackedBlocks *packed) {

@@ -91,7 +91,7 @@ static void open_samples(Corrections *work, const SampleSource *source, const Ru
     work->place = ARENA_ARRAY(work->arena, int, source->count);
     for (int s = 0; s < source->count; s++) work->place[s] = -1;
     for (int s = 0; s < count; s++) work->place[work->part.samples[s]] = s;
-    if (work->judged) work->reference = reference_new(work->arena, runner, reference_samples(runner, least, most), work->is_stream, work->is_stream ? 2 : 1);
+    if (work->judged) work->reference = reference_new(work->arena, work->network, runner, reference_samples(runner, least, most), work->is_stream, work->is_stream ? 2 : 1);
     int64_t room = 0;
     for (int i = 0; i < work->layer_count; i++) room = taps_room(work->layers[i].taps) > room ? taps_room(work->layers[i].taps) : room;
     work->room = ARENA_ARRAY(work->arena, double *, work->threads);

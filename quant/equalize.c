@@ -11,8 +11,9 @@
 #include "quant/nearness.h"
 #include "quant/part.h"
 
-enum { LOOKED_AT = 32, TRIED_ON = 16, FEWEST_TRIED = 2 }; // samples
-static const double ENOUGH_DB = 0.5, TINY = 1.0 / (1 << 20);
+enum { LOOKED_AT = 32, TRIED_ON = 16, MOST_TRIED = 128, FEWEST_TRIED = 2 }; // samples
+enum { ELEMS_TRIED = 1 << 26 };                                             // of small networks more are tried, of so many elements
+static const double ENOUGH_DB = 0.25, TINY = 1.0 / (1 << 20);
 
 // ---- factors of one group
 
@@ -229,6 +230,14 @@ static bool make_tables(Arena *arena, const Module *imported, const PassContext 
     return done;
 }
 
+static int samples_tried(const Module *network) {
+    int64_t elems = 1;
+    FOR_EACH_OP(module_main(network), op)
+        for (int i = 0; op->kind != OP_constant && i < op->result_count; i++) elems += type_elem_count(op->results[i].type);
+    const int64_t count = ELEMS_TRIED / elems;
+    return (int)(count < TRIED_ON ? TRIED_ON : count > MOST_TRIED ? MOST_TRIED : count);
+}
+
 // What is tried: [0]: the network as it is, then each kind of factors that there are some of.
 typedef struct {
     int count;
@@ -243,8 +252,8 @@ static const Module *choose(Arena *arena, Tried *tried, const PassContext *conte
     PassContext own = *context;
     own.diag = diag_new(scratch, NULL); // samples that can't be read are named by what reads all of them
     Part part;
-    const SampleSource some = part_of(scratch, source, reference_samples(watch_runner(watch), FEWEST_TRIED, TRIED_ON), &part);
-    Trying trying = {.reference = reference_new(scratch, watch_runner(watch), some.count, some.keep_states, 1)};
+    const SampleSource some = part_of(scratch, source, reference_samples(watch_runner(watch), FEWEST_TRIED, samples_tried(imported)), &part);
+    Trying trying = {.reference = reference_new(scratch, imported, watch_runner(watch), some.count, some.keep_states, 1)};
     CalibrationTable tables[1 + KIND_COUNT] = {0};
     int best = 0;
     tried->tables[0] = &tables[0];

@@ -17,6 +17,7 @@ struct Reference {
     bool is_stream;
     void ***given, ***gave; // [sample][index]
     const Type **types;     // of the outputs
+    int64_t *shares;        // how many of an output are those of one softmax; 0: it is none
 };
 
 typedef struct {
@@ -53,14 +54,28 @@ static void ***memory_new(Arena *arena, int samples, int count, const Type *cons
     return memory;
 }
 
-Reference *reference_new(Arena *arena, const Runner *runner, int samples, bool is_stream, int judged) {
+// Each row of the last dimension holds the shares of one softmax.
+static int64_t shares_in(const Value *output) {
+    const Type *type = output->type;
+    const int64_t last = type->rank ? type->shape[type->rank - 1] : 0;
+    while (output->def && output->def->kind == OP_reshape) output = op_operand(output->def, 0);
+    if (!output->def || output->def->kind != OP_softmax) return 0;
+    const int64_t axis = as_softmax(output->def).axis, rank = output->type->rank;
+    return (axis == -1 || axis == rank - 1) && output->type->shape[rank - 1] == last ? last : 0;
+}
+
+Reference *reference_new(Arena *arena, const Module *network, const Runner *runner, int samples, bool is_stream, int judged) {
     Reference *reference = ARENA_NEW(arena, Reference);
     *reference = (Reference){.arena = arena, .samples = samples, .inputs = runner_input_count(runner), .outputs = runner_output_count(runner),
                              .judged = judged, .is_stream = is_stream};
     const Type **given = ARENA_ARRAY(arena, const Type *, reference->inputs + 1);
     reference->types = ARENA_ARRAY(arena, const Type *, reference->outputs + 1);
     for (int i = 0; i < reference->inputs; i++) given[i] = runner_input_type(runner, i);
-    for (int i = 0; i < reference->outputs; i++) reference->types[i] = runner_output(runner, i)->type;
+    reference->shares = ARENA_ARRAY(arena, int64_t, reference->outputs + 1);
+    for (int i = 0; i < reference->outputs; i++) {
+        reference->types[i] = runner_output(runner, i)->type;
+        reference->shares[i] = shares_in(op_operand(module_main(network)->last, i));
+    }
     reference->given = memory_new(arena, samples, reference->inputs, given);
     reference->gave = memory_new(arena, samples, reference->outputs, reference->types);
     return reference;
@@ -80,6 +95,31 @@ static Power power_of(const float *real, const float *quant, int64_t count) {
         double error = (double)quant[i] - real[i];
         power.signal += (double)real[i] * real[i];
         power.noise += error * error;
+    }
+    return power;
+}
+
+// Logarithms less their mean are the softmax's operand less its mean.
+static Power power_of_shares(const float *real, const float *quant, int64_t count) {
+    const float least = 1e-30f;
+    double means[2] = {0, 0};
+    Power power = {0, 0};
+    for (int64_t i = 0; i < count; i++) means[0] += log(fmaxf(real[i], least)) / (double)count, means[1] += log(fmaxf(quant[i], least)) / (double)count;
+    for (int64_t i = 0; i < count; i++) {
+        const double x = log(fmaxf(real[i], least)) - means[0], error = log(fmaxf(quant[i], least)) - means[1] - x;
+        power.signal += x * x;
+        power.noise += error * error;
+    }
+    return power;
+}
+
+static Power power_of_output(const Reference *reference, int output, const float *real, const float *quant) {
+    const int64_t count = type_elem_count(reference->types[output]), row = reference->shares[output];
+    if (!row) return power_of(real, quant, count);
+    Power power = {0, 0};
+    for (int64_t i = 0; i < count; i += row) {
+        const Power own = power_of_shares(real + i, quant + i, row);
+        power.signal += own.signal, power.noise += own.noise;
     }
     return power;
 }
@@ -105,7 +145,7 @@ static void compare_sample(const Job *job, int worker, int sample) {
     runner_continue(job->runner, worker, NULL, NULL);
     for (int i = 0; i < reference->outputs; i++)
         if (reference->types[i]->elem == ELEM_F32)
-            job->powers[sample * reference->outputs + i] = power_of(reference->gave[sample][i], state->outputs[i], type_elem_count(reference->types[i]));
+            job->powers[sample * reference->outputs + i] = power_of_output(reference, i, reference->gave[sample][i], state->outputs[i]);
 }
 
 // ---- the nearest
@@ -117,6 +157,18 @@ typedef struct {
     double enough;
 } Race;
 
+static int greatest_divisor(int a, int b) { return b ? greatest_divisor(b, a % b) : a; }
+
+// The first ones that are run are from everywhere among all: steps by the golden section come to each once.
+static int spread(int count, int index) {
+    int step = (int)(0.618 * count) + 1;
+    while (greatest_divisor(count, step) != 1) step++;
+    return (int)((int64_t)index * step % count);
+}
+
+// The sample that is run at place `at`.
+static int sample_at(const Race *race, int at) { return race->reference->is_stream ? at : spread(race->reference->samples, at); }
+
 static bool run_one(void *context, int worker, int index, char *message) {
     const Race *race = context;
     const int now = race->samples - race->first;
@@ -124,7 +176,7 @@ static bool run_one(void *context, int worker, int index, char *message) {
     const Job *job = &race->jobs[index / now];
     if (!job->runner) return true;
     runner_reset(job->runner, worker);
-    compare_sample(job, worker, race->first + index % now);
+    compare_sample(job, worker, sample_at(race, race->first + index % now));
     return true;
 }
 
@@ -143,7 +195,7 @@ static bool counts(const Reference *reference, int sample) { return sample % ref
 static Power power_at(const Race *race, int job, int output) {
     Power sum = {0, 0};
     for (int s = 0; s < race->samples; s++) {
-        const Power *own = &race->jobs[job].powers[s * race->reference->outputs + output];
+        const Power *own = &race->jobs[job].powers[sample_at(race, s) * race->reference->outputs + output];
         if (counts(race->reference, s)) sum.signal += own->signal, sum.noise += own->noise;
     }
     return sum;
@@ -182,7 +234,7 @@ static bool shares_of(const Race *race, int job, int best, double factor, double
         shares[count] = 0;
         for (int i = 0; i < race->reference->outputs; i++) {
             const double noise = power_at(race, best, i).noise;
-            if (noise > 0) shares[count] += race->jobs[job].powers[s * race->reference->outputs + i].noise / noise * factor;
+            if (noise > 0) shares[count] += race->jobs[job].powers[sample_at(race, s) * race->reference->outputs + i].noise / noise * factor;
         }
         if (!isfinite(shares[count++])) return false;
     }

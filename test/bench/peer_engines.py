@@ -52,7 +52,7 @@ class Qanat:
         size.restype = ctypes.c_size_t
         self.memory = ctypes.create_string_buffer(size(threads) + 64)
         self.arena = ctypes.c_void_p((ctypes.addressof(self.memory) + 63) // 64 * 64)
-        if lib.m_init(self.arena, (ctypes.c_int * 1)(threads)):
+        if lib.m_init(self.arena, (ctypes.c_int64 * 2)(threads)):
             raise RuntimeError("init failed")
         self.results = [np.empty(shape, np.float32) for shape in spec["outputs"]]
         self.out = (ctypes.c_void_p * len(self.results))(*[y.ctypes.data for y in self.results])
@@ -61,7 +61,8 @@ class Qanat:
     @staticmethod
     def compile(spec, path):
         command = [os.path.join(BUILD, "bin", "qanat"), "compile", spec["model"], "--name", "m", "--emit", "shared", "-o", path]
-        quietly(command + (["--quantize", "i8", "--calibrate-on", spec["samples"]] if spec["precision"] == "i8" else []))
+        target = ["--target", spec["target"]] if spec["target"] else []
+        quietly(command + target + (["--quantize", "i8", "--calibrate-on", spec["samples"]] if spec["precision"] == "i8" else []))
 
     @staticmethod
     def new_pool(spec, threads):

@@ -2,12 +2,13 @@
 """Times Qanat against other inference engines: the same network and input, one process each, in turn, pinned.
 
 usage: peers.py [--install] [--assets DIR] [--models NAME,...] [--peers NAME,...] [--threads 1,2] [--rounds N] [--realtime]
-                [--precisions i8,none] [--json FILE] [--report FILE.md] [--from FILE.json,...]
+                [--precisions i8,none] [--target TARGET] [--json FILE] [--report FILE.md] [--from FILE.json,...]
 
 --install makes build/peers/run and build/peers/convert with the engines and converters of PyPI, and installs Debian's libdnnl-dev, which
 has an older oneDNN. Each engine gets the network in the 8-bit form that it likes best (peer_engines.py), calibrated on the same inputs
 (peer_networks.py). Every round runs each engine a few times; reported are medians over all rounds. --report writes a page and
-a chart, of these results or of files that earlier runs wrote (--from)."""
+a chart, of these results or of files that earlier runs wrote (--from). --target holds Qanat to an older processor; oneDNN and OpenVINO
+are held by ONEDNN_MAX_CPU_ISA=AVX2 in the environment, the others can't be."""
 import argparse
 import contextlib
 import hashlib
@@ -198,7 +199,7 @@ def run_all(args, data):
             continue
         with tempfile.TemporaryDirectory() as folder:
             spec, outputs = peer_networks.prepare(network, args.assets, folder)
-            spec["cache"], spec["want"] = cache(spec), os.path.join(folder, "want.npz")
+            spec["cache"], spec["want"], spec["target"] = cache(spec), os.path.join(folder, "want.npz"), args.target
             np.savez(spec["want"], *outputs)
             for precision in args.precisions.split(","):
                 for threads in args.thread_counts:
@@ -242,6 +243,7 @@ def parsed_arguments():
     parser.add_argument("--models", default="")
     parser.add_argument("--peers", default="qanat,onnxruntime,openvino,litert,onednn,torch,mnn,ncnn")
     parser.add_argument("--precisions", default="i8")
+    parser.add_argument("--target", help="of Qanat (default: this machine's)")
     parser.add_argument("--threads", default="1")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--realtime", action="store_true", help="as root, where others use the machine: engines go before everybody else")
@@ -273,6 +275,7 @@ def main():
         data = merged(args.files.split(","))
     else:
         words = ["test/bench/peers.py", "--threads", args.threads, "--rounds", str(args.rounds)]
+        words += ["--target", args.target] if args.target else []
         words += ["--realtime"] if args.realtime else []
         data = {"results": [], "environment": peer_report.environment(ROOT, versions(), shlex.join(words))}
         run_all(args, data)

@@ -37,7 +37,7 @@ class Qanat:
         lib.m_arena_bytes.restype = ctypes.c_size_t
         self.memory, self.call = ctypes.create_string_buffer(lib.m_arena_bytes(1) + 64), lib.m_run
         self.arena = ctypes.c_void_p((ctypes.addressof(self.memory) + 63) // 64 * 64)
-        if lib.m_init(self.arena, (ctypes.c_int * 1)(1)):
+        if lib.m_init(self.arena, (ctypes.c_int64 * 2)(1)):
             raise RuntimeError("init failed")
         self.inputs = [np.zeros(x["shape"], DTYPES[x["type"]]) for x in info["inputs"]]
         self.outputs = [np.zeros(x["shape"], DTYPES[x["type"]]) for x in info["outputs"]]

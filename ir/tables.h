@@ -69,8 +69,7 @@ typedef struct {
     LayerWeights *weights;
     int comment_count;
     TableComment *comments;
-    int section_count;
-    const char **sections; // lines of TPU-MLIR's, for precisions that we don't have: written as they were read
+    const char *sections; // TPU-MLIR's, for precisions that we don't have, to the file's end: written as they were read; NULL: none
 } CalibrationTable;
 
 typedef struct {

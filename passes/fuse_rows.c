@@ -103,6 +103,11 @@ static bool is_widest_between(Call *const calls[3]) {
     return output_bytes(calls[0]) > operand_bytes(calls[0], 0) && output_bytes(calls[1]) > output_bytes(calls[2]);
 }
 
+// Calibration shall see them all, also those that nothing reads.
+static bool makes_all_rows(const struct qn_row_buffer *b, const KernelArgs *used) {
+    return b->stride <= b->window && b->pad >= 0 && (int64_t)(args_get(used, "out_h") - 1) * b->stride - b->pad + b->window >= b->height;
+}
+
 static bool find_three(const Calls *calls, Call *depthwise, Call *three[3]) {
     struct qn_row_buffer buffers[2];
     if (!is_family(depthwise, "depthwise")) return false;
@@ -114,7 +119,9 @@ static bool find_three(const Calls *calls, Call *depthwise, Call *three[3]) {
             !may_run(three[i]))
             return false;
     for (int i = 0; i < 2; i++)
-        if (!rows_between(three[i]->op, &three[i]->args, three[i]->halo, three[i + 1]->op, &three[i + 1]->args, &buffers[i])) return false;
+        if (!rows_between(three[i]->op, &three[i]->args, three[i]->halo, three[i + 1]->op, &three[i + 1]->args, &buffers[i]) ||
+            (calls->context->watched && !makes_all_rows(&buffers[i], &three[i + 1]->args)))
+            return false;
     return is_widest_between(three) && is_worth(calls->context, three, buffers);
 }
 

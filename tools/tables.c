@@ -164,7 +164,7 @@ static void write_tpu_mlir(const Model *model, const CalibrationTable *table, FI
         table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, i, true);
     }
     table_write_comments(out, table->comments, table->comment_count, LINES_OF_RANGES, table->count, false);
-    for (int i = 0; i < table->section_count; i++) fprintf(out, "%s%s\n", *table->sections[i] == '#' ? "\n" : "", table->sections[i]);
+    if (table->sections) fprintf(out, "\n%s%s", table->sections, table->sections[strlen(table->sections) - 1] == '\n' ? "" : "\n");
 }
 
 // What ncnn calls a layer: the node's name, if it has one.

@@ -511,19 +511,32 @@ static void print_only(Printer *p, const TargetSteps *program) {
     print_target_end(p->out, features);
 }
 
+static bool calls_family(const Interface *interface, const char *isa) {
+    for (int k = 0; k < interface->program_count; k++)
+        for (int i = 0; i < interface->programs[k].steps->step_count; i++) {
+            const Step *step = &interface->programs[k].steps->steps[i];
+            if (!step->custom && !strcmp(step->kernel->isa, isa)) return true;
+        }
+    return false;
+}
+
 // Several: kernels are each for the instruction sets of their own family, the least first, as they share functions; layers, which
-// kernels are inlined into, are for those of their target.
+// kernels are inlined into, are for those of their target. AVX-VNNI and AVX-512 share what neither has more of: it stands before all.
+// Where nothing stands, no instruction sets are named: clang warns.
 static void print_several(Printer *p) {
     print_path(p, "runtime/kernel.h");
+    print_path(p, "runtime/kernels/gemm.h");
     print_path(p, "runtime/fused.c");
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
         const char *features = without_signs(p->arena, "", isas[i].features);
+        if (!calls_family(p->interface, isas[i].name)) continue;
         print_target_begin(p->out, features);
         for (int k = 0; k < p->interface->program_count; k++) print_kernels(p, p->interface->programs[k].steps, isas[i].name);
         print_target_end(p->out, features);
     }
     for (int k = 0; k < p->interface->program_count; k++) {
         const char *features = target_attribute(p->arena, p->interface->programs[k].target);
+        if (!p->interface->programs[k].steps->step_count) continue;
         print_target_begin(p->out, features);
         print_layers(p, &p->interface->programs[k]);
         print_target_end(p->out, features);

@@ -120,20 +120,10 @@ static void bias_line(TableState *state, const TableWord *words) {
     table->corrected[table->corrected_count++] = entry;
 }
 
-static void keep_section(TableState *state, CalibrationTable *table, const char *line) {
-    table->sections = table_grown(state, table->sections, table->section_count, sizeof *table->sections);
-    table->sections[table->section_count++] = line;
-}
-
 static void calibration_line(TableState *state, const TableWord *words) {
     Reading *reading = state->out;
     CalibrationTable *table = reading->table;
-    if (reading->skipping) {
-        char *line = arena_strdup(state->arena, words->text);
-        for (const TableWord *word = words->next; word; word = word->next) line = arena_printf(state->arena, "%s %s", line, word->text);
-        keep_section(state, table, line);
-        return;
-    }
+    if (reading->skipping) return;
     if (!reading->lines++ && table->format == TABLE_QANAT && is_ncnn_weight_line(words)) table->format = TABLE_NCNN;
     if (table->format == TABLE_NCNN) {
         if (take_name(state, words)) ncnn_line(state, words, table);
@@ -190,12 +180,21 @@ static TableComment comment_of(TableState *state, const char *text, int index) {
     return (TableComment){.text = trimmed(state, text), .index = index, .trails = state->first != NULL};
 }
 
+// The line that is read, and all behind it.
+static const char *text_from_here(const TableState *state) {
+    const char *at = state->text, *end = at + state->bytes;
+    for (int line = 1; line < state->line; line++) at = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+    return arena_printf(state->arena, "%.*s", (int)(end - at), at);
+}
+
 static void calibration_comment(TableState *state, const char *text) {
     Reading *reading = state->out;
     CalibrationTable *table = reading->table;
     if (is_tpu_mlir_comment(text)) table->format = TABLE_TPU_MLIR;
-    if (is_tpu_mlir_section(text)) reading->skipping = true;
-    if (reading->skipping && !state->first) keep_section(state, table, arena_printf(state->arena, "#%s", trimmed(state, text)));
+    if (is_tpu_mlir_section(text) && !reading->skipping) {
+        reading->skipping = true;
+        table->sections = text_from_here(state);
+    }
     if (reading->skipping || header_comment(state, table, text)) return;
     TableComment comment = comment_of(state, text, table->count);
     comment.part = state->first ? part_of_line(state->first) : table->corrected_count ? LINES_OF_BIASES : table->equalized_count ? LINES_OF_FACTORS : LINES_OF_RANGES;
@@ -242,6 +241,7 @@ bool table_read(TableState *state) {
     if (bytes >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) text += 3, bytes -= 3; // editors' mark of UTF-8
     state->path = arena_strdup(state->arena, state->path);
     diag_set_source(state->diag, state->path, text, bytes);
+    state->text = text, state->bytes = bytes;
     state->scratch = arena_new();
     state->line = state->column = 1;
     state->good = true;

@@ -17,7 +17,8 @@ enum { MAX_TABLE_FAULTS = 20 };
 typedef struct TableState {
     Arena *arena, *scratch;
     Diag *diag;
-    const char *path;
+    const char *path, *text;
+    size_t bytes;     // of the text
     int line, column; // of the scanner
     bool good;
     int faults; // reported; after MAX_TABLE_FAULTS the rest is not read

@@ -93,6 +93,20 @@ for i, compiler in enumerate((gcc, clang)):
 assert compile_for(ALL, "float.so", "--name", "net") == (0, "")
 check_all("float.so", image, 10, exact=False)
 
+# ---- C of families of which neither has all of the other's instructions, and no third one that has what they share
+with open("conv.qir", "w", encoding="ascii") as file:
+    file.write("""func @main(%x: tensor<1x4x4x32x!quant.uniform<i8:f32, 0.05:3>>) -> tensor<1x4x4x32x!quant.uniform<i8:f32, 0.05:3>> {
+  %w = constant dense<2> : tensor<32x1x1x32x!quant.uniform<i8<-127:127>:f32, 0.02>>
+  %b = constant dense<100> : tensor<32xi32>
+  %y = nn.conv2d %x, %w, %b : tensor<1x4x4x32x!quant.uniform<i8:f32, 0.05:3>>
+  return %y
+}
+""")
+for targets in ("x86-64-v4-amx,x86-64-v3-vnni", "x86-64-v4-vnni,x86-64-v3-vnni", "x86-64-v4,x86-64-v3-vnni"):
+    assert compile_for(targets, "conv.c", model="conv.qir") == (0, "")
+    for compiler in (gcc, clang):
+        subprocess.run([compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", "-O1", "-c", "conv.c", "-o", "conv.o"], check=True)
+
 # ---- steps that run together, states, sizes that vary
 rows = "!quant.uniform<i8:f32, 0.05:3>"
 weight = "!quant.uniform<i8<-127:127>:f32, 0.02>"

@@ -173,13 +173,16 @@ static void print_facts(const EmitOptions *emit, const ProgramFacts *facts) {
 
 // A program for each target, of one and the same network: what is decided before does not hang on them.
 static bool lower(Model *model, Elem precision, const Targets *targets, TargetProgram *programs) {
-    const Module *quantized = model->sizes.count || targets->count < 2 ? NULL : model_quantized(model, precision);
+    const bool once = targets->count > 1 && !model->sizes.count;
+    const Module *quantized = once ? model_quantized(model, precision) : NULL;
+    if (once && !quantized)
+        return false;
     for (int i = 0; i < targets->count; i++) {
         model->context.target = targets->items[i];
         if (model->options->explain && targets->count > 1)
             fprintf(stderr, "target %s:\n", targets->items[i]->name);
         programs[i].target = targets->items[i];
-        programs[i].kn = quantized ? model_lower(model, quantized, precision, false) : model_lowered(model, precision, false);
+        programs[i].kn = once ? model_lower(model, quantized, precision, false) : model_lowered(model, precision, false);
         if (!programs[i].kn)
             return false;
     }

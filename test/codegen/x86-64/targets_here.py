@@ -167,6 +167,10 @@ for targets, kind, message in (
         ("x86-64,x86-64-v3", ".ll", "--emit llvm is for one target")):
     status, words = compile_for(targets, "wrong" + kind)
     assert status == 2 and message in words and not os.path.exists("wrong" + kind), (targets, status, words)
+with open("foreign.table", "w", encoding="ascii") as file:
+    file.write("x 1 -1 1\n")
+status, words = compile_for("x86-64,x86-64-v3", "wrong.o", "--quantize", "i8", "--calibration", "foreign.table")
+assert status == 1 and words.count("error:") == 1 and not os.path.exists("wrong.o"), words
 assert compile_for("x86-64,x86-64-v3", "wrong.o", "--isa", "avx2")[1].startswith("qanat: error: target 'x86-64' has no kernels of 'avx2'")
 assert "--tune measures for one target" in compile_for("x86-64,x86-64-v3", "wrong.o", "--tune", "table")[1]
 words = subprocess.run([qanat, "bench", DIGITS, "--target", "x86-64,x86-64-v3"], capture_output=True, text=True, check=False)

@@ -74,14 +74,19 @@ static bool parse_details(const char *text, FrameSpec *spec) {
     return true;
 }
 
-// Rows hold the pixels; chroma comes for two pixels each way, and the stride of pixels is a whole number of them.
-static bool is_sound(const FrameSpec *spec) {
-    const int channels = formats[spec->format].channels, unit = formats[spec->format].yuv ? 2 * channels : channels;
-    if (formats[spec->format].yuv && (spec->width % 2 || (channels == 1 && spec->height % 2)))
-        return false;
+// What is wrong with its sizes; NULL: nothing. Chroma comes for two pixels each way, or beside each other, and what lies in a row is a whole
+// number of these.
+static const char *fault_of(const FrameSpec *spec) {
+    const bool yuv = formats[spec->format].yuv;
+    const int channels = formats[spec->format].channels, unit = yuv ? 2 * channels : channels;
     const int64_t row = spec->stride ? spec->stride : (int64_t)spec->width * channels;
-    return row * spec->height <= MAX_FRAME_BYTES && (!spec->stride || (spec->stride >= spec->width * channels && spec->stride % unit == 0)) &&
-           (int64_t)spec->height * spec->width <= MAX_IMAGE_PIXELS;
+    if (yuv && (spec->width % 2 || (channels == 1 && spec->height % 2)))
+        return channels == 1 ? "two pixels each way share their chroma; expected an even height and width" : "two pixels share their chroma; expected an even width";
+    if (row < spec->width * channels || row % unit)
+        return yuv ? "expected a stride that holds a row, in whole pairs of pixels" : "expected a stride that holds a row, in whole pixels";
+    if ((int64_t)spec->height * spec->width > MAX_IMAGE_PIXELS || row * spec->height > MAX_FRAME_BYTES)
+        return "the frame is too large; expected up to 2^28 pixels, and 2^30 bytes in all their rows";
+    return NULL;
 }
 
 static bool parse_frame(const char *text, FrameSpec *spec) {
@@ -92,16 +97,19 @@ static bool parse_frame(const char *text, FrameSpec *spec) {
         if (strlen(formats[spec->format].name) == length && !strncmp(formats[spec->format].name, text, length))
             break;
     return spec->format < FORMAT_COUNT && text[length] == ':' && parse_side(text + length + 1, &end, &spec->height) && *end == 'x' &&
-           parse_side(end + 1, &end, &spec->width) && (!*end || *end == ',') && parse_details(end + (*end == ','), spec) && is_sound(spec);
+           parse_side(end + 1, &end, &spec->width) && (!*end || *end == ',') && parse_details(end + (*end == ','), spec);
 }
 
 int check_frame(const char *flag, const char *text) {
     FrameSpec spec;
-    if (!text || parse_frame(text, &spec))
+    if (!text)
         return STATUS_DONE;
-    return usage_error("%s: expected FORMAT:HEIGHTxWIDTH[,stride=BYTES][,matrix=bt601|bt709|bt2020][,range=limited|full], as rgb8:480x640, with a "
-                       "format of rgb8, bgr8, rgba8, bgra8, gray8, nv12, nv21, i420, yv12, yuyv or uyvy (the last six of even sizes, and only they with a matrix "
-                       "and a range), found '%s'", flag, text);
+    if (!parse_frame(text, &spec))
+        return usage_error("%s: expected FORMAT:HEIGHTxWIDTH[,stride=BYTES][,matrix=bt601|bt709|bt2020][,range=limited|full], as rgb8:480x640, with a "
+                           "format of rgb8, bgr8, rgba8, bgra8, gray8, nv12, nv21, i420, yv12, yuyv or uyvy (only the last six with a matrix and a range), "
+                           "found '%s'", flag, text);
+    const char *fault = fault_of(&spec);
+    return fault ? usage_error("%s: %s, found '%s'", flag, fault, text) : STATUS_DONE;
 }
 
 // The matrix of nn.yuv_to_rgb: its own default for what OpenCV has, else from the parts of red and blue, rounded.
@@ -170,7 +178,7 @@ const FrameInput *frame_read(Arena *arena, Diag *diag, const Module *module, con
     Fitted fitted;
     Fault fault;
     Loc loc = loc_file(module->file);
-    if (!parse_frame(text, &frame))
+    if (!parse_frame(text, &frame) || fault_of(&frame))
         return diag_error(diag, loc, "carries a frame '%s' that is none of FORMAT:HEIGHTxWIDTH; give --frame", text), NULL;
     if (!main || module_input_count(main->module) != 1)
         return diag_error(diag, loc, "--frame needs a network of one input, this one has %d", main ? module_input_count(main->module) : 0), NULL;

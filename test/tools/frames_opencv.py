@@ -192,5 +192,10 @@ else:
     check_strides(arrays)
     check_images(arrays)
     check_ranges()
-    for wrong in ("nv12:3x2", "nv12:2x3", "nv12:2x2,stride=1", "nv12:2x2,stride=3", "rgb8:2x2,range=full", "nv12:2x2,matrix=bt602", "rgb8:2x2,stride=7"):
-        assert "--frame: expected FORMAT:HEIGHTxWIDTH[,stride=BYTES]" in refused("--frame", wrong), wrong
+    for wrong, expected in {"nv12:3x2": "an even height and width", "nv12:2x3": "an even height and width", "yuyv:3x5": "an even width",
+                            "nv12:2x2,stride=1": "a stride that holds a row, in whole pairs", "nv12:2x2,stride=3": "a stride that holds a row, in whole pairs",
+                            "rgb8:2x2,stride=7": "a stride that holds a row, in whole pixels", "gray8:20000x20000": "up to 2^28 pixels",
+                            "rgb8:60000x2,stride=30000": "2^30 bytes", "rgb8:2x2,range=full": "FORMAT:HEIGHTxWIDTH[,stride=BYTES]",
+                            "nv12:2x2,matrix=bt602": "FORMAT:HEIGHTxWIDTH[,stride=BYTES]"}.items():
+        message = refused("--frame", wrong)
+        assert "--frame: " in message and expected in message, (wrong, message)

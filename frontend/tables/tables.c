@@ -191,7 +191,7 @@ static void calibration_comment(TableState *state, const char *text) {
     Reading *reading = state->out;
     CalibrationTable *table = reading->table;
     if (is_tpu_mlir_comment(text)) table->format = TABLE_TPU_MLIR;
-    if (is_tpu_mlir_section(text) && !reading->skipping) {
+    if (is_tpu_mlir_section(text) && !state->first && !reading->skipping) {
         reading->skipping = true;
         table->sections = text_from_here(state);
     }

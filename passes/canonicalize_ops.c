@@ -5,6 +5,7 @@
 //   transpose that moves only dimensions of size 1                                                -> reshape
 //   relu of relu or relu6, clip with no bounds                                                    -> operand
 //   pad of zeros before conv2d                                                                    -> pads of conv2d
+//   x * sigmoid(x), x * hard_sigmoid(x) of slope 1/6                                              -> swish, hard_swish
 #include <math.h>
 
 #include "passes/rewrite.h"
@@ -195,6 +196,25 @@ static bool merge_pad_into_conv(Op *op) {
     return true;
 }
 
+static bool is_hard_swish_gate(const Op *op) {
+    return op->kind == OP_hard_sigmoid && fabs(as_hard_sigmoid(op).alpha - 1.0 / 6) < 1e-6 && as_hard_sigmoid(op).beta == 0.5;
+}
+
+// A factor computed from the other alone.
+static bool merge_gate(Op *op) {
+    if (is_activated(op) || op->results[0].type->elem != ELEM_F32) return false;
+    for (int i = 0; i < 2; i++) {
+        Value *x = op_operand(op, i), *gate = op_operand(op, 1 - i);
+        if (!gate->def || (gate->def->kind != OP_sigmoid && !is_hard_swish_gate(gate->def))) continue;
+        if (op_operand(gate->def, 0) != x || !value_has_one_use(gate) || x->type->elem != ELEM_F32) continue;
+        Builder builder = builder_before(op);
+        const OpKind kind = gate->def->kind == OP_sigmoid ? OP_swish : OP_hard_swish;
+        absorb(op, &op_new(&builder, kind, 1, &x, 1, &op->results[0].type, NULL)->results[0]);
+        return true;
+    }
+    return false;
+}
+
 static bool simplify(Op *op) {
     if (op->result_count == 1 && op_has(op, PURE) && changes_nothing(op) && (op->kind != OP_pad || pad_is_empty(op))) {
         Value *input = op_operand(op, 0);
@@ -207,6 +227,7 @@ static bool simplify(Op *op) {
     if (op->kind == OP_reshape) return merge_reshapes(op);
     if (op->kind == OP_slice) return merge_slices(op);
     if (op->kind == OP_conv2d) return merge_pad_into_conv(op);
+    if (op->kind == OP_mul) return merge_gate(op);
     if (op->kind != OP_transpose) return false;
     if (merge_transposes(op) || merge_around_reshape(op)) return true;
     if (!transpose_is_reshape(op)) return false;

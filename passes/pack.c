@@ -92,40 +92,48 @@ static void pack_vnni32(Arena *arena, const PackSource *source, Packed *packed) 
 static PackSource unit_of(Arena *arena, const PackSource *source, int64_t first, int64_t count) {
     const int64_t out_c = source->out_c / args_get(source->args, "group"), from = first * out_c;
     const int64_t taps = source->kernel_h * source->kernel_w, in_c = source->in_c;
-    const int8_t *weight = (const int8_t *)source->weight + from * taps * in_c;
-    int8_t *dense = arena_alloc(arena, (size_t)(count * out_c * taps * count * in_c));
+    const size_t elem = source->multiplier ? 1 : sizeof(float), run = (size_t)in_c * elem;
+    const char *weight = (const char *)source->weight + (size_t)(from * taps) * run;
+    char *dense = arena_alloc(arena, (size_t)(count * out_c * taps * count) * run);
     for (int64_t o = 0; o < count * out_c; o++)
         for (int64_t t = 0; t < taps; t++)
-            memcpy(dense + ((o * taps + t) * count + o / out_c) * in_c, weight + (o * taps + t) * in_c, (size_t)in_c);
+            memcpy(dense + (size_t)((o * taps + t) * count + o / out_c) * run, weight + (size_t)(o * taps + t) * run, run);
     return (PackSource){.out_c = count * out_c, .kernel_h = taps, .kernel_w = 1, .in_c = count * in_c, .weight = dense,
                         .bias_i32 = source->bias_i32 ? source->bias_i32 + from : NULL,
-                        .multiplier = source->multiplier + from, .args = source->args};
+                        .bias_f32 = source->bias_f32 ? source->bias_f32 + from : NULL,
+                        .multiplier = source->multiplier ? source->multiplier + from : NULL, .args = source->args};
 }
 
-static int64_t grouped_channels(const PackSource *source, int64_t unit) {
+static int64_t grouped_channels(const PackSource *source, int64_t unit, int64_t multiple) {
     const int64_t group = args_get(source->args, "group"), out_c = source->out_c / group, rest = group % unit;
-    return group / unit * ((unit * out_c + 15) / 16 * 16) + (rest * out_c + 15) / 16 * 16;
+    return group / unit * ((unit * out_c + multiple - 1) / multiple * multiple) + (rest * out_c + multiple - 1) / multiple * multiple;
 }
 
 static void append(void *to, size_t *at, const void *from, size_t bytes) {
-    memcpy((char *)to + *at, from, bytes);
+    if (bytes) memcpy((char *)to + *at, from, bytes);
     *at += bytes;
 }
 
-static void pack_vnni_grouped(Arena *arena, const PackSource *source, Packed *packed) {
-    const int64_t group = args_get(source->args, "group"), unit = conv_unit_groups((int32_t)group, (int32_t)source->out_c);
-    const int64_t channels = grouped_channels(source, unit), steps = (unit * source->in_c + 3) / 4;
+// Units one behind the other, each packed as dense convolutions are: channels padded to `multiple`, depth to `step`.
+static void pack_grouped(Arena *arena, const PackSource *source, PackFn *pack_dense, int64_t multiple, int64_t step, Packed *packed) {
+    const int64_t group = args_get(source->args, "group"), unit = step > 1 ? conv_unit_groups((int32_t)group, (int32_t)source->out_c) : 1;
+    const int64_t channels = grouped_channels(source, unit, multiple), depth = (unit * source->in_c + step - 1) / step * step;
+    const size_t elem = source->multiplier ? 1 : sizeof(float);
     size_t weight_at = 0, bias_at = 0, multiplier_at = 0;
-    packed_begin(arena, source, channels, (size_t)(channels * source->kernel_h * source->kernel_w * steps * 4), packed);
+    packed_begin(arena, source, channels, (size_t)(channels * source->kernel_h * source->kernel_w * depth) * elem, packed);
     for (int64_t first = 0; first < group; first += unit) {
         const PackSource dense = unit_of(arena, source, first, group - first < unit ? group - first : unit);
         Packed part;
-        pack_vnni32(arena, &dense, &part);
+        pack_dense(arena, &dense, &part);
         append(packed->weight, &weight_at, part.weight, part.weight_bytes);
         append(packed->bias, &bias_at, part.bias, part.bias_bytes);
         append(packed->multiplier, &multiplier_at, part.multiplier, part.multiplier_bytes);
     }
     packed->weight_bytes = weight_at; // a last unit of fewer groups takes fewer steps
+}
+
+static void pack_vnni_grouped(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_grouped(arena, source, pack_vnni32, 16, 4, packed);
 }
 
 static void pack_amx32(Arena *arena, const PackSource *source, Packed *packed) {
@@ -144,6 +152,18 @@ static void pack_f32x16(Arena *arena, const PackSource *source, Packed *packed) 
 
 static void pack_f32x8(Arena *arena, const PackSource *source, Packed *packed) {
     pack_panels(arena, source, 8, 4, 1, run_elems(source), sizeof(float), packed);
+}
+
+static void pack_f32x32_grouped(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_grouped(arena, source, pack_f32x32, 16, 1, packed);
+}
+
+static void pack_f32x16_grouped(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_grouped(arena, source, pack_f32x16, 8, 1, packed);
+}
+
+static void pack_f32x8_grouped(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_grouped(arena, source, pack_f32x8, 4, 1, packed);
 }
 
 // Depthwise: [tap][channel], channels padded to 32.

@@ -5,6 +5,7 @@
 #ifndef QN_GEMM_H
 #define QN_GEMM_H
 #include "runtime/kernel.h"
+#include "runtime/kernels/conv_groups.h"
 
 // Weights are asked for so many bytes before their use, where a panel of them leaves little room in the first cache.
 enum { GEMM_AHEAD = 1024, GEMM_SMALL_PANEL = 16384 };

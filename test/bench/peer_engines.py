@@ -465,7 +465,7 @@ def serve(kind, spec, threads):
         if line.strip() == "choose":
             engine, variant, snr = fastest(engines, spec, samples)
             engines = []
-            answer = {"variant": variant, "snr_db": snr}
+            answer = {"variant": variant if spec["precision"] == "i8" else "float", "snr_db": snr}
         else:
             answer = time_runs(engine, int(line))
         print(json.dumps(answer), file=answers, flush=True)

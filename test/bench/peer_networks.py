@@ -6,14 +6,14 @@ import os
 import numpy as np
 import onnx
 import peer_shapes
-from onnx import numpy_helper, version_converter
+from onnx import TensorProto, helper, numpy_helper, version_converter
 
 CALIBRATION, CHECKED = 32, 8 # samples that engines calibrate on; of these, those whose outputs are held against the float network's
 OPSET = 17
 
 # file: in the folder of assets, or a function of peer_shapes. pixels: how inputs are made; means and deviations of (R, G, B) for
-# photographs, "cifar" for that set's images / 255 normalised likewise, None for normal numbers.
-Network = collections.namedtuple("Network", "name file pixels")
+# photographs, "cifar" for that set's images / 255 normalised likewise, None for normal numbers. precisions: those that it runs in.
+Network = collections.namedtuple("Network", "name file pixels precisions", defaults=["i8 f32"])
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 BYTES, SIGNED, UNIT = ((0, 0, 0), (1, 1, 1)), ((127, 127, 127), (128, 128, 128)), ((0, 0, 0), (255, 255, 255))
 NETWORKS = [
@@ -36,6 +36,8 @@ NETWORKS = [
     Network("MLPerf Tiny kws", peer_shapes.tiny_kws, None),
     Network("MLPerf Tiny vww", peer_shapes.tiny_vww, UNIT),
     Network("MLPerf Tiny ad", peer_shapes.tiny_ad, None),
+    Network("Silero VAD, a frame", "models/onnx/silero_vad_16k_op15.onnx", None, "f32"),
+    Network("Transformer encoder", peer_shapes.transformer_encoder, None, "f32"),
 ]
 
 
@@ -99,6 +101,21 @@ def fix_shapes(graph):
     del graph.value_info[:]
 
 
+def join_inputs(model):
+    """A voice detector's frame and state, one behind the other in one input: engines here take one. Its sampling rate is fixed."""
+    graph, parts = model.graph, {"input": [1, 576], "state": [2, 1, 128]}
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info("joined", TensorProto.FLOAT, [1, sum(int(np.prod(shape)) for shape in parts.values())]))
+    graph.initializer.append(numpy_helper.from_array(np.array(16000), "sr"))
+    graph.initializer.append(numpy_helper.from_array(np.array([int(np.prod(shape)) for shape in parts.values()]), "joined_sizes"))
+    nodes = [helper.make_node("Split", ["joined", "joined_sizes"], [f"{name}_flat" for name in parts], axis=1)]
+    for name, shape in parts.items():
+        graph.initializer.append(numpy_helper.from_array(np.array(shape), f"{name}_shape"))
+        nodes.append(helper.make_node("Reshape", [f"{name}_flat", f"{name}_shape"], [name]))
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
+
+
 def load(network, assets, folder):
     if callable(network.file):
         path = os.path.join(folder, "network.onnx")
@@ -108,6 +125,8 @@ def load(network, assets, folder):
     if "onnx_light" in network.file:
         draw_weights(model.graph)
         cut_softmax(model.graph)
+    if any(value.name == "state" for value in model.graph.input):
+        join_inputs(model)
     model.ir_version = max(model.ir_version, 8) # weights need not be inputs, which some converters ask of older files
     fix_shapes(model.graph)
     return version_converter.convert_version(model, OPSET) if model.opset_import[0].version < OPSET else model

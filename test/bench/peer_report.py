@@ -202,6 +202,9 @@ PEAK = """Multiplications of 8-bit numbers a second, one thread, against what ve
 it); what runs in AMX tiles can go above."""
 
 
+FLOATS = """Networks that are not quantized (`--precisions f32`), in f32 on every engine."""
+
+
 OLDER = """A target says which instructions may be used ([cli.md](cli.md)): without dot products of bytes int8 is multiplied by way of 16 bits, exactly, and on the same packed
 weights. ms on one core of the machine named above, held to older instruction sets; MobileNetV2 as above, ResNet-50 with random weights:
 
@@ -241,7 +244,8 @@ single ones.
 
 
 def page(data, image):
-    environment_, results = data["environment"], in_order(data["results"])
+    environment_, every = data["environment"], in_order(data["results"])
+    results, floats = [[result for result in every if result["precision"] == precision] for precision in ("i8", "f32")]
     kinds = [kind for kind in TITLES if any(kind in result["engines"] for result in results)]
     commits = ", ".join(dict.fromkeys(result["commit"] for result in results))
     lines = ["# Performance", "", f"Written by `{environment_['command']}` on {environment_['date']}, commit {commits}.", "",
@@ -251,6 +255,9 @@ def page(data, image):
     for threads in sorted({result["threads"] for result in results}):
         of_threads = [result for result in results if result["threads"] == threads]
         lines += ["", f"## {threads} thread{'s' * (threads > 1)}", "", *table(of_threads, kinds)]
+    if floats:
+        kinds = [kind for kind in TITLES if any("median_ms" in result["engines"].get(kind, {}) for result in floats)]
+        lines += ["", "## Float, 1 thread", "", FLOATS, "", *table([result for result in floats if result["threads"] == 1], kinds)]
     single = [result for result in results if result["threads"] == 1]
     if any(result.get("work") for result in single):
         lines += ["", "## Share of the peak", "", PEAK, "", *work_table(single)]
@@ -266,4 +273,4 @@ def write(data, path):
     with open(path, "w", encoding="utf-8") as file:
         file.write(page(data, os.path.basename(image)))
     with open(image, "w", encoding="utf-8") as file:
-        file.write(chart([result for result in in_order(data["results"]) if result["threads"] == 1]))
+        file.write(chart([result for result in in_order(data["results"]) if result["threads"] == 1 and result["precision"] == "i8"]))

@@ -158,7 +158,43 @@ def tiny_ad(b):
     return b.linear(x, 640)
 
 
-SHAPES = {efficientnet_lite0: [1, 3, 224, 224], deeplabv3_mobilenetv2: [1, 3, 257, 257], mobilenetv2_cifar: [1, 3, 32, 32],
+def attention(b, x, heads):
+    """Of one sequence [1, length, width] with itself."""
+    _, length, width = b.shapes[x]
+
+    def head(transposed):
+        y = b.node("MatMul", [x, b.normal(width, width)], [1, length, width])
+        y = b.node("Add", [y, b.bias(width)], [1, length, width])
+        y = b.node("Reshape", [y, b.constant(np.array([1, length, heads, width // heads]))], [1, length, heads, width // heads])
+        order = [0, 2, 3, 1] if transposed else [0, 2, 1, 3]
+        return b.node("Transpose", [y], [[1, length, heads, width // heads][i] for i in order], perm=order)
+    queries, keys, values = head(False), head(True), head(False)
+    y = b.node("MatMul", [queries, keys], [1, heads, length, length])
+    y = b.node("Mul", [y, b.constant(np.float32((width // heads) ** -0.5))], b.shapes[y])
+    y = b.node("MatMul", [b.node("Softmax", [y], b.shapes[y], axis=-1), values], [1, heads, length, width // heads])
+    y = b.node("Transpose", [y], [1, length, heads, width // heads], perm=[0, 2, 1, 3])
+    y = b.node("Reshape", [y, b.constant(np.array([1, length, width]))], [1, length, width])
+    y = b.node("MatMul", [y, b.normal(width, width)], [1, length, width])
+    return b.node("Add", [y, b.bias(width)], [1, length, width])
+
+
+def transformer_encoder(b):
+    """Four layers of 4 heads, 64 steps of 128 features, normalized before; GELU as PyTorch writes it."""
+    x, shape, wide = "input", [1, 64, 128], [1, 64, 512]
+
+    def normalized(x):
+        return b.node("LayerNormalization", [x, b.constant(np.ones(128, np.float32)), b.bias(128)], shape, axis=-1)
+    for _ in range(4):
+        x = b.node("Add", [x, attention(b, normalized(x), 4)], shape)
+        y = b.node("Add", [b.node("MatMul", [normalized(x), b.normal(128, 512)], wide), b.bias(512)], wide)
+        erf = b.node("Erf", [b.node("Div", [y, b.constant(np.float32(2 ** 0.5))], wide)], wide)
+        y = b.node("Mul", [y, b.node("Add", [erf, b.constant(np.float32(1))], wide)], wide)
+        y = b.node("Mul", [y, b.constant(np.float32(0.5))], wide)
+        x = b.node("Add", [x, b.node("Add", [b.node("MatMul", [y, b.normal(512, 128)], shape), b.bias(128)], shape)], shape)
+    return normalized(x)
+
+
+SHAPES = {transformer_encoder: [1, 64, 128], efficientnet_lite0: [1, 3, 224, 224], deeplabv3_mobilenetv2: [1, 3, 257, 257], mobilenetv2_cifar: [1, 3, 32, 32],
           tiny_ic: [1, 3, 32, 32], tiny_kws: [1, 1, 49, 10], tiny_vww: [1, 3, 96, 96], tiny_ad: [1, 640]}
 
 

@@ -2,7 +2,7 @@
 """Times Qanat against other inference engines: the same network and input, one process each, in turn, pinned.
 
 usage: peers.py [--install] [--assets DIR] [--models NAME,...] [--peers NAME,...] [--threads 1,2] [--rounds N] [--realtime]
-                [--precisions i8,none] [--target TARGET] [--json FILE] [--report FILE.md] [--from FILE.json,...]
+                [--precisions i8,f32] [--target TARGET] [--json FILE] [--report FILE.md] [--from FILE.json,...]
 
 --install makes build/peers/run and build/peers/convert with the engines and converters of PyPI, and installs Debian's libdnnl-dev, which
 has an older oneDNN. Each engine gets the network in the 8-bit form that it likes best (peer_engines.py), calibrated on the same inputs
@@ -195,19 +195,19 @@ def run_all(args, data):
     import peer_networks
     wanted = [name.lower() for name in args.models.split(",") if name]
     for network in peer_networks.NETWORKS:
-        if wanted and not any(word in network.name.lower() for word in wanted):
+        if wanted and not any(word in network.name.lower() for word in wanted) or not set(args.precisions.split(",")) & set(network.precisions.split()):
             continue
         with tempfile.TemporaryDirectory() as folder:
             spec, outputs = peer_networks.prepare(network, args.assets, folder)
             spec["cache"], spec["want"], spec["target"] = cache(spec), os.path.join(folder, "want.npz"), args.target
             np.savez(spec["want"], *outputs)
-            for precision in args.precisions.split(","):
+            for precision in [name for name in args.precisions.split(",") if name in network.precisions.split()]:
                 for threads in args.thread_counts:
                     print(f"{network.name}, {precision}, {threads} thread{'s' * (threads > 1)}", flush=True)
                     row = measure({**spec, "precision": precision}, args, threads)
                     print_row(row, peer_engines.TITLES)
                     data["results"].append({"network": network.name, "precision": precision, "threads": threads, "engines": row,
-                                            "commit": data["environment"]["commit"], "work": work(spec) if threads == 1 else None})
+                                            "commit": data["environment"]["commit"], "work": work(spec) if threads == 1 and precision == "i8" else None})
                     save(data, args)
 
 
@@ -251,6 +251,8 @@ def parsed_arguments():
     parser.add_argument("--report")
     parser.add_argument("--from", dest="files", help="JSON files of earlier runs, instead of running")
     args = parser.parse_args()
+    if set(args.precisions.split(",")) - {"i8", "f32"}:
+        parser.error("precisions are i8 and f32")
     args.thread_counts = [int(count) for count in args.threads.split(",")]
     return args
 
@@ -275,6 +277,7 @@ def main():
         data = merged(args.files.split(","))
     else:
         words = ["test/bench/peers.py", "--threads", args.threads, "--rounds", str(args.rounds)]
+        words += ["--precisions", args.precisions] if args.precisions != "i8" else []
         words += ["--target", args.target] if args.target else []
         words += ["--realtime"] if args.realtime else []
         data = {"results": [], "environment": peer_report.environment(ROOT, versions(), shlex.join(words))}

@@ -9,6 +9,11 @@ QN_KERNEL qn_conv2d_f32f32_f32__6x16__avx2(const struct qn_conv2d_args *a, const
     f32_avx2_conv2d(a, NULL, GEMM_ROUNDED, input, weight, bias, multiplier, NULL, output, begin, end);
 }
 
+QN_KERNEL qn_conv2d_f32f32_f32__grouped__avx2(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
+                                                 const void *multiplier, void *output, int32_t begin, int32_t end) {
+    f32_avx2_grouped(a, input, weight, bias, multiplier, output, begin, end);
+}
+
 QN_KERNEL qn_conv2d_s8s8_s8__6x8c4__avx2(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
                                          const void *multiplier, void *output, int32_t begin, int32_t end) {
     madd_avx2_conv2d_of(a, NULL, GEMM_ROUNDED, input, weight, bias, multiplier, NULL, output, begin, end);

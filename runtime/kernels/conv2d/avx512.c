@@ -9,6 +9,11 @@ QN_KERNEL qn_conv2d_f32f32_f32__14x32__avx512(const struct qn_conv2d_args *a, co
     f32_avx512_conv2d(a, NULL, GEMM_ROUNDED, input, weight, bias, multiplier, NULL, output, begin, end);
 }
 
+QN_KERNEL qn_conv2d_f32f32_f32__grouped__avx512(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
+                                                 const void *multiplier, void *output, int32_t begin, int32_t end) {
+    f32_avx512_grouped(a, input, weight, bias, multiplier, output, begin, end);
+}
+
 QN_KERNEL qn_conv2d_s8s8_s8__14x16c4__avx512(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
                                              const void *multiplier, void *output, int32_t begin, int32_t end) {
     madd_avx512_conv2d_of(a, NULL, GEMM_ROUNDED, input, weight, bias, multiplier, NULL, output, begin, end);

@@ -1,6 +1,6 @@
 // int8 convolution for AVX512-VNNI: 1x1, KxK with any stride and dilation, first layers of few channels. The input
 // has a halo (or needs none), activations are stored unsigned, weights packed as `vnni32`.
-#include "runtime/kernels/vnni_grouped.h"
+#include "runtime/kernels/vnni.h"
 
 QN_KERNEL qn_conv2d_s8s8_s8__14x32c4__avx512vnni(const struct qn_conv2d_args *a, const void *input, const void *weight,
                                                  const void *bias, const void *multiplier, void *output, int32_t begin,

@@ -1,23 +1,5 @@
 // Softmax in f32 for AVX-512: 16 neighbours of a dense row, whole rows of 2, 4 or 8 elements side by side, or 16 columns.
-#include <immintrin.h>
-
-#include "runtime/kernel.h"
-
-// e^x as qn_exp of float_math.h computes it; a maximum or minimum gives NaN where that stands second.
-QN_INLINE __m512 softmax_avx512_exp(__m512 x) {
-    x = _mm512_min_ps(_mm512_set1_ps(89.0f), _mm512_max_ps(_mm512_set1_ps(-104.0f), x));
-    const __m512 magic = _mm512_set1_ps(12582912.0f);
-    const __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(x, _mm512_set1_ps(1.44269504f), magic), magic);
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(1.9875691500e-4f), r, _mm512_set1_ps(1.3981999507e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
-    const __m512 y = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(y, n);
-}
+#include "runtime/kernels/math_avx512.h"
 
 QN_INLINE __mmask16 softmax_avx512_mask(ptrdiff_t count) { return count >= 16 ? 0xFFFF : (__mmask16)((1u << count) - 1); }
 
@@ -28,7 +10,7 @@ QN_INLINE void softmax_avx512_row(const float *in, float *out, int32_t size) {
     top = _mm512_set1_ps(_mm512_reduce_max_ps(top));
     QN_NO_UNROLL for (int32_t i = 0; i < size; i += 16) {
         const __mmask16 mask = softmax_avx512_mask(size - i);
-        const __m512 y = softmax_avx512_exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, in + i), top));
+        const __m512 y = math_avx512_exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, in + i), top));
         sum = _mm512_mask_add_ps(sum, mask, sum, y);
         _mm512_mask_storeu_ps(out + i, mask, y);
     }
@@ -52,7 +34,7 @@ QN_INLINE void softmax_avx512_rows(const float *in, float *out, ptrdiff_t count,
         __m512 top = x;
         QN_UNROLL for (int32_t d = 1; d < 8; d *= 2)
             if (d < size) top = _mm512_max_ps(top, softmax_avx512_partner(top, d));
-        const __m512 y = softmax_avx512_exp(_mm512_sub_ps(x, top));
+        const __m512 y = math_avx512_exp(_mm512_sub_ps(x, top));
         __m512 sum = y;
         QN_UNROLL for (int32_t d = 1; d < 8; d *= 2)
             if (d < size) sum = _mm512_add_ps(sum, softmax_avx512_partner(sum, d));
@@ -65,7 +47,7 @@ QN_INLINE void softmax_avx512_columns(const float *in, float *out, int32_t size,
     __m512 top = _mm512_maskz_loadu_ps(mask, in), sum = _mm512_setzero_ps();
     QN_NO_UNROLL for (int32_t i = 1; i < size; i++) top = _mm512_max_ps(_mm512_maskz_loadu_ps(mask, in + i * stride), top);
     QN_NO_UNROLL for (int32_t i = 0; i < size; i++) {
-        const __m512 y = softmax_avx512_exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, in + i * stride), top));
+        const __m512 y = math_avx512_exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, in + i * stride), top));
         sum = _mm512_add_ps(sum, y);
         _mm512_mask_storeu_ps(out + i * stride, mask, y);
     }

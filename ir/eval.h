@@ -36,6 +36,7 @@ void activation_range(const char *activation, const Quant *out, int32_t *lo, int
 // The 256-entry table of a quantized op with trait TABLE: out[(uint8_t)q] for stored input q, in double by our own
 // routines (no libm function whose last digit differs between machines).
 void eval_table(const Op *op, int8_t out[256]);
+int32_t eval_table_entry(const Op *op, int32_t q); // of one stored value, 8 or 16 bits
 // Of a quantized softmax: exp(-d * scale) in units of 2^-SOFTMAX_BITS for d = 0 ... 255, each an integer of three bytes, the lowest
 // bytes of all of them first.
 enum { SOFTMAX_BITS = 23, SOFTMAX_TABLE_BYTES = 3 * 256 };

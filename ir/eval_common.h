@@ -51,7 +51,7 @@ typedef struct {
     int32_t zp, lo, hi;
 } Finish;
 Finish finish_new(const Op *op, Tensor *out, const char *activation);
-// Writes `count` results from `first` on. Sums of integers are exact in double; leaving i32 is an error.
+// Writes `count` results from `first` on. Sums of integers are exact in double; leaving i32, or for 16-bit results 48 bits, is an error.
 bool finish_row(Diag *diag, const Finish *finish, const double *sums, int64_t first, int64_t count);
 
 // One result of quantized arithmetic; any storage of at most 16 bits.

@@ -129,9 +129,9 @@ static void binary_quantized(const Op *op, Walk *walk, const Tensor *a, const Te
             else q = qn_add(x, a_m, y, b_m, f->zp, f->lo, f->hi);
             break;
         case OP_sub: q = qn_sub(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
-        case OP_mul: q = qn_mul(x, y, m, f->zp, f->lo, f->hi); break;
+        case OP_mul: q = qn_mul_wide(x, y, m, f->zp, f->lo, f->hi); break;
         case OP_min: q = qn_lesser(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
-        case OP_prelu: q = qn_prelu(x, a_m, y, m, f->zp, f->lo, f->hi); break;
+        case OP_prelu: q = qn_prelu_wide(x, a_m, y, m, f->zp, f->lo, f->hi); break;
         case OP_max: q = qn_larger(x, a_m, y, b_m, f->zp, f->lo, f->hi); break;
         default: BUG("%s has no quantized form", op_info(op->kind)->full_name);
         }
@@ -151,9 +151,6 @@ static bool eval_binary(Diag *diag, const Op *op, const Tensor *const *operands,
     walk_add_broadcast(&walk, b->type);
     if (out->type->quant) {
         if (!b->type->quant) return eval_fail(diag, op, "one operand is quantized and the other is not");
-        if ((op->kind == OP_mul || op->kind == OP_prelu) && elem_bits(a->type->elem) + elem_bits(b->type->elem) > 24)
-            return eval_fail(diag, op, "products of %s and %s leave i32", elem_name(a->type->elem),
-                             elem_name(b->type->elem));
         if (type_is_sums(a->type)) add_to_sums(a, b, out, &finish);
         else if (type_is_sums(b->type)) add_to_sums(b, a, out, &finish);
         else binary_quantized(op, &walk, a, b, out, &finish);
@@ -222,13 +219,15 @@ static bool eval_unary(Diag *diag, const Op *op, const Tensor *input, Tensor *re
         for (int64_t i = 0; i < count; i++) tensor_set_f64(result, i, unary_f64(op, tensor_f64(input, i)));
         return true;
     }
-    if (input->type->elem != ELEM_I8 || result->type->elem != ELEM_I8)
-        return eval_fail(diag, op, "operand and result are stored as %s and %s, expected i8",
-                         elem_name(input->type->elem), elem_name(result->type->elem));
-    int8_t table[256];
-    eval_table(op, table);
+    const Elem elem = input->type->elem;
+    if ((elem != ELEM_I8 && elem != ELEM_I16) || result->type->elem != elem)
+        return eval_fail(diag, op, "operand and result are stored as %s and %s, expected i8 or i16 for both",
+                         elem_name(elem), elem_name(result->type->elem));
+    int8_t bytes[256];
+    if (elem == ELEM_I8) eval_table(op, bytes);
     for (int64_t i = 0; i < count; i++)
-        ((int8_t *)result->data)[i] = table[((const uint8_t *)input->data)[i]];
+        if (elem == ELEM_I8) ((int8_t *)result->data)[i] = bytes[((const uint8_t *)input->data)[i]];
+        else ((int16_t *)result->data)[i] = (int16_t)eval_table_entry(op, ((const int16_t *)input->data)[i]);
     return true;
 }
 

@@ -1,4 +1,4 @@
-// Functions of one real number, and the 256-entry tables made of them. Only +, -, *, /, sqrt, rint and operations on
+// Functions of one real number, and the tables made of them, of 8 and 16 bits. Only +, -, *, /, sqrt, rint and operations on
 // bits are used, which IEEE 754 defines to the bit: tables are the same bytes on every machine that builds or runs
 // Qanat. (rounding.h, included, forbids contraction to fused multiply-adds.)
 #include <math.h>
@@ -65,16 +65,19 @@ double unary_f64(const Op *op, double x) {
     }
 }
 
+int32_t eval_table_entry(const Op *op, int32_t q) {
+    const Quant *in = op_operand(op, 0)->type->quant, *to = op->results[0].type->quant;
+    double x = (double)in->scale[0] * (q - in->zero_point[0]); // exact: 24 bits times 17
+    if ((op->kind == OP_sqrt || op->kind == OP_log) && x < 0) x = 0;
+    double y = unary_f64(op, x) / to->scale[0];
+    if (isnan(y)) y = 0;
+    y = clamp_f64(y, (double)to->storage_min - to->zero_point[0], (double)to->storage_max - to->zero_point[0]);
+    return (int32_t)rint(y) + to->zero_point[0];
+}
+
 void eval_table(const Op *op, int8_t out[256]) {
     const Quant *in = op_operand(op, 0)->type->quant, *to = op->results[0].type->quant;
     BUG_UNLESS(in && to && in->storage == ELEM_I8 && to->storage == ELEM_I8, "%s has no 256-entry table",
                op_info(op->kind)->full_name);
-    for (int q = -128; q < 128; q++) {
-        double x = (double)in->scale[0] * (q - in->zero_point[0]); // exact: 24 bits times 9
-        if ((op->kind == OP_sqrt || op->kind == OP_log) && x < 0) x = 0;
-        double y = unary_f64(op, x) / to->scale[0];
-        if (isnan(y)) y = 0;
-        y = clamp_f64(y, (double)to->storage_min - to->zero_point[0], (double)to->storage_max - to->zero_point[0]);
-        out[(uint8_t)q] = (int8_t)(rint(y) + to->zero_point[0]);
-    }
+    for (int q = -128; q < 128; q++) out[(uint8_t)q] = (int8_t)eval_table_entry(op, q);
 }

@@ -174,7 +174,7 @@ static int lowest_bit(float x) {
 
 bool fused_sum_start(const Op *op, int32_t *origin, float *start) {
     const Quant *a = op_operand(op, 0)->type->quant, *b = op_operand(op, 1)->type->quant, *y = op->results[0].type->quant;
-    if (op->kind != OP_add || !op_bool(op, "fused") || !a || !b || !y) return false;
+    if (op->kind != OP_add || !op_bool(op, "fused") || !a || !b || !y || y->storage != ELEM_I8) return false;
     float a_m = rescale_multiplier(a->scale[0], y->scale[0]), b_m = rescale_multiplier(b->scale[0], y->scale[0]);
     *origin = op_bool(op, "of_u8") ? 128 : 0;
     volatile float product = b_m * (float)(b->zero_point[0] + *origin); // rounded, whatever the compiler would rather do
@@ -230,10 +230,11 @@ bool finish_row(Diag *diag, const Finish *finish, const double *sums, int64_t fi
             tensor_set_f64(finish->out, first + i, sum);
             continue;
         }
-        if (sum < INT32_MIN || sum > INT32_MAX)
-            return eval_fail(diag, finish->op, "the sum %.0f of element %lld leaves i32", sum, (long long)(first + i));
+        const bool words = finish->out->type->elem == ELEM_I16;
+        if (words ? fabs(sum) >= 0x1p47 : sum < INT32_MIN || sum > INT32_MAX)
+            return eval_fail(diag, finish->op, "the sum %.0f of element %lld leaves %s", sum, (long long)(first + i), words ? "48 bits" : "i32");
         int32_t q = finish->sums ? (int32_t)sum
-                                 : qn_requantize((int32_t)sum, finish->multiplier[i], finish->zp, finish->lo, finish->hi);
+                                 : qn_requantize_wide((int64_t)sum, finish->multiplier[i], finish->zp, finish->lo, finish->hi);
         tensor_set_i64(finish->out, first + i, q);
     }
     return true;

@@ -90,6 +90,11 @@ static Value *result_at(const Op *op, int index) {
     return index < op->result_count ? (Value *)&op->results[index] : NULL;
 }
 
+bool op_computes_in(OpKind kind, Elem storage) {
+    const bool integers = (op_info(kind)->traits & INT8) != 0;
+    return storage == ELEM_I16 ? integers && kind != OP_softmax : integers && storage == ELEM_I8;
+}
+
 static const Type *op_type(const Op *op, const char *name) {
     const Attr *attr = attr_find(op->attrs, name);
     return attr ? attr->type : NULL;

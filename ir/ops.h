@@ -47,6 +47,9 @@ const OpInfo *op_info(OpKind kind);
 bool op_find(const char *full_name, OpKind *kind);
 static inline bool op_has(const Op *op, int trait) { return (op_info(op->kind)->traits & trait) != 0; }
 
+// Has the op an integer form on operands and results that are stored so, i8 or i16?
+bool op_computes_in(OpKind kind, Elem storage);
+
 // Typed access; the default of the row when absent.
 int64_t op_int(const Op *op, const char *name);
 bool op_bool(const Op *op, const char *name);

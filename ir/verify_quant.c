@@ -1,5 +1,6 @@
 // What the verifier asks of quantized ops: quantized results from quantized operands, and for conv2d and linear with
-// constant weights the proof that no sum leaves i32: per output channel, |b| + sum |w - z_w| * max|x - z_x| < 2^31.
+// constant weights the proof that no sum leaves i32: per output channel, |b| + sum |w - z_w| * max|x - z_x| < 2^31; of 16-bit inputs
+// 48 bits, < 2^47.
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,15 +18,16 @@ static bool bound_verify(const Op *op, const Value *input, const Value *weight, 
     if (!weights || !weights->data) return true;
     const Quant *quant = weight->type->quant;
     int64_t channels = weight->type->shape[0], reach = largest_distance(input->type->quant);
+    const int bits = input->type->elem == ELEM_I16 ? 48 : 32;
     int64_t per_channel = channels ? type_elem_count(weight->type) / channels : 0;
     for (int64_t c = 0; c < channels; c++) {
         int64_t sum = 0, zero = quant->zero_point[quant->axis == 0 ? c : 0];
         for (int64_t i = 0; i < per_channel; i++) sum += llabs(dense_i64(weights, c * per_channel + i) - zero);
         int64_t total = (biases && biases->data ? llabs(dense_i64(biases, c)) : 0);
-        if (__builtin_mul_overflow(sum, reach, &sum) || __builtin_add_overflow(total, sum, &total) || total >= (int64_t)1 << 31)
+        if (__builtin_mul_overflow(sum, reach, &sum) || __builtin_add_overflow(total, sum, &total) || total >= (int64_t)1 << (bits - 1))
             return diag_error(diag, op->loc,
-                              "%s: sums of output channel %lld may leave 32 bits (|b| + sum |w - z_w| * max|x - z_x| = %lld)",
-                              op_info(op->kind)->full_name, (long long)c, (long long)total);
+                              "%s: sums of output channel %lld may leave %d bits (|b| + sum |w - z_w| * max|x - z_x| = %lld)",
+                              op_info(op->kind)->full_name, (long long)c, bits, (long long)total);
     }
     return true;
 }
@@ -35,6 +37,7 @@ static bool sums_verify(const Op *op, const Type *result, Diag *diag) {
     const char *name = op_info(op->kind)->full_name;
     if (strcmp(op_string(op, "activation"), "none"))
         return diag_error(diag, op->loc, "%s: the result is its sums, expected no activation", name);
+    if (op_operand(op, 0)->type->elem == ELEM_I16) return diag_error(diag, op->loc, "%s: the result is its sums, expected an input of 8 bits", name);
     const Quant *quant = result->quant, *input = op_operand(op, 0)->type->quant, *weight = op_operand(op, 1)->type->quant;
     Arena *scratch = arena_new();
     const Quant *expected = quant_sums(scratch, input, weight, quant->axis, quant->count);
@@ -60,6 +63,8 @@ static bool result_verify(const Op *op, Diag *diag) {
         return diag_error(diag, op->loc, "%s: the operands are %squantized, but the result is%s", info->full_name,
                           first->type->quant ? "" : "not ", result->quant ? "" : " not");
     if ((op->kind == OP_conv2d || op->kind == OP_linear) && type_is_sums(result)) return sums_verify(op, result, diag);
+    if (first->type->elem == ELEM_I16 && first->type->quant && !op_computes_in(op->kind, ELEM_I16))
+        return diag_error(diag, op->loc, "%s has no form on 16 bits, but its operands are; dequantize them", info->full_name);
     bool computed = !(info->traits & MOVES_DATA) && op->kind != OP_requantize;
     if (computed && result->quant && result->quant->axis >= 0)
         return diag_error(diag, op->loc, "%s: the result is quantized per axis, expected one scale", info->full_name);

@@ -83,7 +83,9 @@ void emit_copy(Lower *lower, const Walk *walk, int elem_bytes, int32_t flip, Val
 const char *kernel_elem(const Type *type);
 // Reports that the op has no kernel on these elements.
 void no_kernel(Lower *lower, const Op *op, const Type *type);
-static inline const char *kind_text(const Type *type) { return type->quant ? "s8" : "f32"; }
+static inline const char *kind_text(const Type *type) { return !type->quant ? "f32" : type->elem == ELEM_I16 ? "s16" : "s8"; }
+// What stored 8-bit values are XORed with; others are stored as they are.
+static inline int32_t flip_of(const Lower *lower, const Type *type) { return elem_bits(type->elem) == 8 ? lower->flip : 0; }
 static inline float scale_of(const Value *value) { return value->type->quant->scale[0]; }
 static inline int32_t zero_of(const Value *value) { return value->type->quant->zero_point[0]; }
 void float_activation(const char *activation, float *min, float *max);
@@ -95,6 +97,7 @@ bool types_have_kernels(Lower *lower, const Op *op);
 // Lowers an op that computes a function of one 8-bit tensor, as a table (none, where only further tables read it); false
 // for others.
 bool lower_as_table(Lower *lower, Op *op);
+bool lower_word_table(Lower *lower, Op *op); // its op of one operand of 16 bits
 bool is_byte_function(const Lower *lower, const Value *value); // it is made by a table of another value
 bool is_quantized_binary(const Op *op);
 // It is dequantized for arg_max and arg_min alone, which read the integers then: these stand in the same order.

@@ -109,7 +109,8 @@ static void emit_halo(Lower *lower, Value *buffer, const Type *tensor) {
     args_int(&args, "bottom", type->halo[2]);
     args_int(&args, "right", type->halo[3]);
     args_int(&args, "elem_bytes", elem_bits(type->elem) / 8);
-    int32_t zero = tensor->quant ? (tensor->quant->zero_point[0] & 255) ^ (type->elem == ELEM_U8 ? 0x80 : 0) : 0;
+    const int32_t bits = elem_bits(type->elem) == 16 ? 0xFFFF : 0xFF;
+    int32_t zero = tensor->quant ? (tensor->quant->zero_point[0] & bits) ^ (type->elem == ELEM_U8 ? 0x80 : 0) : 0;
     args_int(&args, "value_lo", zero);
     emit_kernel(lower, "any", "any", &args, 1, &buffer);
 }

@@ -38,7 +38,7 @@ static void clamp_args(const Lower *lower, KernelArgs *args, const Op *op, const
     const Quant *out = op->results[0].type->quant;
     activation_range(op_string(op, "activation"), out, &lo, &hi);
     args_int(args, "in_zp", zero_of(input));
-    args_int(args, "flip", lower->flip);
+    args_int(args, "flip", flip_of(lower, input->type));
     if (gives_sums(op)) return;
     args_int(args, "out_zp", out->zero_point[0]);
     args_int(args, "lo", lo);
@@ -56,7 +56,9 @@ static void activation_args(const Lower *lower, KernelArgs *args, const Op *op, 
     args_float(args, "max", max);
 }
 
-static const char *operands_text(const Op *op) { return op->results[0].type->quant ? "s8s8" : "f32f32"; }
+static bool is_words(const Op *op) { return op->results[0].type->quant && op->results[0].type->elem == ELEM_I16; }
+
+static const char *operands_text(const Op *op) { return is_words(op) ? "s16s8" : op->results[0].type->quant ? "s8s8" : "f32f32"; }
 
 // The dequantize that alone reads sums: the kernel stores floats then.
 static Op *floats_behind(const Lower *lower, const Op *op) {
@@ -100,7 +102,7 @@ static void prefer_groups(const Lower *lower, const Op *op, KernelArgs *args) {
 // A halo whose stored bytes are 0: what lies in it can be left out.
 static void inner_args(const Lower *lower, const Op *op, const int32_t *halo, KernelArgs *args) {
     const Value *input = op_operand(op, 0);
-    const bool reaches = halo[0] | halo[1] | halo[2] | halo[3], is_zero = input->type->quant && lower->flip && zero_of(input) == -128;
+    const bool reaches = halo[0] | halo[1] | halo[2] | halo[3], is_zero = input->type->quant && flip_of(lower, input->type) && zero_of(input) == -128;
     if (!reaches || !is_zero) return;
     args_int(args, "inner_top", halo[0]);
     args_int(args, "inner_left", halo[1]);
@@ -268,7 +270,7 @@ static void bound(KernelArgs *args, const Op *op, const PackSource *source) {
     if (!source->multiplier) return;
     args_int(args, "weight_zp", weight_zero(op));
     bool known = source->weight && (source->bias_i32 || !op_operand(op, 2));
-    if (known && !gives_sums(op)) args_int(args, "bounded", pack_bounded(source, args));
+    if (known && !gives_sums(op)) args_int(args, "bounded", (is_words(op) ? pack_bounded_words : pack_bounded)(source, args));
 }
 
 // Arguments with the halo that the kernel wants, or padding by itself; `halo` is what the input needs then.
@@ -323,7 +325,7 @@ static bool lies_alike(Lower *lower, const Op *op, const Value *value, const Val
 // The add that alone uses the result of a convolution, or the sums of a linear layer.
 static Op *add_behind(const Op *op) {
     const Value *result = &op->results[0];
-    if (!gives_sums(op) && (op->kind == OP_linear || is_depthwise(op))) return NULL;
+    if (!gives_sums(op) && (op->kind == OP_linear || is_depthwise(op) || is_words(op))) return NULL;
     if (!result->type->quant || !has_constant_weights(op) || !value_has_one_use(result)) return NULL;
     Op *user = result->uses->owner;
     return user->kind == OP_add && user->results[0].type->quant ? user : NULL;
@@ -556,8 +558,8 @@ void lower_matmul(Lower *lower, Op *op) {
         args_int(&args, "out_zp", out->quant->zero_point[0]);
         args_int(&args, "lo", out->quant->storage_min);
         args_int(&args, "hi", out->quant->storage_max);
-        args_int(&args, "flip", lower->flip);
+        args_int(&args, "flip", flip_of(lower, out));
         args_float(&args, "multiplier", product_multiplier(scale_of(matmul.a), scale_of(matmul.b), out->quant->scale[0]));
     }
-    emit_kernel(lower, operands_text(op), kind_text(out), &args, 3, buffers);
+    emit_kernel(lower, is_words(op) ? "s16s16" : operands_text(op), kind_text(out), &args, 3, buffers);
 }

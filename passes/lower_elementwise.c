@@ -74,7 +74,7 @@ void binary_i8_args(const Lower *lower, const Op *op, KernelArgs *args) {
     args_int(args, "out_zp", out->zero_point[0]);
     args_int(args, "lo", lo);
     args_int(args, "hi", hi);
-    args_int(args, "flip", lower->flip);
+    args_int(args, "flip", flip_of(lower, op->results[0].type));
     args_float(args, "a_multiplier", op->kind == OP_mul ? product_multiplier(s_a, s_b, s_y) : rescale_multiplier(s_a, s_y));
     float product = product_multiplier(s_a, s_b, s_y);
     args_float(args, "b_multiplier", op->kind == OP_mul ? 0 : op->kind == OP_prelu ? product : rescale_multiplier(s_b, s_y));
@@ -143,7 +143,7 @@ void lower_binary(Lower *lower, Op *op) {
     if (type->quant) {
         binary_i8_args(lower, op, &args);
         bool fused = args_get(&args, "op") == QN_FUSED_ADD;
-        if (fused || strcmp(choose_kernel(lower, "s8s8", "s8", &args)->isa, "generic")) binary_fixed_args(&args);
+        if (type->elem == ELEM_I8 && (fused || strcmp(choose_kernel(lower, "s8s8", "s8", &args)->isa, "generic"))) binary_fixed_args(&args);
     } else {
         float min, max;
         float_activation(activation, &min, &max);
@@ -224,7 +224,7 @@ static bool has_unary_kernel(const Op *op, const Type *in) {
 
 void lower_unary(Lower *lower, Op *op) {
     static const char *const names[] = {"in", "out"};
-    if (lower_as_table(lower, op)) return;
+    if (lower_as_table(lower, op) || lower_word_table(lower, op)) return;
     Value *in = operand_any(lower, op_operand(op, 0)), *out = result_buffer(lower, &op->results[0]);
     const Type *types[] = {in->type, out->type}, *type = op->results[0].type;
     Walk walk = walk_new(type, 2, types);
@@ -262,13 +262,16 @@ static bool requantize_by_table(Lower *lower, const Walk *walk, const Quant *fro
     return true;
 }
 
+static const char *quant_text(const Quant *quant) { return !quant ? "f32" : quant->storage == ELEM_I16 ? "s16" : "s8"; }
+
 // walk's first strides are the input's.
 static void emit_quantize(Lower *lower, const Walk *walk, const Quant *from, const Quant *to, Value *in, Value *out) {
     static const char *const names[] = {"in", "out"};
     KernelArgs args;
     args_begin(&args, "quantize");
     BUG_UNLESS(walk_args(walk, &args, names), "a walk over more than 5 dimensions");
-    if (from && to && requantize_by_table(lower, walk, from, to, in, out)) return;
+    const bool bytes = from && to && elem_bits(from->storage) == 8 && elem_bits(to->storage) == 8;
+    if (bytes && requantize_by_table(lower, walk, from, to, in, out)) return;
     float scale = from && to ? rescale_multiplier(from->scale[0], to->scale[0]) : from ? from->scale[0] : to->scale[0];
     args_float(&args, "scale", scale);
     if (from) args_int(&args, "in_zp", from->zero_point[0]);
@@ -279,7 +282,7 @@ static void emit_quantize(Lower *lower, const Walk *walk, const Quant *from, con
     }
     args_int(&args, "flip", lower->flip);
     Value *buffers[] = {in, out};
-    emit_kernel(lower, from ? "s8" : "f32", to ? "s8" : "f32", &args, 2, buffers);
+    emit_kernel(lower, quant_text(from), quant_text(to), &args, 2, buffers);
 }
 
 // What reads a transpose's or slice's result reads its operand in that order: one kernel, no copy.
@@ -298,7 +301,7 @@ static bool through_move(Lower *lower, Op *op, Walk *walk, Value **in) {
 // u8 and i8 with zero points 128 apart: the same bytes but for the top bit, which is how some targets store i8.
 static bool moves_storage(const Op *op) {
     const Type *from = op_operand(op, 0)->type, *to = op->results[0].type;
-    return op->kind == OP_requantize && from->quant && to->quant && from->elem != to->elem;
+    return op->kind == OP_requantize && from->quant && to->quant && from->elem != to->elem && elem_bits(from->elem) == elem_bits(to->elem);
 }
 
 static void lower_moved_storage(Lower *lower, Op *op) {

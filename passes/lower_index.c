@@ -64,7 +64,7 @@ static void lower_resampled(Lower *lower, Op *op, int64_t axis, const char *elem
         args_int(&args, "out_zp", out->quant->zero_point[0]);
         args_int(&args, "lo", out->quant->storage_min);
         args_int(&args, "hi", out->quant->storage_max);
-        args_int(&args, "flip", lower->flip);
+        args_int(&args, "flip", flip_of(lower, out));
     }
     Value *result = dense_result(lower, output), *buffers[4] = {operand_dense(lower, input)};
     const bool packed = !out->quant && !strcmp(elem, "u8") && packed_taps(lower, op, &args, buffers);

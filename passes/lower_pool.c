@@ -9,7 +9,7 @@ static void integer_args(const Lower *lower, KernelArgs *args, const Op *op) {
     args_int(args, "out_zp", out->zero_point[0]);
     args_int(args, "lo", out->storage_min);
     args_int(args, "hi", out->storage_max);
-    args_int(args, "flip", lower->flip);
+    args_int(args, "flip", flip_of(lower, op->results[0].type));
 }
 
 // m for each count of elements, as an average needs it.
@@ -158,7 +158,7 @@ static void reduction_args(Lower *lower, const Op *op, const Reduction *r, Kerne
     args_int(args, "out_outer", r->inner);
     if (!mean) {
         args_int(args, "op", reduce_code(op));
-        args_int(args, "flip", out->quant ? lower->flip : 0);
+        args_int(args, "flip", out->quant ? flip_of(lower, out) : 0);
         return;
     }
     integer_args(lower, args, op);

@@ -116,3 +116,21 @@ bool lower_as_table(Lower *lower, Op *op) {
     emit_kernel(lower, "s8", "s8", &args, 3, buffers);
     return true;
 }
+
+// Of 16 bits, one op at a time.
+bool lower_word_table(Lower *lower, Op *op) {
+    static const char *const names[] = {"in", "out"};
+    const Type *type = op->results[0].type;
+    if (!op_has(op, TABLE) || !type->quant || type->elem != ELEM_I16) return false;
+    uint16_t *table = ARENA_ARRAY(lower->arena, uint16_t, 65536);
+    for (int q = -32768; q < 32768; q++) table[(uint16_t)q] = (uint16_t)eval_table_entry(op, q);
+    Value *in = operand_any(lower, op_operand(op, 0)), *out = result_buffer(lower, &op->results[0]);
+    const Type *types[] = {in->type, out->type};
+    Walk walk = walk_new(type, 2, types);
+    KernelArgs args;
+    args_begin(&args, "table");
+    BUG_UNLESS(walk_args(&walk, &args, names), "a walk over buffers of one shape");
+    Value *buffers[] = {in, buffer_weights(lower, ELEM_I16, table, 2 * 65536, NULL), out};
+    emit_kernel(lower, "s16", "s16", &args, 3, buffers);
+    return true;
+}

@@ -1,4 +1,4 @@
-// Which element types kernels compute on: f32, and i8 with one scale; elementwise ops and reductions also plain integers,
+// Which element types kernels compute on: f32, and i8 or i16 with one scale; elementwise ops and reductions also plain integers,
 // where kernels.def has a row. Everything else an op may be written over (f64, scales along an axis, wider or unsigned
 // storage) has no kernel, and is refused here, op by op, before a kernel takes its bytes for something else. Ops that
 // only move elements take any type of whole bytes.
@@ -6,7 +6,9 @@
 
 static bool is_i8(const Type *type) { return type->quant && type->elem == ELEM_I8 && type->quant->axis < 0; }
 
-static bool is_computed_on(const Type *type) { return is_i8(type) || (!type->quant && type->elem == ELEM_F32); }
+static bool is_i16(const Type *type) { return type->quant && type->elem == ELEM_I16 && type->quant->axis < 0; }
+
+static bool is_computed_on(const Type *type) { return is_i8(type) || is_i16(type) || (!type->quant && type->elem == ELEM_F32); }
 
 static bool is_moved(const Type *type) { return elem_bits(type->elem) % 8 == 0; }
 
@@ -32,7 +34,20 @@ static bool is_weight(const Type *type) {
 // One input of concat: copied, or rescaled from i8 to i8.
 static bool is_joined(const Type *input, const Type *result) {
     if (!result->quant || quant_equal(input->quant, result->quant)) return is_moved(input);
-    return is_i8(input) && is_i8(result);
+    return (is_i8(input) && is_i8(result)) || (is_i16(input) && is_i16(result));
+}
+
+// Of 16 bits, or 8, all of them but weights: no kernel takes both; but for what goes from one to the other.
+static bool is_stored_alike(const Op *op) {
+    const Type *result = op->result_count ? op->results[0].type : NULL, *first = op->operand_count ? op_operand(op, 0)->type : NULL;
+    if (!first || !result || !first->quant || !result->quant || op->kind == OP_requantize || op->kind == OP_lookup) return true;
+    if (op_has(op, MOVES_DATA) || type_is_sums(first) || type_is_sums(result)) return true;
+    const bool product = op->kind == OP_conv2d || op->kind == OP_linear;
+    for (int i = 1; i < op->operand_count && !product; i++) {
+        const Type *type = op_operand(op, i) ? op_operand(op, i)->type : NULL;
+        if (type && type->quant && !type_is_sums(type) && type->elem != result->elem) return false;
+    }
+    return first->elem == result->elem;
 }
 
 // u8 is read and written by what makes i8 of it, or of i8 it, without another scale.
@@ -66,18 +81,18 @@ static bool refuse(Lower *lower, const Op *op, const Type *type, const char *exp
 }
 
 const char *kernel_elem(const Type *type) {
-    if (type->quant) return is_i8(type) ? "s8" : NULL;
+    if (type->quant) return is_i8(type) ? "s8" : is_i16(type) ? "s16" : NULL;
     return is_moved(type) ? elem_name(type->elem) : NULL;
 }
 
 void no_kernel(Lower *lower, const Op *op, const Type *type) {
-    refuse(lower, op, type, "expected f32, or i8 with one scale");
+    refuse(lower, op, type, "expected f32, or i8 or i16 with one scale");
 }
 
 bool types_have_kernels(Lower *lower, const Op *op) {
     if (op->kind == OP_custom) return true; // as the verifier has it
     if (op->kind == OP_requantize && is_moved_storage(op_operand(op, 0)->type, op->results[0].type)) return true;
-    const char *expected = op_has(op, MOVES_DATA) ? "expected elements of whole bytes" : "expected f32, or i8 with one scale";
+    const char *expected = op_has(op, MOVES_DATA) ? "expected elements of whole bytes" : "expected f32, or i8 or i16 with one scale";
     for (int i = 0; i < op->operand_count; i++) {
         const Value *value = op_operand(op, i);
         if (!value || operand_fits(op, i, value->type)) continue;
@@ -90,6 +105,7 @@ bool types_have_kernels(Lower *lower, const Op *op) {
         if (op->kind != OP_cast && op->kind != OP_concat && op->kind != OP_max_pool2d && !op_has(op, MOVES_DATA) && !has_rows(op) && !is_computed_on(type))
             return refuse(lower, op, type, expected);
     }
+    if (!is_stored_alike(op)) return refuse(lower, op, op_operand(op, 0)->type, "expected operands and result of the same number of bits");
     if (op->kind == OP_fake_quant && as_fake_quant(op).as->quant->axis >= 0)
         return refuse(lower, op, as_fake_quant(op).as, "expected one scale");
     if (op->kind == OP_fake_quant && (as_fake_quant(op).as->quant->storage_min < -128 || as_fake_quant(op).as->quant->storage_max > 127))

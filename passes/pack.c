@@ -36,17 +36,20 @@ static void pack_none(Arena *arena, const PackSource *source, Packed *packed) {
 
 // ---- matrix panels, and what int8 on AVX512-VNNI needs
 
-// The constant part of sum (x - zp) w, where the kernel sums (x + 128) w: subtracted from the bias, modulo 2^32.
-static void fold_unsigned_offset(const PackSource *source, Packed *packed) {
+// The constant part of sum (x - zp) w, where the kernel sums (x + offset) w: subtracted from the bias, modulo 2^32.
+static void fold_offset(const PackSource *source, int32_t offset, Packed *packed) {
     const int64_t taps = source->kernel_h * source->kernel_w * source->in_c;
     const int8_t *weight = source->weight;
     int32_t *bias = packed->bias;
     for (int64_t o = 0; o < source->out_c; o++) {
         uint32_t sum = 0;
         for (int64_t i = 0; i < taps; i++) sum += (uint32_t)weight[o * taps + i];
-        bias[o] = (int32_t)((uint32_t)bias[o] - sum * (uint32_t)(128 + args_get(source->args, "in_zp")));
+        bias[o] = (int32_t)((uint32_t)bias[o] - sum * (uint32_t)(offset + args_get(source->args, "in_zp")));
     }
 }
+
+// Where bytes are stored unsigned.
+static void fold_unsigned_offset(const PackSource *source, Packed *packed) { fold_offset(source, 128, packed); }
 
 // Windows are runs of contiguous elements: a kernel row, or a tap where columns are dilated or pixels lie apart.
 static int64_t run_elems(const PackSource *source) {
@@ -86,6 +89,11 @@ static void pack_panels(Arena *arena, const PackSource *source, int64_t panel_si
 static void pack_vnni32(Arena *arena, const PackSource *source, Packed *packed) {
     pack_panels(arena, source, 32, 16, 4, (run_elems(source) + 3) / 4, 1, packed);
     fold_unsigned_offset(source, packed);
+}
+
+static void pack_words32(Arena *arena, const PackSource *source, Packed *packed) {
+    pack_panels(arena, source, 32, 16, 4, (run_elems(source) + 3) / 4, 1, packed);
+    fold_offset(source, 0, packed);
 }
 
 // The groups [first, first + count) as one dense convolution: zeros stand between them. Each tap is a run of its own.
@@ -176,6 +184,17 @@ static void pack_f32_depthwise(Arena *arena, const PackSource *source, Packed *p
             ((float *)packed->weight)[i * channels + o] = ((const float *)source->weight)[o * taps + i];
 }
 
+// Depthwise of 16-bit activations: likewise, of weights in 16 bits with nothing above them.
+static void pack_words_depthwise(Arena *arena, const PackSource *source, Packed *packed) {
+    const int64_t taps = source->kernel_h * source->kernel_w, channels = (source->out_c + 31) / 32 * 32;
+    packed_begin(arena, source, channels, (size_t)(channels * taps) * sizeof(int32_t), packed);
+    copy_bias(source, packed);
+    fold_offset(source, 0, packed);
+    for (int64_t o = 0; o < source->out_c; o++)
+        for (int64_t i = 0; i < taps; i++)
+            ((int32_t *)packed->weight)[i * channels + o] = (uint16_t)((const int8_t *)source->weight)[o * taps + i];
+}
+
 // Depthwise blocks: 64 channels, or 32 or 16 where the rest fits. Within one, vector j, lane l, element e holds channel
 // 16 l + 4 j + e: the order that the kernels' interleaving gives.
 static int64_t depthwise_block(int64_t channels, int64_t block) {
@@ -253,20 +272,32 @@ static int channel_bounded(double largest, double m) {
     return m >= 0x1p-14 && shifted(largest) * m < 2147483000.0 ? 2 : 1;
 }
 
-int pack_bounded(const PackSource *source, const KernelArgs *args) {
+// The most that a channel's sums can come to, `reach` the largest distance of an activation from its zero point.
+static double largest_sum(const PackSource *source, int64_t channel, int32_t weight_zp, double reach) {
     const int64_t taps = source->kernel_h * source->kernel_w * source->in_c;
+    const int8_t *w = (const int8_t *)source->weight + channel * taps;
+    int64_t sum = 0;
+    for (int64_t i = 0; i < taps; i++) sum += labs((long)w[i] - weight_zp);
+    return (double)sum * reach + (source->bias_i32 ? fabs((double)source->bias_i32[channel]) : 0);
+}
+
+int pack_bounded(const PackSource *source, const KernelArgs *args) {
     const int32_t in_zp = args_get(args, "in_zp"), weight_zp = args_get(args, "weight_zp");
     const int reach = in_zp < 0 ? 127 - in_zp : in_zp + 128;
-    const int8_t *w = source->weight;
     int level = args_get(args, "lo") >= args_get(args, "out_zp") ? 2 : 1;
     for (int64_t o = 0; o < source->out_c; o++) {
-        int64_t sum = 0;
-        for (int64_t i = 0; i < taps; i++) sum += labs((long)w[o * taps + i] - weight_zp);
-        const double bias = source->bias_i32 ? fabs((double)source->bias_i32[o]) : 0;
-        const int own = channel_bounded((double)sum * reach + bias, (double)source->multiplier[o]);
+        const int own = channel_bounded(largest_sum(source, o, weight_zp, reach), (double)source->multiplier[o]);
         if (own < level) level = own;
     }
     return level;
+}
+
+int pack_bounded_words(const PackSource *source, const KernelArgs *args) {
+    const int32_t in_zp = args_get(args, "in_zp");
+    const int reach = in_zp < 0 ? 32767 - in_zp : in_zp + 32768;
+    for (int64_t o = 0; o < source->out_c; o++)
+        if (largest_sum(source, o, args_get(args, "weight_zp"), reach) >= 0x1p31) return 0;
+    return 1;
 }
 
 // ---- the table

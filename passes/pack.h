@@ -24,3 +24,4 @@ PackFn *pack_find(const char *packing); // NULL for an unknown one
 
 // The layer's `bounded` (families.def), proven from its weights, biases and multipliers.
 int pack_bounded(const PackSource *source, const KernelArgs *args);
+int pack_bounded_words(const PackSource *source, const KernelArgs *args); // of 16-bit activations

@@ -59,7 +59,7 @@ static void find_lifetimes(Func *func, Plan *plan) {
 // ---- in place
 
 static bool works_in_place(const char *kernel) {
-    static const char *const prefixes[] = {"qn_unary_", "qn_table_", "qn_binary_", "qn_quantize_s8_s8_", "qn_softmax_",
+    static const char *const prefixes[] = {"qn_unary_", "qn_table_", "qn_binary_", "qn_quantize_s8_s8_", "qn_quantize_s16_s16_", "qn_softmax_",
                                            "qn_normalize_", "qn_cum_sum_"};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (!strncmp(kernel, prefixes[i], strlen(prefixes[i]))) return true;

@@ -36,6 +36,18 @@ QN_INLINE void qn_dots_s8(const int16_t *restrict x, const int8_t *restrict w, p
     for (; j < count; j++) qn_dot1_s8(x, w + j * stride, n, weight_zp, acc + j);
 }
 
+// The same of 16-bit activations, less their zero point, and at most QN_DOT_WORDS at once: their products' sums stay within 32 bits.
+enum { QN_DOT_WORDS = 128 };
+QN_INLINE int32_t qn_dot_s16(const int32_t *restrict x, const int8_t *restrict w, int32_t n, int32_t weight_zp) {
+    int32_t sum = 0;
+    for (int32_t i = 0; i < n; i++) sum += x[i] * (w[i] - weight_zp);
+    return sum;
+}
+QN_INLINE void qn_dots_s16(const int32_t *restrict x, const int8_t *restrict w, ptrdiff_t stride, int32_t n, int32_t weight_zp,
+                           int64_t *restrict acc, int32_t count) {
+    for (int32_t j = 0; j < count; j++) acc[j] += qn_dot_s16(x, w + j * stride, n, weight_zp);
+}
+
 // Sums of floats are kept in lanes, or the compiler would have to keep their order.
 QN_INLINE float qn_sum_lanes(const float *lane) {
     float s[8];

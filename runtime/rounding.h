@@ -38,6 +38,15 @@ QN_ROUND int32_t qn_clamp_round(float y, int32_t zp, int32_t lo, int32_t hi) {
 QN_ROUND int32_t qn_requantize(int32_t acc, float m, int32_t zp, int32_t lo, int32_t hi) {
     return qn_clamp_round((float)acc * m, zp, lo, hi);
 }
+// Sums of 16-bit activations in 64 bits, |acc| < 2^47, to f32 with one rounding, to nearest even: both halves and the product are
+// exact, so that their sum alone rounds. Of sums within 32 bits it is the conversion above.
+QN_ROUND float qn_wide_f32(int64_t acc) {
+    const int32_t high = (int32_t)(acc >> 24), low = (int32_t)(acc & 0xFFFFFF);
+    return (float)high * 16777216.0f + (float)low;
+}
+QN_ROUND int32_t qn_requantize_wide(int64_t acc, float m, int32_t zp, int32_t lo, int32_t hi) {
+    return qn_clamp_round(qn_wide_f32(acc) * m, zp, lo, hi);
+}
 #define qn_quantize(x, scale, zp, lo, hi) qn_clamp_round((x) / (scale), zp, lo, hi)
 QN_ROUND float qn_dequantize(int32_t q, int32_t zp, float scale) { return (float)(q - zp) * scale; }
 
@@ -71,5 +80,12 @@ QN_ROUND int32_t qn_mul(int32_t a, int32_t b, float m, int32_t zp, int32_t lo, i
 // a below 0 times b, else a: by their own multipliers.
 QN_ROUND int32_t qn_prelu(int32_t a, float a_m, int32_t b, float ab_m, int32_t zp, int32_t lo, int32_t hi) {
     return qn_clamp_round(a < 0 ? (float)(a * b) * ab_m : (float)a * a_m, zp, lo, hi);
+}
+// The same two of 16-bit activations, whose products may leave 32 bits.
+QN_ROUND int32_t qn_mul_wide(int32_t a, int32_t b, float m, int32_t zp, int32_t lo, int32_t hi) {
+    return qn_requantize_wide((int64_t)a * b, m, zp, lo, hi);
+}
+QN_ROUND int32_t qn_prelu_wide(int32_t a, float a_m, int32_t b, float ab_m, int32_t zp, int32_t lo, int32_t hi) {
+    return qn_clamp_round(a < 0 ? qn_wide_f32((int64_t)a * b) * ab_m : (float)a * a_m, zp, lo, hi);
 }
 #endif

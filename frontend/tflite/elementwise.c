@@ -168,8 +168,12 @@ bool tflite_select(const LiteOp *op) {
 }
 
 bool tflite_batch_matmul(const LiteOp *op) {
+    enum { MOST_TERMS = 1 << 15 }; // of products of 16 bits, within 48
     Value *values[2];
     if (!lite_forms(op, OP_matmul, 2, values)) return false;
+    const Type *first = values[0]->type;
+    if (first->quant && first->elem == ELEM_I16 && first->rank && (first->shape[first->rank - 1] >= MOST_TERMS || first->shape[first->rank > 1 ? first->rank - 2 : 0] >= MOST_TERMS))
+        return lite_error(op, "sums of more than %d products of 16 bits are not supported", MOST_TERMS - 1);
     for (int i = 0; i < 2; i++) {
         int rank = values[i]->type->rank, perm[MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
         if (rank < 2) return lite_error(op, "its inputs have less than 2 dimensions");

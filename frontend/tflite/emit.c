@@ -72,14 +72,14 @@ Value *lite_binary(const LiteOp *op, OpKind kind, Value *a, Value *b) { return l
 
 // ---- integers or f32
 
-static bool is_i8(const LiteTensor *tensor) { return tensor && tensor->quant && tensor->quant->axis < 0; }
+static bool has_one_scale(const LiteTensor *tensor) { return tensor && tensor->quant && tensor->quant->axis < 0; }
 
 bool lite_in_i8(const LiteOp *op, OpKind kind, int count, const int *inputs) {
     LiteTensor *output = lite_output(op, 0);
-    bool fits = (op_info(kind)->traits & INT8) && output && tensor_describe(op->lite, output) && is_i8(output);
+    bool fits = output && tensor_describe(op->lite, output) && has_one_scale(output) && op_computes_in(kind, output->quant->storage);
     for (int i = 0; fits && i < count; i++) {
         LiteTensor *input = lite_tensor(op, inputs ? inputs[i] : i);
-        fits = input && tensor_describe(op->lite, input) && is_i8(input);
+        fits = input && tensor_describe(op->lite, input) && has_one_scale(input) && input->quant->storage == output->quant->storage;
     }
     return fits;
 }

@@ -3,7 +3,7 @@
 // so that one run shows them all.
 //
 // What a tensor's type says: int8 and uint8 with a scale are nn's i8 tensors of that scale, unsigned ones with their elements
-// and zero point moved by 128. Such of 16 bits are plain i16, computed in f32.
+// and zero point moved by 128. int16 with one scale are i16 tensors of that scale.
 #pragma once
 #include "frontend/build.h"
 #include "frontend/frontend.h"
@@ -21,7 +21,7 @@ typedef struct {
     bool fixed;              // its shape was not left open
     bool is_unsigned;        // uint8, read as i8
     const Quant *quant;      // of the nn tensor; NULL: not quantized
-    const Quant *wide;       // of 16 and 32 bits: one scale, or one an index
+    const Quant *wide;       // of 32 and 64 bits, and of 16 with several scales
     const Dense *dense;      // of a constant, once decoded
     Value *value, *real;     // as it is, and in f32
     LiteState *state;        // that the operators change in it, or that it is the handle of; NULL: none so far
@@ -152,7 +152,7 @@ Value *lite_unary(const LiteOp *op, OpKind kind, Value *input, Attr *attrs);
 Value *lite_binary(const LiteOp *op, OpKind kind, Value *a, Value *b);
 // The same with a quantized result where the operands are quantized.
 Value *lite_emit_as(const LiteOp *op, const Quant *quant, OpKind kind, int count, Value *const *operands, Attr *attrs);
-// Can the op compute on these inputs as integers, for a result that is quantized, too?
+// Can the op compute on these inputs as integers, for a result that is quantized, too, and of as many bits?
 bool lite_in_i8(const LiteOp *op, OpKind kind, int count, const int *inputs);
 // Inputs 0 to count - 1 as integers where that can be, else in f32.
 bool lite_forms(const LiteOp *op, OpKind kind, int count, Value **values);

@@ -87,8 +87,10 @@ static bool read_quantization(Lite *lite, LiteTensor *tensor) {
     if (!lite_take_bytes(lite, 16 * (int64_t)scales.count) || !read_axis(lite, tensor, table, scales.count, &axis) ||
         !read_scales(lite, tensor, scales, zeros, scale, zero))
         return false;
+    const bool words = tensor->elem == ELEM_I16 && axis < 0; // activations
+    if (words) elem_range(ELEM_I16, &least, &most);
     const Quant *quant = quant_per_axis(lite->arena, tensor->elem, axis, (int)scales.count, scale, zero, (int32_t)least, (int32_t)most);
-    if (narrow) tensor->quant = quant;
+    if (narrow || words) tensor->quant = quant;
     else tensor->wide = quant;
     return true;
 }

@@ -1,6 +1,6 @@
 // Operators with windows: convolutions, pools; and fully connected layers. Both formats have channels last; padding SAME is
-// made explicit here. A convolution is an integer one where input, weight and result are quantized; a weight alone is
-// dequantized, and the layer computes in f32.
+// made explicit here. A convolution is an integer one where input, weight and result are quantized (input and result of 8 or of 16
+// bits); a weight alone is dequantized, and the layer computes in f32.
 #include <string.h>
 
 #include "frontend/tflite/importer.h"
@@ -50,14 +50,39 @@ static Attr *window_attrs(Arena *arena, const Window *window) {
 
 // ---- operands of products
 
-// Weights with a scale in all or one for each of dimension `axis`, the output channels'.
-static bool product_in_i8(const LiteOp *op, OpKind kind, int input, int weight, int axis) {
+// Biases of 64 bits, beside activations of 16, as 32; NULL where one is larger, or none is constant.
+static const Dense *narrowed_bias(const LiteOp *op, int index) {
+    const Dense *dense = lite_dense(op, index);
+    if (!dense || dense->type->elem != ELEM_I64) return NULL;
+    int64_t count = dense_count(dense);
+    int32_t *data = ARENA_ARRAY(op->lite->scratch, int32_t, count + 1);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t value = dense_i64(dense, i);
+        if (value < -INT32_MAX || value > INT32_MAX) return NULL;
+        data[i] = (int32_t)value;
+    }
+    return dense_new(op->lite->scratch, type_tensor(op->lite->scratch, ELEM_I32, dense->type->rank, dense->type->shape), data, false);
+}
+
+static bool bias_fits(const LiteOp *op, int index) {
+    LiteTensor *bias = lite_tensor(op, index);
+    if (!bias) return true;
+    if (!tensor_describe(op->lite, bias) || bias->elem != ELEM_I64) return !bias->broken;
+    return lite_take_bytes(op->lite, 4 * dims_count(bias->rank, bias->shape)) && narrowed_bias(op, index) != NULL;
+}
+
+// Weights of i8 with a scale in all or one for each of dimension `axis`, the output channels'.
+static bool product_in_i8(const LiteOp *op, OpKind kind, int input, int weight, int axis, int bias) {
     const LiteTensor *weights = lite_tensor(op, weight);
-    return lite_in_i8(op, kind, 1, &input) && weights && weights->quant && (weights->quant->axis < 0 || weights->quant->axis == axis);
+    return lite_in_i8(op, kind, 1, &input) && weights && weights->quant && weights->quant->storage == ELEM_I8 &&
+           (weights->quant->axis < 0 || weights->quant->axis == axis) && bias_fits(op, bias);
 }
 
 static Value *product_bias(const LiteOp *op, int index, bool whole) {
-    return !lite_tensor(op, index) ? NULL : whole ? lite_input(op, index) : lite_real(op, index);
+    const LiteTensor *bias = lite_tensor(op, index);
+    if (!bias) return NULL;
+    if (whole && bias->elem == ELEM_I64) return lite_constant(op->lite, narrowed_bias(op, index), false, bias->name);
+    return whole ? lite_input(op, index) : lite_real(op, index);
 }
 
 static const Quant *result_quant(const LiteOp *op) { return lite_output(op, 0) ? lite_output(op, 0)->quant : NULL; }
@@ -81,7 +106,7 @@ static bool emit_conv(const LiteOp *op, Value **operands, const Window *window, 
 
 bool tflite_conv_2d(const LiteOp *op) {
     static const WindowFields fields = {WINDOW_FIELDS(Conv2DOptions), DILATION_FIELDS(Conv2DOptions)};
-    bool whole = product_in_i8(op, OP_conv2d, 0, 1, 0);
+    bool whole = product_in_i8(op, OP_conv2d, 0, 1, 0, 2);
     Value *input = whole ? lite_input(op, 0) : lite_real(op, 0), *weight = whole ? lite_input(op, 1) : lite_real(op, 1);
     if (!input || !weight) return false;
     const Type *type = weight->type;
@@ -116,7 +141,7 @@ static Value *depthwise_weight(const LiteOp *op, bool whole) {
 
 bool tflite_depthwise_conv_2d(const LiteOp *op) {
     static const WindowFields fields = {WINDOW_FIELDS(DepthwiseConv2DOptions), DILATION_FIELDS(DepthwiseConv2DOptions)};
-    bool whole = product_in_i8(op, OP_conv2d, 0, 1, 3) && lite_dense(op, 1);
+    bool whole = product_in_i8(op, OP_conv2d, 0, 1, 3, 2) && lite_dense(op, 1);
     Value *input = whole ? lite_input(op, 0) : lite_real(op, 0);
     Value *weight = input && (lite_dense(op, 1) || lite_input(op, 1)) ? depthwise_weight(op, whole) : NULL;
     if (!weight) return false;
@@ -211,7 +236,7 @@ static Value *interleaved(const LiteOp *op, Value *value, const Transposed *t) {
 bool tflite_transpose_conv(const LiteOp *op) {
     Transposed t = {0};
     int64_t code = lite_option(op, FLAT_TransposeConvOptions_fused_activation_function);
-    bool whole = product_in_i8(op, OP_conv2d, 2, 1, 0) && lite_dense(op, 1);
+    bool whole = product_in_i8(op, OP_conv2d, 2, 1, 0, 3) && lite_dense(op, 1);
     Value *input = whole ? lite_input(op, 2) : lite_real(op, 2), *weight = whole ? lite_input(op, 1) : lite_real(op, 1);
     if (!input || !weight || !read_transposed(op, input->type, weight->type, &t)) return false;
     const Dense *dense = value_constant(weight);
@@ -232,7 +257,7 @@ bool tflite_transpose_conv(const LiteOp *op) {
 bool tflite_fully_connected(const LiteOp *op) {
     if (lite_option(op, FLAT_FullyConnectedOptions_weights_format) != 0)
         return lite_error(op, "its weight is shuffled for another machine; convert the model without that");
-    bool whole = product_in_i8(op, OP_linear, 0, 1, 0);
+    bool whole = product_in_i8(op, OP_linear, 0, 1, 0, 2);
     Value *input = whole ? lite_input(op, 0) : lite_real(op, 0), *weight = whole ? lite_input(op, 1) : lite_real(op, 1);
     if (!input || !weight) return false;
     const Type *type = weight->type;

@@ -13,22 +13,24 @@ QN_INLINE ptrdiff_t qn_conv2d_generic_tap(const struct qn_conv2d_args *a, int32_
     return (ptrdiff_t)iy * a->in_row + (ptrdiff_t)ix * a->in_pixel;
 }
 
-// Elements [k, k + count) of the window's row, less the zero point. in: the group's first channel of the image.
-QN_INLINE void qn_conv2d_generic_gather_s8(const struct qn_conv2d_args *a, const uint8_t *in, int32_t y, int32_t x,
-                                           int32_t k, int32_t count, int16_t *restrict row) {
-    const int32_t channels = a->in_c / a->group;
-    for (int32_t done = 0; done < count;) {
-        int32_t tap = (k + done) / channels, c = (k + done) % channels;
-        int32_t n = channels - c < count - done ? channels - c : count - done;
-        ptrdiff_t at = qn_conv2d_generic_tap(a, y, x, tap);
-        const uint8_t *p = in + at + c;
-        if (at < 0)
-            for (int32_t i = 0; i < n; i++) row[done + i] = 0;
-        else
-            for (int32_t i = 0; i < n; i++) row[done + i] = (int16_t)((int8_t)(p[i] ^ a->flip) - a->in_zp);
-        done += n;
+// Elements [k, k + count) of the window's row, less the zero point: `element` of p[i]. in: the group's first channel of the image.
+#define QN_CONV2D_GENERIC_GATHER(name, in_type, row_type, element)                                                     \
+    QN_INLINE void qn_conv2d_generic_gather_##name(const struct qn_conv2d_args *a, const in_type *in, int32_t y, int32_t x, \
+                                                   int32_t k, int32_t count, row_type *restrict row) {                 \
+        const int32_t channels = a->in_c / a->group;                                                                   \
+        for (int32_t done = 0; done < count;) {                                                                        \
+            int32_t tap = (k + done) / channels, c = (k + done) % channels;                                            \
+            int32_t n = channels - c < count - done ? channels - c : count - done;                                     \
+            ptrdiff_t at = qn_conv2d_generic_tap(a, y, x, tap);                                                        \
+            const in_type *p = in + at + c;                                                                            \
+            if (at < 0)                                                                                                \
+                for (int32_t i = 0; i < n; i++) row[done + i] = 0;                                                     \
+            else                                                                                                       \
+                for (int32_t i = 0; i < n; i++) row[done + i] = (row_type)(element);                                   \
+            done += n;                                                                                                 \
+        }                                                                                                              \
     }
-}
+QN_CONV2D_GENERIC_GATHER(s8, uint8_t, int16_t, (int8_t)(p[i] ^ a->flip) - a->in_zp)
 // The sums of output channels [o, o + count) of one pixel, all of one group.
 QN_INLINE void qn_conv2d_generic_sums(const struct qn_conv2d_args *a, const uint8_t *in, const int8_t *weight,
                                       const int32_t *bias, int32_t *acc, int32_t y, int32_t x, int32_t o, int32_t count) {

@@ -38,7 +38,17 @@ QN_INLINE void f32_avx512_store(float *out, __m512 v, int32_t count) {
 #define DEPTHWISE(name) depthwise_f32_avx512_##name
 #define DEPTHWISE_LANES 16
 #define DEPTHWISE_PIXELS 4
-#include "runtime/kernels/f32_depthwise.def"
+#define DEPTHWISE_VEC F32_VEC
+#define DEPTHWISE_IN float
+#define DEPTHWISE_OUT float
+#define DEPTHWISE_CONSTANT float
+#define DEPTHWISE_LOAD F32_LOAD
+#define DEPTHWISE_WEIGHT F32_LOAD
+#define DEPTHWISE_ACC F32_FMA
+// NaN, as the second operand, passes both.
+#define DEPTHWISE_STORE(d, acc, m, out, count) \
+    F32_STORE(out, F32_MIN(F32_SET1((d)->max), F32_MAX(F32_SET1((d)->min), acc)), count)
+#include "runtime/kernels/depthwise_lanes.def"
 #undef F32_VEC
 #undef F32_LOAD
 #undef F32_SET1

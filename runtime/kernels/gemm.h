@@ -19,8 +19,8 @@ struct gemm_inner {
 };
 
 // What becomes of the sums of int8: rounded to 8 bits; not before a residual is added; stored as they are; times their multiplier
-// as floats. Of f32 there is the first.
-enum { GEMM_ROUNDED, GEMM_UNROUNDED_ADD, GEMM_SUMS, GEMM_FLOATS };
+// as floats. Of f32 there is the first. Of 16-bit activations: rounded to 16 bits.
+enum { GEMM_ROUNDED, GEMM_UNROUNDED_ADD, GEMM_SUMS, GEMM_FLOATS, GEMM_WORDS };
 
 // Stores `count` results from element `at` on, by themselves.
 struct gemm_rounding { int32_t zp, lo, hi, flip; };
@@ -32,6 +32,11 @@ QN_INLINE void gemm_store_plain(int32_t form, const int32_t *acc, const float *m
         for (int32_t j = 0; j < count; j++) ((float *)out)[at + j] = qn_dequantize(acc[j], 0, m[j]);
     else
         for (int32_t j = 0; j < count; j++) ((uint8_t *)out)[at + j] = (uint8_t)(qn_requantize(acc[j], m[j], r.zp, r.lo, r.hi) ^ r.flip);
+}
+
+// The same of sums of 16-bit activations.
+QN_INLINE void gemm_store_words(const int64_t *acc, const float *m, struct gemm_rounding r, int16_t *out, int32_t count) {
+    for (int32_t j = 0; j < count; j++) out[j] = (int16_t)qn_requantize_wide(acc[j], m[j], r.zp, r.lo, r.hi);
 }
 
 struct gemm {
@@ -113,11 +118,13 @@ QN_INLINE struct gemm_quant gemm_quant_of(const struct gemm *g) {
     return (struct gemm_quant){g->zp, g->lo, g->hi, g->bounded};
 }
 
-// Results of 32 bits where the output's type is a byte.
+// Results of 32 bits, or 16, where the output's type is a byte.
 QN_INLINE void gemm_set_form(struct gemm *g, int32_t form) {
     g->form = form;
     if (form < GEMM_SUMS) return;
-    g->out_step = 4, g->out_row *= 4, g->out_column *= 4;
+    g->out_step = form == GEMM_WORDS ? 2 : 4;
+    g->out_row *= g->out_step, g->out_column *= g->out_step;
+    if (form == GEMM_WORDS) g->zp -= 128, g->lo -= 128, g->hi -= 128; // signed
 }
 
 QN_INLINE struct gemm gemm_of_conv2d(const struct qn_conv2d_args *a, int32_t step) {

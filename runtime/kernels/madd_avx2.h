@@ -61,6 +61,16 @@ QN_INLINE void madd_avx2_store_8(uint8_t *out, int64_t bytes, int32_t columns) {
     if (columns & 1) *out = (uint8_t)bytes;
 }
 
+// The first `columns` of 16 bytes.
+QN_INLINE void madd_avx2_store_16(uint8_t *out, __m128i bytes, int32_t columns) {
+    if (columns >= 16) {
+        _mm_storeu_si128((__m128i *)out, bytes);
+        return;
+    }
+    if (columns & 8) _mm_storel_epi64((__m128i *)out, bytes), out += 8, bytes = _mm_srli_si128(bytes, 8);
+    if (columns & 7) madd_avx2_store_8(out, _mm_cvtsi128_si64(bytes), columns & 7);
+}
+
 QN_INLINE int64_t madd_avx2_load_8(const uint8_t *in, int32_t columns) {
     int64_t bytes = 0;
     if (columns >= 8) __builtin_memcpy(&bytes, in, 8);
@@ -84,10 +94,30 @@ QN_INLINE void madd_avx2_store_wide(const struct gemm *g, const __m256i *acc, co
     }
 }
 
+// Sums in order, rounded to 16 bits and clamped.
+QN_INLINE __m128i madd_avx2_words(__m256i sums, __m256 m, int32_t zp, int32_t lo, int32_t hi) {
+    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), m);
+    y = _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps((float)(lo - zp))), _mm256_set1_ps((float)(hi - zp)));
+    const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(y), _mm256_set1_epi32(zp));
+    return _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+}
+QN_INLINE void madd_avx2_store_words(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                     int32_t columns) {
+    const __m256 m = _mm256_loadu_ps(multiplier);
+    QN_UNROLL for (int i = 0; i < pixels; i++) {
+        const __m256i sums = madd_avx2_order(madd_avx2_sums(acc[2 * i], acc[2 * i + 1]));
+        madd_avx2_store_16(out + madd_avx2_place(g, i, tw), madd_avx2_words(sums, m, g->zp, g->lo, g->hi), 2 * columns);
+    }
+}
+
 QN_INLINE void madd_avx2_store(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
                                int32_t columns) {
     const __m256 m = _mm256_castsi256_ps(madd_avx2_order(_mm256_castps_si256(_mm256_loadu_ps(multiplier))));
     const struct gemm_quant quant = gemm_quant_of(g);
+    if (g->form == GEMM_WORDS) {
+        madd_avx2_store_words(g, acc, multiplier, out, pixels, tw, columns);
+        return;
+    }
     if (g->form >= GEMM_SUMS) {
         madd_avx2_store_wide(g, acc, multiplier, out, pixels, tw, columns);
         return;
@@ -137,16 +167,6 @@ QN_INLINE void madd_avx2_depthwise_weights(const int8_t *w, int32_t quarter, __m
 QN_INLINE __m256i madd_avx2_depthwise_constant(const void *constants, int32_t quarter, int high) {
     const __m128i *p = (const __m128i *)((const int32_t *)constants + (high ? quarter : 0));
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(p)), _mm_loadu_si128((const __m128i *)((const int32_t *)p + 2 * quarter)), 1);
-}
-
-// The first `columns` of 16 bytes.
-QN_INLINE void madd_avx2_store_16(uint8_t *out, __m128i bytes, int32_t columns) {
-    if (columns >= 16) {
-        _mm_storeu_si128((__m128i *)out, bytes);
-        return;
-    }
-    if (columns & 8) _mm_storel_epi64((__m128i *)out, bytes), out += 8, bytes = _mm_srli_si128(bytes, 8);
-    if (columns & 7) madd_avx2_store_8(out, _mm_cvtsi128_si64(bytes), columns & 7);
 }
 
 QN_INLINE void madd_avx2_depthwise_put(uint8_t *out, __m256i words, const struct gemm_quant *q, int32_t channels) {

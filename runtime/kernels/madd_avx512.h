@@ -38,11 +38,30 @@ QN_INLINE void madd_avx512_store_wide(const struct gemm *g, const __m512i *acc, 
     }
 }
 
+// Sums rounded to 16 bits and clamped.
+QN_INLINE __m256i madd_avx512_words(__m512i sums, __m512 m, int32_t zp, int32_t lo, int32_t hi) {
+    __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), m);
+    y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps((float)(lo - zp))), _mm512_set1_ps((float)(hi - zp)));
+    return _mm512_cvtepi32_epi16(_mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(zp)));
+}
+QN_INLINE void madd_avx512_store_words(const struct gemm *g, const __m512i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                       int32_t columns) {
+    const __m512 m = _mm512_loadu_ps(multiplier);
+    QN_UNROLL for (int i = 0; i < pixels; i++) {
+        const __m256i words = madd_avx512_words(madd_avx512_sums(acc[2 * i], acc[2 * i + 1]), m, g->zp, g->lo, g->hi);
+        _mm256_mask_storeu_epi16(out + madd_avx512_place(g, i, tw), vnni_lanes(0, columns), words);
+    }
+}
+
 QN_INLINE void madd_avx512_store(const struct gemm *g, const __m512i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
                                  int32_t columns) {
     struct gemm_quant quant = gemm_quant_of(g);
     if (quant.bounded) quant.bounded = 1; // sums do not begin with VNNI_SHIFT
     const __m512 m = _mm512_loadu_ps(multiplier);
+    if (g->form == GEMM_WORDS) {
+        madd_avx512_store_words(g, acc, multiplier, out, pixels, tw, columns);
+        return;
+    }
     if (g->form >= GEMM_SUMS) {
         madd_avx512_store_wide(g, acc, m, out, pixels, tw, columns);
         return;

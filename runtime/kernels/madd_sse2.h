@@ -95,10 +95,30 @@ QN_INLINE void madd_sse2_store_wide(const struct gemm *g, const __m128i *acc, co
     }
 }
 
+// Sums rounded to 16 bits and clamped, the low 8 bytes.
+QN_INLINE __m128i madd_sse2_words(__m128i sums, __m128 m, int32_t zp, int32_t lo, int32_t hi) {
+    __m128 y = _mm_mul_ps(_mm_cvtepi32_ps(sums), m);
+    y = _mm_min_ps(_mm_max_ps(y, _mm_set1_ps((float)(lo - zp))), _mm_set1_ps((float)(hi - zp)));
+    const __m128i q = _mm_add_epi32(_mm_cvtps_epi32(y), _mm_set1_epi32(zp));
+    return _mm_packs_epi32(q, q);
+}
+QN_INLINE void madd_sse2_store_words(const struct gemm *g, const __m128i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                     int32_t columns) {
+    const __m128 m = _mm_loadu_ps(multiplier);
+    QN_UNROLL for (int i = 0; i < pixels; i++) {
+        const __m128i words = madd_sse2_words(madd_sse2_sums(acc[2 * i], acc[2 * i + 1]), m, g->zp, g->lo, g->hi);
+        madd_sse2_store_8(out + madd_sse2_place(g, i, tw), _mm_cvtsi128_si64(words), 2 * columns);
+    }
+}
+
 QN_INLINE void madd_sse2_store(const struct gemm *g, const __m128i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
                                int32_t columns) {
     const struct gemm_quant quant = gemm_quant_of(g);
     const __m128i m = _mm_loadu_si128((const __m128i *)multiplier);
+    if (g->form == GEMM_WORDS) {
+        madd_sse2_store_words(g, acc, multiplier, out, pixels, tw, columns);
+        return;
+    }
     if (g->form >= GEMM_SUMS) {
         madd_sse2_store_wide(g, acc, multiplier, out, pixels, tw, columns);
         return;

@@ -32,8 +32,9 @@ const Type *random_quantized(Graph *graph, double natural, int rank, const int64
     int32_t zero = random_chance(graph, 40) ? RANDOM_OF(graph, -128, 127, 0) : random_int(graph, -128, 127);
     int low = -128, high = 127;
     if (random_chance(graph, 10)) low = -127, zero = zero < low ? low : zero;
-    float rounded = (float)scale;
-    const Quant *quant = quant_per_axis(graph->arena, ELEM_I8, -1, 1, &rounded, &zero, low, high);
+    if (graph->words) low = -32768, high = 32767, zero = random_chance(graph, 70) ? 0 : zero * 256;
+    float rounded = (float)(graph->words ? scale / 64 : scale);
+    const Quant *quant = quant_per_axis(graph->arena, graph->words ? ELEM_I16 : ELEM_I8, -1, 1, &rounded, &zero, low, high);
     return type_quantized(graph->arena, quant, rank, shape);
 }
 
@@ -46,14 +47,15 @@ static float random_float(Graph *graph, int kind) {
     return special[random_int(graph, 0, 7)];
 }
 
-static void fill_i8(Graph *graph, const Type *type, int8_t *data, int64_t count) {
+static void fill_quantized(Graph *graph, const Type *type, void *data, int64_t count) {
     int low = type->quant ? type->quant->storage_min : -128, high = type->quant ? type->quant->storage_max : 127;
     int kind = random_int(graph, 0, 9), one = random_chance(graph, 50) ? low : high;
     for (int64_t i = 0; i < count; i++) {
         int value = random_int(graph, low, high);
         if (kind == 0) value = one;
         if (kind == 1 || kind == 2) value = random_chance(graph, 50) ? low : high;
-        data[i] = (int8_t)value;
+        if (elem_bits(type->elem) == 16) ((int16_t *)data)[i] = (int16_t)value;
+        else ((int8_t *)data)[i] = (int8_t)value;
     }
 }
 
@@ -78,7 +80,7 @@ void random_fill(Graph *graph, const Type *type, void *data) {
     int kind = random_int(graph, 0, 3);
     // Arguments may be NaN or infinite; what an infinite weight makes of padding is nobody's business.
     if (elem_is_float(type->elem) && !graph->module && random_chance(graph, 4)) kind = 4;
-    if (type->quant) fill_i8(graph, type, data, count);
+    if (type->quant) fill_quantized(graph, type, data, count);
     else if (!elem_is_float(type->elem)) fill_integers(graph, type, data);
     else
         for (int64_t i = 0; i < count; i++) tensor_set_f64(&(Tensor){type, data}, i, (double)random_float(graph, kind));
@@ -394,6 +396,7 @@ bool graph_is_whole(uint64_t seed) { return seed % 8 == 7; }
 Module *graph_new(Arena *arena, uint64_t seed, bool *imported) {
     Graph graph = {.random = seed * 0xD1342543DE82EF95u, .arena = arena, .quiet = diag_new(arena, NULL)};
     graph.whole = graph_is_whole(seed);
+    graph.words = seed % 5 == 3 && !graph.whole;
     if (seed % 2 == 0) {
         if (!begin_with(&graph, begin_turn(&graph, seed / 2))) return NULL;
     } else begin_anyhow(&graph);

@@ -17,6 +17,7 @@ typedef struct {
     bool exact[MAX_VALUES];    // every route gives the same bits
     bool quantized;            // what is drawn next should be quantized, where its op has an integer form
     Elem elem;                 // what plain tensors are drawn of, where a row allows it
+    bool words;                // what is quantized is so in 16 bits
     bool whole;                // all in floats, of ops that have an integer form
     bool imported;             // has ops that only the pipeline "import" makes something of that has kernels
 } Graph;
@@ -51,7 +52,10 @@ Value *graph_pick(Graph *graph, Accepts *accepts); // the latest ones are taken 
 static inline bool is_quantized(const Value *value) { return value->type->quant != NULL; }
 static inline bool is_f32(const Value *value) { return !value->type->quant && value->type->elem == ELEM_F32; }
 static inline bool is_real(const Value *value) { return is_f32(value) || is_quantized(value); }
-static inline double natural_scale(const Value *value) { return value->type->quant ? value->type->quant->scale[0] : 1; }
+static inline double natural_scale(const Value *value) {
+    const Quant *quant = value->type->quant;
+    return !quant ? 1 : quant->storage == ELEM_I16 ? 64.0 * (double)quant->scale[0] : (double)quant->scale[0];
+}
 
 // A scale for result `index` of a quantized op: what its float form gives of numbers in the operands' ranges.
 double sampled_scale(Graph *graph, const Op *op, int index);

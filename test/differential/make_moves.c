@@ -158,7 +158,10 @@ Value *make_precision(Graph *graph) {
     int rank = input->type->rank;
     const int64_t *shape = input->type->shape;
     double natural = is_quantized(input) ? natural_scale(input) : exp2(random_int(graph, -7, 0));
+    const bool words = graph->words;
+    if (words && is_quantized(input) && random_chance(graph, 40)) graph->words = input->type->elem == ELEM_I8; // to the other number of bits
     const Type *type = random_quantized(graph, natural, rank, shape);
+    graph->words = words;
     if (is_quantized(input) && random_chance(graph, 50)) return typed(graph, OP_requantize, input, type);
     if (is_quantized(input)) return graph_add(graph, graph_op(graph, OP_dequantize, 1, &input, NULL, 1), true);
     if (random_chance(graph, 70)) return typed(graph, OP_quantize, input, type);

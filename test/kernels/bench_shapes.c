@@ -97,7 +97,7 @@ static const int32_t picture_shape[5] = {1, 224, 1, 224, 3};
 static const int32_t picture_in[5] = {3 * 224 * 224, 224, 0, 1, 224 * 224}, picture_out[5] = {3 * 224 * 224, 224 * 3, 0, 3, 1};
 static const int32_t swap_in[5] = {56 * 56 * 64, 56, 0, 1, 56 * 56}; // 64 channels
 
-static double elem_bytes(const char *type) { return !strcmp(type, "f32") ? 4 : 1; }
+static double elem_bytes(const char *type) { return !strcmp(type, "f32") ? 4 : !strncmp(type, "s16", 3) ? 2 : 1; }
 
 static BenchCall *call_add(BenchCall *calls, int *count, const char *shape, const void *args, double bytes, size_t in,
                            size_t out, int pointers) {

@@ -23,17 +23,22 @@ typedef struct {
 static size_t layer_depth(const Layer *layer) { return (size_t)layer->taps_h * layer->taps_w * layer->in_c; }
 
 static bool row_is_f32(const Test *test) { return !strcmp(test->row->operands, "f32f32"); }
-static size_t result_bytes(const Test *test) { return strcmp(test->row->result, "s8") ? 4 : 1; }
+static bool row_is_words(const Test *test) { return !strcmp(test->row->result, "s16"); }
+static size_t elem_bytes(const Test *test) { return row_is_f32(test) ? 4 : row_is_words(test) ? 2 : 1; }
+static size_t result_bytes(const Test *test) { return row_is_words(test) ? 2 : strcmp(test->row->result, "s8") ? 4 : 1; }
+static bool result_is_rounded(const Test *test) { return row_is_words(test) || !strcmp(test->row->result, "s8"); }
 static int over_read(const Test *test) { return strcmp(test->row->isa, "generic") ? OVER_READ : 0; }
 
 // A bias that the accumulation bound allows: |b| + sum |w - w_zp| max |x - x_zp| < 2^31.
 // Usually at most `usual` in size.
 static int32_t random_bias(Test *test, const Layer *layer, int o, int32_t in_zp, int32_t usual, bool extreme) {
-    const int reach = abs(-128 - in_zp) > abs(127 - in_zp) ? abs(-128 - in_zp) : abs(127 - in_zp);
+    const int least = row_is_words(test) ? -32768 : -128, most = row_is_words(test) ? 32767 : 127;
+    const int reach = abs(least - in_zp) > abs(most - in_zp) ? abs(least - in_zp) : abs(most - in_zp);
     int64_t sum = 0;
     for (size_t i = 0; i < layer_depth(layer); i++)
         sum += (int64_t)abs(layer->weight_s8[(size_t)o * layer_depth(layer) + i] - layer->weight_zp) * reach;
     int64_t room = INT32_MAX - sum;
+    if (room < 0) room = usual; // of 16-bit activations, whose sums may leave 32 bits
     if (extreme && random_chance(test, 20)) return (int32_t)(random_chance(test, 50) ? room : -room);
     if (room > usual) room = usual;
     return random_int(test, (int)-room, (int)room);
@@ -55,6 +60,8 @@ static void layer_fill(Test *test, Layer *layer, struct qn_conv2d_args *a) {
         return;
     }
     layer->weight_s8 = (int8_t *)random_bytes(test, weights);
+    if (row_is_words(test) && random_chance(test, 60)) // small ones, so that sums stay within 32 bits
+        for (size_t i = 0; i < weights; i++) layer->weight_s8[i] /= 16;
     layer->bias_s32 = ARENA_ARRAY(test->arena, int32_t, layer->out_c);
     layer->multiplier = ARENA_ARRAY(test->arena, float, layer->out_c);
     const bool extreme = random_chance(test, 40), below_one = random_chance(test, 60);
@@ -67,7 +74,7 @@ static void layer_fill(Test *test, Layer *layer, struct qn_conv2d_args *a) {
     args_begin(&words, "conv2d");
     memcpy(words.words, a, (size_t)words.family->words * 4);
     const PackSource source = layer_source(layer, &words);
-    a->bounded = random_int(test, 0, pack_bounded(&source, &words));
+    a->bounded = row_is_words(test) ? pack_bounded_words(&source, &words) && random_chance(test, 80) : random_int(test, 0, pack_bounded(&source, &words));
 }
 
 // The call's inputs 1, 2 and 3, packed. A sum behind a convolution is no part of that.
@@ -98,7 +105,7 @@ static bool tap_inside(const Pixel *p, int ky, int kx, int *iy, int *ix) {
     return *iy >= 0 && *iy < a->in_h && *ix >= 0 && *ix < a->in_w;
 }
 
-static int32_t naive_sum(const Pixel *p, const Layer *layer, const uint8_t *in, const Image *image) {
+static int64_t naive_sum(const Pixel *p, const Layer *layer, bool words, const void *in, const Image *image) {
     const struct qn_conv2d_args *a = p->a;
     const int group = p->o / (a->out_c / a->group);
     int64_t acc = layer->bias_s32[p->o];
@@ -107,17 +114,19 @@ static int32_t naive_sum(const Pixel *p, const Layer *layer, const uint8_t *in, 
         for (int kx = 0; kx < a->kernel_w; kx++)
             for (int c = 0; c < layer->in_c; c++) {
                 if (!tap_inside(p, ky, kx, &iy, &ix)) continue;
-                const int x = (int8_t)(in[image_at(image, p->n, iy, ix, group * layer->in_c + c)] ^ a->flip);
+                const size_t at = image_at(image, p->n, iy, ix, group * layer->in_c + c);
+                const int x = words ? ((const int16_t *)in)[at] : (int8_t)(((const uint8_t *)in)[at] ^ a->flip);
                 const size_t w = (((size_t)p->o * a->kernel_h + ky) * a->kernel_w + kx) * layer->in_c + c;
                 acc += (int64_t)(x - a->in_zp) * (layer->weight_s8[w] - a->weight_zp);
             }
-    BUG_UNLESS(acc == (int32_t)acc, "the case breaks the accumulation bound");
-    return (int32_t)acc;
+    BUG_UNLESS(acc == (int32_t)acc || (words && !a->bounded), "the case breaks the accumulation bound");
+    return acc;
 }
 
-static void naive_store(const struct qn_conv2d_args *a, const char *result, int32_t sum, float m, void *out, size_t at) {
+static void naive_store(const struct qn_conv2d_args *a, const char *result, int64_t sum, float m, void *out, size_t at) {
     const float product = (float)sum * m;
-    if (!strcmp(result, "i32")) ((int32_t *)out)[at] = sum;
+    if (!strcmp(result, "s16")) ((int16_t *)out)[at] = (int16_t)naive_round(product, a->out_zp, a->lo, a->hi);
+    else if (!strcmp(result, "i32")) ((int32_t *)out)[at] = (int32_t)sum;
     else if (!strcmp(result, "f32")) ((float *)out)[at] = product;
     else ((uint8_t *)out)[at] = (uint8_t)(naive_round(product, a->out_zp, a->lo, a->hi) ^ a->flip);
 }
@@ -154,9 +163,9 @@ static void naive_conv(const struct qn_conv2d_args *a, const Layer *layer, const
                         ((float *)out)[at] = naive_f32(&pixel, layer, in, from, &bound[at]);
                         continue;
                     }
-                    const int32_t sum = naive_sum(&pixel, layer, in, from);
+                    const int64_t sum = naive_sum(&pixel, layer, !strcmp(result, "s16"), in, from);
                     naive_store(a, result, sum, layer->multiplier[o], out, at);
-                    if (sums) sums[at] = sum;
+                    if (sums) sums[at] = (int32_t)sum;
                 }
 }
 
@@ -193,6 +202,7 @@ static void quantization_random(Test *test, struct qn_conv2d_args *a) {
     a->weight_zp = random_chance(test, 80) ? 0 : random_int(test, -128, 127);
     a->flip = random_chance(test, 50) ? 0x80 : 0;
     random_clamp(test, &a->lo, &a->hi);
+    if (row_is_words(test)) words_quantization(test, &a->in_zp, &a->out_zp, &a->lo, &a->hi), a->flip = 0;
     if (random_chance(test, 50) && a->hi >= a->out_zp && a->lo < a->out_zp) a->lo = a->out_zp; // as activations do
 }
 
@@ -240,7 +250,7 @@ static void add_residual(Test *test, struct qn_conv2d_add_args *add, struct qn_c
 
 // Sometimes a border of stored zeros, whose taps kernels may leave out.
 static void border_random(Test *test, struct qn_conv2d_args *a) {
-    if (row_is_f32(test) || a->padded || a->flip != 0x80 || random_chance(test, 50)) return;
+    if (elem_bytes(test) > 1 || a->padded || a->flip != 0x80 || random_chance(test, 50)) return;
     a->in_zp = -128;
     a->inner_top = random_int(test, 0, a->in_h - 1 < 3 ? a->in_h - 1 : 3), a->inner_left = random_int(test, 0, a->in_w - 1 < 3 ? a->in_w - 1 : 3);
     const int rows = a->in_h - a->inner_top, columns = a->in_w - a->inner_left;
@@ -263,7 +273,7 @@ static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_
     Layer layer = {.out_c = a->out_c, .taps_h = a->kernel_h, .taps_w = a->kernel_w, .in_c = a->in_c / a->group,
                    .is_f32 = row_is_f32(test), .weight_zp = a->weight_zp};
     const int images = random_chance(test, 75) ? 1 : 2;
-    const size_t elem = layer.is_f32 ? 4 : 1, out_elem = result_bytes(test);
+    const size_t elem = elem_bytes(test), out_elem = result_bytes(test);
     Image from = image_part_random(test, images, a->in_h, a->in_w, a->in_c, random_others(test));
     Image to = image_part_random(test, images, a->out_h, a->out_w, a->out_c, random_others(test));
     a->rows = images * a->out_h * panels_random(test, a->out_c, &a->panel);
@@ -271,9 +281,9 @@ static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_
     a->in_row = from.row, a->in_image = from.image, a->out_row = to.row, a->out_image = to.image;
     border_random(test, a);
     layer_fill(test, &layer, a);
-    void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
+    void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, elem * from.elems);
     border_clear(a, &from, in);
-    if (out_elem > 1) clear_rounding(a);
+    if (!result_is_rounded(test)) clear_rounding(a);
     const void *before = random_bytes(test, to.elems * out_elem);
     void *expected = copy_bytes(test, before, to.elems * out_elem);
     float *bound = ARENA_ARRAY(test->arena, float, to.elems);
@@ -361,11 +371,11 @@ void case_linear(Test *test) {
     random_clamp_f32(test, &c.min, &c.max);
     Layer layer = {.out_c = c.out_c, .taps_h = 1, .taps_w = 1, .in_c = c.in_c, .is_f32 = row_is_f32(test),
                    .weight_zp = c.weight_zp};
-    const size_t elem = layer.is_f32 ? 4 : 1, out_elem = result_bytes(test);
+    const size_t elem = elem_bytes(test), out_elem = result_bytes(test);
     Image from = image_random(test, 1, c.in_h, 1, c.in_c), to = image_random(test, 1, c.out_h, 1, c.out_c);
     layer_fill(test, &layer, &c);
-    const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, from.elems);
-    if (out_elem > 1) clear_rounding(&c);
+    const void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, elem * from.elems);
+    if (!result_is_rounded(test)) clear_rounding(&c);
     const void *before = random_bytes(test, to.elems * out_elem);
     void *expected = copy_bytes(test, before, to.elems * out_elem);
     float *bound = ARENA_ARRAY(test->arena, float, to.elems);

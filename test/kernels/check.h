@@ -51,6 +51,7 @@ typedef void CaseFn(Test *test);
 #include "runtime/families.def"
 #undef FAMILY
 CaseFn case_binary_integers, case_unary_integers;
+bool case_words(Test *test); // rows of 16-bit activations but those with weights; false: it is another
 
 // ---- random data
 
@@ -65,6 +66,8 @@ int random_channels(Test *test, int max);
 int random_zero_point(Test *test); // often at an end
 void random_clamp(Test *test, int32_t *lo, int32_t *hi);
 void random_clamp_f32(Test *test, float *min, float *max);
+// Of 16-bit activations: zero points, mostly 0, and a clamp.
+void words_quantization(Test *test, int32_t *in_zp, int32_t *out_zp, int32_t *lo, int32_t *hi);
 float random_multiplier(Test *test, bool below_one);
 // Bytes of 8-bit values: random, all at one end, or all 0.
 uint8_t *random_bytes(Test *test, size_t count);

@@ -35,6 +35,14 @@ void random_clamp(Test *test, int32_t *lo, int32_t *hi) {
     *lo = random_int(test, -128, 127);
     *hi = random_int(test, *lo, 127);
 }
+void words_quantization(Test *test, int32_t *in_zp, int32_t *out_zp, int32_t *lo, int32_t *hi) {
+    *in_zp = random_chance(test, 60) ? 0 : random_chance(test, 30) ? RANDOM_OF(test, -32768, 32767) : random_int(test, -32768, 32767);
+    *out_zp = random_chance(test, 60) ? 0 : random_int(test, -32768, 32767);
+    *lo = -32768, *hi = 32767;
+    if (random_chance(test, 60)) return;
+    *lo = random_int(test, -32768, 32767);
+    *hi = random_int(test, *lo, 32767);
+}
 void random_clamp_f32(Test *test, float *min, float *max) {
     switch (random_int(test, 0, 3)) {
     case 0: *min = -INFINITY, *max = INFINITY; break;

@@ -62,6 +62,56 @@ QN_KERNEL qn_binary_s8s8_s8__any__generic(const struct qn_binary_args *args, con
     }
 }
 
+// ---- 16-bit activations
+
+QN_INLINE void qn_binary_generic_block_s16(const struct qn_binary_args *args, const int16_t *pa, ptrdiff_t stride_a,
+                                           const int16_t *pb, ptrdiff_t stride_b, int16_t *restrict block, int32_t n) {
+    const int32_t zp = args->out_zp, lo = args->lo, hi = args->hi;
+    const float ma = args->a_multiplier, mb = args->b_multiplier;
+#define QN_LOOP(expression)                                                             \
+    for (int32_t i = 0; i < n; i++) {                                                   \
+        int32_t a = pa[i * stride_a] - args->a_zp, b = pb[i * stride_b] - args->b_zp;   \
+        block[i] = (int16_t)(expression);                                               \
+    }
+    switch (args->op) {
+    case QN_ADD: QN_LOOP(qn_add(a, ma, b, mb, zp, lo, hi)) break;
+    case QN_SUB: QN_LOOP(qn_sub(a, ma, b, mb, zp, lo, hi)) break;
+    case QN_MUL:
+        if (args->a_zp == 0) QN_LOOP(qn_mul(a, b, ma, zp, lo, hi)) // within 32 bits: 2^15 times less than 2^16
+        else QN_LOOP(qn_mul_wide(a, b, ma, zp, lo, hi))
+        break;
+    case QN_MIN: QN_LOOP(qn_lesser(a, ma, b, mb, zp, lo, hi)) break;
+    case QN_PRELU: QN_LOOP(qn_prelu_wide(a, ma, b, mb, zp, lo, hi)) break;
+    case QN_MAX: QN_LOOP(qn_larger(a, ma, b, mb, zp, lo, hi)) break;
+    }
+#undef QN_LOOP
+}
+QN_INLINE void qn_binary_generic_run_s16(const struct qn_binary_args *args, const int16_t *pa, const int16_t *pb,
+                                         int16_t *out, struct qn_binary_run s, int32_t size) {
+    int16_t block[QN_WALK_BLOCK];
+    for (int32_t i = 0; i < size; i += QN_WALK_BLOCK) {
+        int32_t n = qn_min(size - i, QN_WALK_BLOCK);
+        if (s.a == 1 && s.b == 1) qn_binary_generic_block_s16(args, pa + i, 1, pb + i, 1, block, n);
+        else qn_binary_generic_block_s16(args, pa + i * s.a, s.a, pb + i * s.b, s.b, block, n);
+        for (int32_t j = 0; j < n; j++) out[(i + j) * s.out] = block[j];
+    }
+}
+
+QN_KERNEL qn_binary_s16s16_s16__any__generic(const struct qn_binary_args *args, const void *a, const void *b, void *output,
+                                             int32_t begin, int32_t end) {
+    const struct qn_walk walk = qn_walk_new(args->shape, 3, args->a, args->b, args->out);
+    const struct qn_binary_run s = {walk.stride[0][2], walk.stride[1][2], walk.stride[2][2]};
+    for (int32_t r = begin; r < end; r++) {
+        const int16_t *pa = (const int16_t *)a + qn_row_offset(args->shape, args->a, r);
+        const int16_t *pb = (const int16_t *)b + qn_row_offset(args->shape, args->b, r);
+        int16_t *out = (int16_t *)output + qn_row_offset(args->shape, args->out, r);
+        for (int32_t i = 0; i < walk.size[0]; i++)
+            for (int32_t j = 0; j < walk.size[1]; j++)
+                qn_binary_generic_run_s16(args, pa + qn_run_offset(&walk, 0, i, j), pb + qn_run_offset(&walk, 1, i, j),
+                                          out + qn_run_offset(&walk, 2, i, j), s, walk.size[2]);
+    }
+}
+
 QN_INLINE void qn_binary_generic_block_f32(const struct qn_binary_args *args, const float *pa, ptrdiff_t stride_a,
                                            const float *pb, ptrdiff_t stride_b, float *restrict block, int32_t n) {
     const float min = args->min, max = args->max;

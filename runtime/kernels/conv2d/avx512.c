@@ -28,3 +28,8 @@ QN_KERNEL qn_conv2d_s8s8_f32__14x16c4__avx512(const struct qn_conv2d_args *a, co
                                               const void *multiplier, void *output, int32_t begin, int32_t end) {
     madd_avx512_conv2d_of(a, NULL, GEMM_FLOATS, input, weight, bias, multiplier, NULL, output, begin, end);
 }
+
+QN_KERNEL qn_conv2d_s16s8_s16__14x16c4__avx512(const struct qn_conv2d_args *a, const void *input, const void *weight, const void *bias,
+                                      const void *multiplier, void *output, int32_t begin, int32_t end) {
+    madd_avx512_conv2d(a, NULL, GEMM_WORDS, input, weight, bias, multiplier, NULL, output, begin, end);
+}

@@ -3,6 +3,7 @@
 // of the interleaved holds byte 16 l + 4 j + e: the final packs undo that order. A vector is one pixel of 64 channels, or
 // in a last block of few channels 2 pixels of 32, 4 of 16 (`pixels`); constants are repeated for each pixel then.
 #include "runtime/kernels/vnni.h"
+#include "runtime/kernels/words_avx512vnni.h"
 
 typedef struct { __m512i v[4]; } depthwise_vnni_column;
 
@@ -407,4 +408,9 @@ QN_KERNEL qn_depthwise_s8s8_s8__64x1x1__avx512vnni(const struct qn_depthwise_arg
         }
         row += rows;
     }
+}
+
+QN_KERNEL qn_depthwise_s16s8_s16__4x32__avx512vnni(const struct qn_depthwise_args *a, const void *input, const void *weight, const void *bias,
+                                         const void *multiplier, void *output, int32_t begin, int32_t end) {
+    words_vnni_depthwise_rows(a, input, weight, bias, multiplier, output, begin, end);
 }

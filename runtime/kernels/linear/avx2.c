@@ -22,3 +22,8 @@ QN_KERNEL qn_linear_s8s8_f32__6x8c4__avx2(const struct qn_linear_args *a, const 
                                           const void *multiplier, void *output, int32_t begin, int32_t end) {
     madd_avx2_linear_of(a, GEMM_FLOATS, input, weight, bias, multiplier, output, begin, end);
 }
+
+QN_KERNEL qn_linear_s16s8_s16__6x8c4__avx2(const struct qn_linear_args *a, const void *input, const void *weight, const void *bias,
+                                      const void *multiplier, void *output, int32_t begin, int32_t end) {
+    madd_avx2_linear(a, GEMM_WORDS, input, weight, bias, multiplier, output, begin, end);
+}

@@ -65,3 +65,29 @@ QN_KERNEL qn_linear_f32f32_f32__any__generic(const struct qn_linear_args *a, con
                                   (float *)output + (ptrdiff_t)r * a->out_row, o, count);
         }
 }
+
+// ---- 16-bit activations: sums in 64 bits
+
+QN_INLINE void qn_linear_generic_s16(const struct qn_linear_args *a, const int16_t *in, const int8_t *weight, const int32_t *bias,
+                                     const float *multiplier, int16_t *out, int32_t o, int32_t count) {
+    int32_t row[QN_DOT_WORDS];
+    int64_t acc[QN_DOT_OUTPUTS];
+    for (int32_t j = 0; j < count; j++) acc[j] = bias[o + j];
+    for (int32_t k = 0; k < a->k; k += QN_DOT_WORDS) {
+        int32_t n = a->k - k < QN_DOT_WORDS ? a->k - k : QN_DOT_WORDS;
+        for (int32_t i = 0; i < n; i++) row[i] = in[k + i] - a->in_zp;
+        qn_dots_s16(row, weight + (ptrdiff_t)o * a->k + k, a->k, n, a->weight_zp, acc, count);
+    }
+    gemm_store_words(acc, multiplier + o, (struct gemm_rounding){a->out_zp, a->lo, a->hi, 0}, out + o, count);
+}
+
+QN_KERNEL qn_linear_s16s8_s16__any__generic(const struct qn_linear_args *a, const void *input, const void *weight,
+                                            const void *bias, const void *multiplier, void *output, int32_t begin,
+                                            int32_t end) {
+    for (int32_t r = begin; r < end; r++)
+        for (int32_t o = 0; o < a->n; o += QN_DOT_OUTPUTS) {
+            int32_t count = a->n - o < QN_DOT_OUTPUTS ? a->n - o : QN_DOT_OUTPUTS;
+            qn_linear_generic_s16(a, (const int16_t *)input + (ptrdiff_t)r * a->a_row, weight, bias, multiplier,
+                                  (int16_t *)output + (ptrdiff_t)r * a->out_row, o, count);
+        }
+}

@@ -76,3 +76,31 @@ QN_KERNEL qn_matmul_f32f32_f32__any__generic(const struct qn_matmul_args *a, con
         }
     }
 }
+
+// ---- 16-bit activations: sums in 64 bits
+
+QN_INLINE void qn_matmul_generic_axpy_s16(const int16_t *b, ptrdiff_t stride, int32_t b_zp, int32_t x, int64_t *restrict acc,
+                                          int32_t count) {
+    if (stride == 1)
+        for (int32_t j = 0; j < count; j++) acc[j] += (int64_t)x * (b[j] - b_zp);
+    else
+        for (int32_t j = 0; j < count; j++) acc[j] += (int64_t)x * (b[j * stride] - b_zp);
+}
+
+QN_KERNEL qn_matmul_s16s16_s16__any__generic(const struct qn_matmul_args *a, const void *input_a, const void *input_b,
+                                             void *output, int32_t begin, int32_t end) {
+    for (int32_t r = begin; r < end; r++) {
+        const int16_t *x = (const int16_t *)input_a + qn_matmul_batch(a, a->a_batch, r / a->m) + (ptrdiff_t)(r % a->m) * a->a_m;
+        const int16_t *b = (const int16_t *)input_b + qn_matmul_batch(a, a->b_batch, r / a->m);
+        int16_t *out = (int16_t *)output + (ptrdiff_t)r * a->n;
+        for (int32_t o = 0; o < a->n; o += QN_DOT_OUTPUTS) {
+            int64_t acc[QN_DOT_OUTPUTS] = {0};
+            int32_t count = a->n - o < QN_DOT_OUTPUTS ? a->n - o : QN_DOT_OUTPUTS;
+            for (int32_t k = 0; k < a->k; k++)
+                qn_matmul_generic_axpy_s16(b + (ptrdiff_t)o * a->b_n + (ptrdiff_t)k * a->b_k, a->b_n, a->b_zp,
+                                           x[(ptrdiff_t)k * a->a_k] - a->a_zp, acc, count);
+            for (int32_t j = 0; j < count; j++)
+                out[o + j] = (int16_t)qn_requantize_wide(acc[j], a->multiplier, a->out_zp, a->lo, a->hi);
+        }
+    }
+}

@@ -102,3 +102,43 @@ QN_KERNEL qn_pool2d_f32_f32__any__generic(const struct qn_pool2d_args *a, const 
         }
     }
 }
+
+// ---- 16-bit activations: sums in 64 bits
+
+QN_INLINE void qn_pool2d_generic_block_s16(const struct qn_pool2d_args *a, const int16_t *in, float multiplier, int16_t *out, int32_t n,
+                                           int32_t y0, int32_t x0, struct qn_pool_range v, struct qn_pool_range h) {
+    int64_t acc[QN_POOL_BLOCK];
+    for (int32_t j = 0; j < n; j++) acc[j] = a->mode == QN_POOL_MAX ? a->lo : 0;
+    for (int32_t i = v.from; i < v.to; i++)
+        for (int32_t k = h.from; k < h.to; k++) {
+            const int16_t *p = in + (ptrdiff_t)(y0 + i * a->dilation_h) * a->in_row +
+                               (ptrdiff_t)(x0 + k * a->dilation_w) * a->in_pixel;
+            if (a->mode == QN_POOL_MAX)
+                for (int32_t j = 0; j < n; j++) acc[j] = p[j] > acc[j] ? p[j] : acc[j];
+            else
+                for (int32_t j = 0; j < n; j++) acc[j] += p[j] - a->in_zp;
+        }
+    for (int32_t j = 0; j < n; j++)
+        out[j] = (int16_t)(a->mode == QN_POOL_MAX ? acc[j] : qn_requantize_wide(acc[j], multiplier, a->out_zp, a->lo, a->hi));
+}
+
+QN_KERNEL qn_pool2d_s16_s16__any__generic(const struct qn_pool2d_args *a, const void *input, const void *multipliers,
+                                          void *output, int32_t begin, int32_t end) {
+    for (int32_t r = begin; r < end; r++) {
+        const int32_t y0 = r % a->out_h * a->stride_h - a->pad_top;
+        const ptrdiff_t image = r / a->out_h;
+        const int16_t *in = (const int16_t *)input + image * a->in_image;
+        int16_t *out = (int16_t *)output + image * a->out_image + (ptrdiff_t)(r % a->out_h) * a->out_row;
+        struct qn_pool_range v = qn_pool_range_new(y0, a->dilation_h, a->kernel_h, 0, a->in_h);
+        for (int32_t x = 0; x < a->out_w; x++, out += a->out_pixel) {
+            const int32_t x0 = x * a->stride_w - a->pad_left;
+            struct qn_pool_range h = qn_pool_range_new(x0, a->dilation_w, a->kernel_w, 0, a->in_w);
+            const int32_t count = a->mode == QN_POOL_AVERAGE ? qn_pool_count(a, y0, x0, v, h) : 0;
+            const float multiplier = count > 0 ? ((const float *)multipliers)[count] : 0.0f;
+            for (int32_t c = 0; c < a->in_c; c += QN_POOL_BLOCK) {
+                int32_t n = a->in_c - c < QN_POOL_BLOCK ? a->in_c - c : QN_POOL_BLOCK;
+                qn_pool2d_generic_block_s16(a, in + c, multiplier, out + c, n, y0, x0, v, h);
+            }
+        }
+    }
+}

@@ -1,4 +1,4 @@
-// Between f32 and 8 bits, and from one 8-bit scale to another, with any strides. Runs follow the input's dense
+// Between f32 and 8 or 16 bits, and from one such scale to another, with any strides. Runs follow the input's dense
 // dimension (an NCHW image quantized to NHWC is read along W), and are computed in blocks of a local array.
 #include "runtime/strided.h"
 
@@ -56,6 +56,12 @@ QN_RUN(qn_quantize_generic_f32_s8, float, uint8_t, qn_quantize(x, a->scale, a->o
 QN_RUN(qn_quantize_generic_s8_f32, uint8_t, float, qn_dequantize((int8_t)(x ^ a->flip), a->in_zp, a->scale))
 QN_RUN(qn_quantize_generic_s8_s8, uint8_t, uint8_t,
        qn_requantize((int8_t)(x ^ a->flip) - a->in_zp, a->scale, a->out_zp, a->lo, a->hi) ^ a->flip)
+QN_RUN(qn_quantize_generic_f32_s16, float, int16_t, qn_quantize(x, a->scale, a->out_zp, a->lo, a->hi))
+QN_RUN(qn_quantize_generic_s16_f32, int16_t, float, qn_dequantize(x, a->in_zp, a->scale))
+QN_RUN(qn_quantize_generic_s16_s16, int16_t, int16_t, qn_requantize(x - a->in_zp, a->scale, a->out_zp, a->lo, a->hi))
+QN_RUN(qn_quantize_generic_s16_s8, int16_t, uint8_t, qn_requantize(x - a->in_zp, a->scale, a->out_zp, a->lo, a->hi) ^ a->flip)
+QN_RUN(qn_quantize_generic_s8_s16, uint8_t, int16_t,
+       qn_requantize((int8_t)(x ^ a->flip) - a->in_zp, a->scale, a->out_zp, a->lo, a->hi))
 #undef QN_RUN
 
 QN_KERNEL qn_quantize_f32_s8__any__generic(const struct qn_quantize_args *a, const void *input, void *output,
@@ -69,4 +75,24 @@ QN_KERNEL qn_quantize_s8_f32__any__generic(const struct qn_quantize_args *a, con
 QN_KERNEL qn_quantize_s8_s8__any__generic(const struct qn_quantize_args *a, const void *input, void *output,
                                           int32_t begin, int32_t end) {
     qn_quantize_generic_s8_s8_rows(a, input, output, begin, end);
+}
+QN_KERNEL qn_quantize_f32_s16__any__generic(const struct qn_quantize_args *a, const void *input, void *output,
+                                            int32_t begin, int32_t end) {
+    qn_quantize_generic_f32_s16_rows(a, input, output, begin, end);
+}
+QN_KERNEL qn_quantize_s16_f32__any__generic(const struct qn_quantize_args *a, const void *input, void *output,
+                                            int32_t begin, int32_t end) {
+    qn_quantize_generic_s16_f32_rows(a, input, output, begin, end);
+}
+QN_KERNEL qn_quantize_s16_s16__any__generic(const struct qn_quantize_args *a, const void *input, void *output,
+                                            int32_t begin, int32_t end) {
+    qn_quantize_generic_s16_s16_rows(a, input, output, begin, end);
+}
+QN_KERNEL qn_quantize_s16_s8__any__generic(const struct qn_quantize_args *a, const void *input, void *output,
+                                           int32_t begin, int32_t end) {
+    qn_quantize_generic_s16_s8_rows(a, input, output, begin, end);
+}
+QN_KERNEL qn_quantize_s8_s16__any__generic(const struct qn_quantize_args *a, const void *input, void *output,
+                                           int32_t begin, int32_t end) {
+    qn_quantize_generic_s8_s16_rows(a, input, output, begin, end);
 }

@@ -115,4 +115,19 @@ QN_KERNEL qn_reduce_s8_s8__any__generic(const struct qn_reduce_args *a, const vo
             for (int32_t j = 0; j < n; j++) out[j] = (uint8_t)(acc[j] ^ a->flip);
         }
 }
+
+QN_KERNEL qn_reduce_s16_s16__any__generic(const struct qn_reduce_args *a, const void *input, void *output, int32_t begin,
+                                          int32_t end) {
+    for (int32_t o = begin; o < end; o++)
+        for (int32_t c = 0; c < a->inner; c += QN_REDUCE_BLOCK) {
+            const int32_t n = a->inner - c < QN_REDUCE_BLOCK ? a->inner - c : QN_REDUCE_BLOCK;
+            const int16_t *in = (const int16_t *)input + (ptrdiff_t)o * a->in_outer + c;
+            int16_t *out = (int16_t *)output + (ptrdiff_t)o * a->out_outer + c;
+            int16_t acc[QN_REDUCE_BLOCK];
+            for (int32_t j = 0; j < n; j++) acc[j] = a->op == QN_REDUCE_MAX ? INT16_MIN : INT16_MAX;
+            if (a->op == QN_REDUCE_MAX) QN_REDUCE_LOOP(int16_t, int16_t, x > y ? x : y)
+            else QN_REDUCE_LOOP(int16_t, int16_t, x < y ? x : y)
+            for (int32_t j = 0; j < n; j++) out[j] = acc[j];
+        }
+}
 #undef QN_REDUCE_LOOP

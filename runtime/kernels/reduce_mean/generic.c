@@ -84,3 +84,25 @@ QN_KERNEL qn_reduce_mean_f32_f32__any__generic(const struct qn_reduce_mean_args 
         }
     }
 }
+
+// ---- 16-bit activations: sums in 64 bits
+
+QN_KERNEL qn_reduce_mean_s16_s16__any__generic(const struct qn_reduce_mean_args *a, const void *input, void *output,
+                                               int32_t begin, int32_t end) {
+    const float multiplier = (float)((double)a->in_scale / ((double)a->out_scale * (double)a->count));
+    for (int32_t o = begin; o < end; o++) {
+        const int16_t *in = (const int16_t *)input + (ptrdiff_t)o * a->in_outer;
+        int16_t *out = (int16_t *)output + (ptrdiff_t)o * a->out_outer;
+        for (int32_t c = 0; c < a->inner; c += QN_MEAN_BLOCK) {
+            int32_t n = a->inner - c < QN_MEAN_BLOCK ? a->inner - c : QN_MEAN_BLOCK;
+            int64_t acc[QN_MEAN_BLOCK] = {0};
+            for (int32_t r = 0; r < a->size_r; r++)
+                for (int32_t s = 0; s < a->size_s; s++) {
+                    const int16_t *p = in + c + (ptrdiff_t)r * a->in_r + (ptrdiff_t)s * a->in_s;
+                    for (int32_t j = 0; j < n; j++) acc[j] += p[j] - a->in_zp;
+                }
+            for (int32_t j = 0; j < n; j++)
+                out[c + j] = (int16_t)qn_requantize_wide(acc[j], multiplier, a->out_zp, a->lo, a->hi);
+        }
+    }
+}

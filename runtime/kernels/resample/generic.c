@@ -29,29 +29,37 @@ QN_KERNEL qn_resample_f32_f32__any__generic(const struct qn_resample_args *a, co
     }
 }
 
-QN_KERNEL qn_resample_s8_s8__any__generic(const struct qn_resample_args *a, const void *input, const void *indices,
-                                          const void *weights, void *output, int32_t begin, int32_t end) {
-    for (int32_t r = begin; r < end; r++) {
-        const int32_t row = r % a->count;
-        const uint8_t *in = (const uint8_t *)input + (ptrdiff_t)(r / a->count) * a->size * a->inner;
-        const int32_t *index = (const int32_t *)indices + (ptrdiff_t)row * a->taps;
-        const float *weight = (const float *)weights + (ptrdiff_t)row * a->taps;
-        uint8_t *out = (uint8_t *)output + (ptrdiff_t)r * a->inner;
-        for (int32_t i = 0; i < a->inner; i += QN_RESAMPLE_BLOCK) {
-            const int32_t n = a->inner - i < QN_RESAMPLE_BLOCK ? a->inner - i : QN_RESAMPLE_BLOCK;
-            float sum[QN_RESAMPLE_BLOCK] = {0};
-            for (int32_t k = 0; k < a->taps; k++) {
-                const uint8_t *p = in + qn_resample_generic_index(a, index[k]) + i;
-                for (int32_t j = 0; j < n; j++) {
-                    float product = weight[k] * (float)((int8_t)(p[j] ^ a->flip) - a->in_zp);
-                    sum[j] = sum[j] + product;
-                }
-            }
-            for (int32_t j = 0; j < n; j++)
-                out[i + j] = (uint8_t)(qn_clamp_round(sum[j] * a->multiplier, a->out_zp, a->lo, a->hi) ^ a->flip);
-        }
+// Quantized: `value` of element p[j], less the zero point; `stored`: what is stored of q.
+#define QN_RESAMPLE_QUANTIZED(name, type, value, stored)                                                              \
+    QN_KERNEL qn_resample_##name##_##name##__any__generic(const struct qn_resample_args *a, const void *input,        \
+                                                          const void *indices, const void *weights, void *output,     \
+                                                          int32_t begin, int32_t end) {                               \
+        for (int32_t r = begin; r < end; r++) {                                                                       \
+            const int32_t row = r % a->count;                                                                         \
+            const type *in = (const type *)input + (ptrdiff_t)(r / a->count) * a->size * a->inner;                    \
+            const int32_t *index = (const int32_t *)indices + (ptrdiff_t)row * a->taps;                               \
+            const float *weight = (const float *)weights + (ptrdiff_t)row * a->taps;                                  \
+            type *out = (type *)output + (ptrdiff_t)r * a->inner;                                                     \
+            for (int32_t i = 0; i < a->inner; i += QN_RESAMPLE_BLOCK) {                                               \
+                const int32_t n = a->inner - i < QN_RESAMPLE_BLOCK ? a->inner - i : QN_RESAMPLE_BLOCK;                \
+                float sum[QN_RESAMPLE_BLOCK] = {0};                                                                   \
+                for (int32_t k = 0; k < a->taps; k++) {                                                               \
+                    const type *p = in + qn_resample_generic_index(a, index[k]) + i;                                  \
+                    for (int32_t j = 0; j < n; j++) {                                                                 \
+                        float product = weight[k] * (float)((value) - a->in_zp);                                      \
+                        sum[j] = sum[j] + product;                                                                    \
+                    }                                                                                                 \
+                }                                                                                                     \
+                for (int32_t j = 0; j < n; j++) {                                                                     \
+                    const int32_t q = qn_clamp_round(sum[j] * a->multiplier, a->out_zp, a->lo, a->hi);                \
+                    out[i + j] = (type)(stored);                                                                      \
+                }                                                                                                     \
+            }                                                                                                         \
+        }                                                                                                             \
     }
-}
+QN_RESAMPLE_QUANTIZED(s8, uint8_t, (int8_t)(p[j] ^ a->flip), q ^ a->flip)
+QN_RESAMPLE_QUANTIZED(s16, int16_t, p[j], q)
+#undef QN_RESAMPLE_QUANTIZED
 
 QN_INLINE uint8_t qn_resample_generic_byte(uint32_t sum) {
     const int32_t value = (int32_t)sum >> 22;

@@ -35,11 +35,13 @@ static void describe_dims(Arena *arena, const Value *buffer, const Sizes *sizes,
     for (int i = 0; i < list.count; i++) tensor->dims[list.items[i].index] = &list.items[i].value;
 }
 
-static bool describe(Arena *arena, const Value *buffer, InterfaceTensor *list, int index, const char *kind, Diag *diag) {
+static bool describe(Arena *arena, const Value *const *edges, InterfaceTensor *list, int index, const char *kind, Diag *diag) {
     InterfaceTensor *tensor = &list[index];
+    const Value *buffer = edges[index];
     if (!buffer) BUG("%s %d of the program is missing", kind, index);
     const Type *type = buffer->type;
-    tensor->name = buffer->name ? buffer->name : arena_printf(arena, "%s%d", kind, index);
+    tensor->name = edge_name(edges, index);
+    if (!tensor->name) tensor->name = arena_printf(arena, "%s%d", kind, index);
     tensor->field = field_name(arena, list, index, tensor->name);
     tensor->rank = type->rank, tensor->shape = type->shape;
     tensor->bytes = type_elem_count(type) * ((elem_bits(type->elem) + 7) / 8);
@@ -88,10 +90,10 @@ const Interface *interface_new(Arena *arena, int count, const TargetProgram *pro
     interface->outputs = ARENA_ARRAY(arena, InterfaceTensor, steps->output_count + 1);
     bool ok = true;
     for (int i = 0; i < steps->input_count; i++)
-        ok &= describe(arena, steps->inputs[i], interface->inputs, i, "input", diag),
+        ok &= describe(arena, steps->inputs, interface->inputs, i, "input", diag),
             describe_dims(arena, steps->inputs[i], &steps->sizes, &interface->inputs[i]);
     for (int i = 0; i < steps->output_count; i++)
-        ok &= describe(arena, steps->outputs[i], interface->outputs, i, "output", diag),
+        ok &= describe(arena, steps->outputs, interface->outputs, i, "output", diag),
             describe_dims(arena, steps->outputs[i], &steps->sizes, &interface->outputs[i]);
     for (int i = 0; i < steps->sizes.count; i++)
         interface->sizes[i] = field_name(arena, interface->inputs, steps->input_count, steps->sizes.items[i].name);

@@ -167,6 +167,9 @@ void value_replace_uses(Value *value, Value *with);
 int value_use_count(const Value *value);
 bool value_has_one_use(const Value *value);
 void value_set_name(Value *value, const char *name); // made unique in the function
+// What the model calls input or output `index` of a program, of which `edges` are the buffers: an input may be an output, too, whose
+// buffers' names differ. Where an earlier one is called so, its own name.
+const char *edge_name(const Value *const *edges, int index);
 void value_put_name(Value *value, const char *name); // one that is known to be free; not copied
 void value_add_alias(Value *value, const char *alias);
 void value_take_names(Value *value, Value *from); // the aliases and the name of a value that goes, as aliases

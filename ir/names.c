@@ -67,6 +67,17 @@ void value_put_name(Value *value, const char *name) {
     if (func && func->names) *map_get(func->names->values, name) = value;
 }
 
+static const char *given_name(const Value *edge) { return edge->def && edge->def->loc.name ? edge->def->loc.name : edge->name; }
+
+const char *edge_name(const Value *const *edges, int index) {
+    const char *name = given_name(edges[index]);
+    for (int i = 0; name && i < index; i++) {
+        const char *given = edges[i] ? given_name(edges[i]) : NULL;
+        if (given && (!strcmp(given, name) || (edges[i]->name && !strcmp(edges[i]->name, name)))) return edges[index]->name;
+    }
+    return name;
+}
+
 void value_set_name(Value *value, const char *name) {
     Func *func = value_func(value);
     BUG_UNLESS(func, "a function's argument is named when the function is made");

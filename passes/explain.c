@@ -23,20 +23,29 @@ void explain_float(const PassContext *context, const Op *op, const char *why) {
 
 static bool is_quantized(const Op *op) { return op->result_count && op->results[0].type->quant; }
 
+// What an operator computes on; sums are said to be i32.
+static const char *precision_name(const Type *type) {
+    const bool rounded = type->quant && !type_is_sums(type);
+    return elem_name(rounded && elem_bits(type->quant->storage) == 8 ? ELEM_I8 : rounded ? type->quant->storage : type->elem);
+}
+
 static bool is_between(const Op *op) {
     return op->kind == OP_quantize || op->kind == OP_dequantize || op->kind == OP_requantize;
 }
 
 void explain_precisions(const PassContext *context, const Func *func) {
-    int quantized = 0, real = 0, between = 0;
+    int quantized = 0, words = 0, real = 0, between = 0;
     if (!context->explain) return;
     FOR_EACH_OP(func, op) {
         if (op->kind == OP_constant || op->kind == OP_return) continue;
         between += is_between(op);
         quantized += !is_between(op) && is_quantized(op);
+        words += !is_between(op) && is_quantized(op) && op->results[0].type->elem == ELEM_I16;
         real += !is_between(op) && !is_quantized(op);
     }
-    fprintf(context->explain, "precision: %d operators in i8, %d in f32, %d conversions between them\n", quantized, real, between);
+    fprintf(context->explain, "precision: %d operators in i8, ", quantized - words);
+    if (words) fprintf(context->explain, "%d in i16, ", words);
+    fprintf(context->explain, "%d in f32, %d conversions between them\n", real, between);
 }
 
 // What fusion put into the op: its activation, and the tensors that are not made any more.
@@ -53,7 +62,7 @@ void explain_op(const PassContext *context, const Op *op) {
     FILE *out = context->explain;
     if (!out) return;
     const Type *type = op->results[0].type;
-    fprintf(out, "%s: %s ", op_name(op), type->quant && !type_is_sums(type) ? "i8" : elem_name(type->elem));
+    fprintf(out, "%s: %s ", op_name(op), precision_name(type));
     for (int i = 0; i < type->rank; i++) fprintf(out, "%s%lld", i ? "x" : "", (long long)type->shape[i]);
     fprintf(out, "%s%s", type->rank ? " " : "", kind_name(op));
     print_fused(out, op);

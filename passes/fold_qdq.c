@@ -19,12 +19,15 @@ typedef struct {
     const PassContext *context;
 } Fold;
 
-static bool is_i8(const Type *type) { return type->quant && type->quant->axis < 0 && type->quant->storage == ELEM_I8; }
+// Of 8 or of 16 bits, with one scale.
+static bool is_stored(const Type *type) {
+    return type->quant && type->quant->axis < 0 && (type->quant->storage == ELEM_I8 || type->quant->storage == ELEM_I16);
+}
 
 // The integers that `value` is dequantized from; NULL.
 static Value *integers(const Value *value) {
     const Op *op = value_def(value, OP_dequantize);
-    return op && is_i8(op_operand(op, 0)->type) ? op_operand(op, 0) : NULL;
+    return op && is_stored(op_operand(op, 0)->type) ? op_operand(op, 0) : NULL;
 }
 
 static bool is_plain_f32(const Type *type) { return type->elem == ELEM_F32 && !type->quant; }
@@ -46,7 +49,7 @@ static const Type *wanted_type(const Value *value) {
     const Type *type = NULL;
     for (const Use *use = value->uses; use; use = use->next) {
         const Type *own = use->owner->kind == OP_quantize ? use->owner->results[0].type : NULL;
-        if (!own || !is_i8(own) || (type && !type_equal(type, own))) return NULL;
+        if (!own || !is_stored(own) || (type && !type_equal(type, own))) return NULL;
         type = own;
     }
     return type;
@@ -94,7 +97,7 @@ static bool commutes(const Op *op) {
 // What is computed is quantized where it is computed. The op that does so now; NULL.
 static Op *raised(const Fold *fold, Op *op) {
     Value *moved = op_operand(op, 0), *source = moved && moved->def && commutes(moved->def) ? op_operand(moved->def, 0) : NULL;
-    if (op->kind != OP_quantize || !is_i8(op->results[0].type) || !source || !value_has_one_use(moved)) return NULL;
+    if (op->kind != OP_quantize || !is_stored(op->results[0].type) || !source || !value_has_one_use(moved)) return NULL;
     if (!source->def || !value_has_one_use(source) || value_constant(source) || value_def(source, OP_dequantize)) return NULL;
     Op *mover = moved->def;
     const Type *type = quantized_like(fold, source->type, op->results[0].type->quant);
@@ -134,7 +137,7 @@ static bool covers(const Quant *quant, double low, double high) {
 static bool drop_clamp(Op *op) {
     double low, high;
     Value *clamped = op_operand(op, 0);
-    if (op->kind != OP_quantize || !is_i8(op->results[0].type) || !clamped->def || !value_has_one_use(clamped)) return false;
+    if (op->kind != OP_quantize || !is_stored(op->results[0].type) || !clamped->def || !value_has_one_use(clamped)) return false;
     if (!clamp_of(clamped->def, &low, &high) || !covers(op->results[0].type->quant, low, high)) return false;
     Value *source = op_operand(clamped->def, 0);
     op_set_operand(op, 0, source);
@@ -233,6 +236,7 @@ static Attr *product_attrs(const Fold *fold, const Op *op, const Value *input, c
     const Quant *quant = weight->type->quant;
     const float s_x = input->type->quant->scale[0], s_y = type->quant->scale[0];
     bool differs = false;
+    if (type->quant->storage == ELEM_I16) return op->attrs; // which it computes in floats
     for (int c = 0; c < quant->count; c++) {
         if (s_x * quant->scale[c] < 1e-35f || s_x * quant->scale[c] > 1e35f) return op->attrs;
         differs |= product_multiplier_f32(s_x, quant->scale[c], s_y) != product_multiplier(s_x, quant->scale[c], s_y);
@@ -242,7 +246,7 @@ static Attr *product_attrs(const Fold *fold, const Op *op, const Value *input, c
 
 static bool fold_product(const Fold *fold, Op *op, const Type *type) {
     Value *input = integers(op_operand(op, 0)), *weight = input ? weights_of(fold, op) : NULL, *bias = NULL;
-    if (!weight) return false;
+    if (!weight || input->type->quant->storage != type->quant->storage) return false;
     for (int64_t c = 0; c < weight->type->quant->count; c++)
         if (!is_usual(product_scale(input, weight, c) / type->quant->scale[0])) return false;
     if (op_operand(op, 2) && !(bias = bias_of(fold, op, input, weight))) return false;
@@ -289,14 +293,16 @@ static bool fold_op(const Fold *fold, Op *op) {
     Value **operands = ARENA_ARRAY(fold->context->scratch, Value *, op->operand_count);
     for (int i = 0; i < op->operand_count; i++)
         if (!(operands[i] = is_tensor_operand(op, i) ? integers(op_operand(op, i)) : op_operand(op, i))) return false;
-    if (!multipliers_fit(op, operands, type)) return false;
+    if (!op_computes_in(op->kind, type->quant->storage) || !multipliers_fit(op, operands, type)) return false;
+    for (int i = 0; i < op->operand_count; i++)
+        if (is_tensor_operand(op, i) && operands[i]->type->quant->storage != type->quant->storage) return false;
     Builder builder = builder_before(op);
     return replace_quantized(op, &op_new(&builder, op->kind, op->operand_count, operands, 1, &type, op->attrs)->results[0]);
 }
 
 static bool fold_pair(Op *op) {
     Value *input = op->kind == OP_quantize ? integers(op_operand(op, 0)) : NULL;
-    if (!input || !is_i8(op->results[0].type)) return false;
+    if (!input || !is_stored(op->results[0].type)) return false;
     Builder builder = builder_before(op);
     Value *made = &op_new(&builder, OP_requantize, 1, &input, 1, &op->results[0].type, NULL)->results[0];
     give_name(made, &op->results[0]);

@@ -186,6 +186,21 @@ static bool lower_op(Lower *lower, Op *op) {
     return !lower->failed;
 }
 
+// Kernels with windows count an image's elements in 32 bits, those of its padding among them.
+static bool images_fit(const Lower *lower) {
+    FOR_EACH_OP(lower->from, op) {
+        if (op->kind != OP_conv2d && op->kind != OP_max_pool2d && op->kind != OP_avg_pool2d) continue;
+        const int64_t *in = op_operand(op, 0)->type->shape, *out = op->results[0].type->shape;
+        const IntList pads = op_ints(op, "pads");
+        const int64_t read = (in[1] + int_at(pads, 0) + int_at(pads, 2)) * (in[2] + int_at(pads, 1) + int_at(pads, 3)) * in[3];
+        const int64_t made = out[1] * out[2] * out[3], most = read > made ? read : made;
+        if (most > INT32_MAX)
+            return diag_error(lower->context->diag, op->loc, "%s of an image of %lld elements is not supported; up to 2^31 - 1 are, padding included",
+                              op_info(op->kind)->full_name, (long long)most);
+    }
+    return true;
+}
+
 // All that can't be lowered is reported: results of a refused op get a place that further ops may name.
 static bool lower_ops(Lower *lower) {
     bool good = true;
@@ -212,6 +227,7 @@ bool lower_kn(Module *module, const PassContext *context) {
     lower.flip = context->target->activations == ELEM_U8 ? 0x80 : 0;
     module->funcs = NULL;
     lower.to = func_new(module, "main", 0, NULL, NULL);
+    if (!images_fit(&lower)) return false;
     plan_halos(&lower);
     lower_inputs(&lower);
     plan_outputs(&lower);

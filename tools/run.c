@@ -161,6 +161,10 @@ static bool run_in_process(Run *run, const Module *kn) {
     Runner *runner = runner_new(run->model->arena, kn, 1, run->model->diag);
     if (!runner)
         return false;
+    const int outputs = runner_output_count(runner);
+    const Value **edges = ARENA_ARRAY(run->model->arena, const Value *, outputs + 1);
+    for (int i = 0; i < outputs; i++)
+        edges[i] = runner_output(runner, i);
     RunnerState *state = runner_state(runner, 0);
     memcpy(state->sizes, run->model->at, sizeof state->sizes);
     runner_reset(runner, 0);
@@ -169,8 +173,8 @@ static bool run_in_process(Run *run, const Module *kn) {
             memcpy(state->inputs[i], run->inputs[s][i], type_bytes(shape.inputs[i].type));
         // Outputs first: they come under their own names, in the order of the model.
         runner_continue(runner, 0, NULL, NULL);
-        for (int i = 0; i < runner_output_count(runner); i++)
-            results_add_buffer(&run->results[s], runner_output(runner, i)->name, output_type(run, kn, i), state->outputs[i]);
+        for (int i = 0; i < outputs; i++)
+            results_add_buffer(&run->results[s], edge_name(edges, i), output_type(run, kn, i), state->outputs[i]);
     }
     if (run->dump_all)
         runner_run(runner, 0, tap_buffer, run);

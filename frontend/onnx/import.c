@@ -316,7 +316,7 @@ static bool declare_inputs(Importer *importer, const Onnx__GraphProto *graph,
         symbol->defined = true;
         *map_get(importer->names, names[i]) = arg;
         if (arg->type->quant)
-            symbol_set_quantized(importer, symbol, emit_edge(importer, arg, ELEM_I8), inputs[i].elem);
+            symbol_set_quantized(importer, symbol, emit_edge(importer, arg, elem_bits(arg->type->elem) == 8 ? ELEM_I8 : ELEM_I16), inputs[i].elem);
         else
             symbol->value = arg;
     }
@@ -356,9 +356,10 @@ Value *stand_in(Importer *importer, const Symbol *symbol) {
     return op_result(op_new(&importer->builder, OP_requantize, 0, NULL, 1, &single, NULL), 0);
 }
 
-// Integers with a scale as the model has them; the name is theirs.
+// Integers with a scale as the model has them, but those of u16 without; the name is theirs.
 static Value *quantized_output(Importer *importer, Symbol *symbol) {
-    Value *inner = symbol->quantized->value, *value = emit_edge(importer, inner, symbol->integer);
+    Value *inner = symbol->quantized->value;
+    Value *value = symbol->integer == ELEM_U16 ? symbol_plain(importer, symbol) : emit_edge(importer, inner, symbol->integer);
     if (value == inner)
         return value;
     if (inner->def && inner->name && !strcmp(inner->name, symbol->name)) {

@@ -1,5 +1,5 @@
-// Integer tensors with a scale, as nn has them. What QuantizeLinear gives is nn's i8 (of u8 the elements and zero point moved
-// by 128); what only moves elements takes it as it is, and its plain integers are made of it where something else asks. A
+// Integer tensors with a scale, as nn has them. What QuantizeLinear gives is nn's i8 or i16 (of u8 the elements and zero point moved
+// by 128, of u16 by 32768); what only moves elements takes it as it is, and its plain integers are made of it where something else asks. A
 // constant behind DequantizeLinear stays integers, too, for the ops that have an integer form; others see floats.
 #include <math.h>
 #include <string.h>
@@ -11,16 +11,20 @@ bool scale_is_plain(float scale) {
     return scale > 1e-30f && scale < 1e30f;
 }
 
+// What unsigned elements and their zero points are more than nn's.
+static int32_t offset_of(Elem elem) { return elem == ELEM_U8 ? 128 : elem == ELEM_U16 ? 32768 : 0; }
+
 const Quant *tensor_quant(const Node *node, int scale_index, int zero_index, Elem elem) {
     Arena *arena = node->importer->arena;
     const Dense *scale = node_dense(node, scale_index), *zero = node_dense(node, zero_index);
-    if ((elem != ELEM_I8 && elem != ELEM_U8) || !scale || scale->type->elem != ELEM_F32 || dense_count(scale) != 1 ||
+    const bool bytes = elem == ELEM_I8 || elem == ELEM_U8, words = elem == ELEM_I16 || elem == ELEM_U16;
+    if ((!bytes && !words) || !scale || scale->type->elem != ELEM_F32 || dense_count(scale) != 1 ||
         !scale_is_plain((float)dense_f64(scale, 0)))
         return NULL;
     if (node_has_input(node, zero_index) && (!zero || zero->type->elem != elem || dense_count(zero) != 1))
         return NULL;
     int64_t point = zero ? dense_i64(zero, 0) : 0;
-    return quant_per_tensor(arena, ELEM_I8, (float)dense_f64(scale, 0), (int32_t)(elem == ELEM_U8 ? point - 128 : point));
+    return quant_per_tensor(arena, bytes ? ELEM_I8 : ELEM_I16, (float)dense_f64(scale, 0), (int32_t)(point - offset_of(elem)));
 }
 
 // ---- constants
@@ -128,14 +132,14 @@ static Value *number(Importer *importer, double value) {
     return emit_constant(importer, dense_splat(importer->scratch, type_tensor(importer->scratch, ELEM_F32, 0, NULL), value), false, NULL);
 }
 
-// rne((q - z) * s / s) + z: the quotient is off by less than one part in 2^22, of 255 at most.
+// rne((q - z) * s / s) + z: the quotient is off by less than one part in 2^22, of 65535 at most.
 Value *symbol_plain(Importer *importer, const Symbol *symbol) {
     Value *quantized = symbol->quantized->value;
     const Quant *quant = quantized->type->quant;
     Value *value = one_op(importer, OP_dequantize, quantized, NULL, NULL);
     value = one_op(importer, OP_div, value, number(importer, (double)quant->scale[0]), NULL);
     value = one_op(importer, OP_round, value, NULL, NULL);
-    value = one_op(importer, OP_add, value, number(importer, quant->zero_point[0] + (symbol->integer == ELEM_U8 ? 128 : 0)), NULL);
+    value = one_op(importer, OP_add, value, number(importer, quant->zero_point[0] + offset_of(symbol->integer)), NULL);
     const Type *to = type_tensor(importer->arena, symbol->integer, 0, NULL);
     return one_op(importer, OP_cast, value, NULL, attr_type(importer->arena, NULL, "to", to));
 }
@@ -202,7 +206,7 @@ static const Onnx__NodeProto *only_reader(const Onnx__GraphProto *graph, const c
 }
 
 const Type *input_type(Importer *importer, const Onnx__GraphProto *graph, const Type *plain, const char *name) {
-    bool fits = plain->elem == ELEM_I8 || plain->elem == ELEM_U8;
+    bool fits = plain->elem == ELEM_I8 || plain->elem == ELEM_U8 || plain->elem == ELEM_I16;
     const Onnx__NodeProto *proto = fits ? only_reader(graph, name) : NULL;
     if (!proto)
         return plain;
@@ -210,6 +214,6 @@ const Type *input_type(Importer *importer, const Onnx__GraphProto *graph, const 
     const Quant *quant = tensor_quant(&node, 1, 2, plain->elem);
     if (!quant)
         return plain;
-    int32_t point = quant->zero_point[0] + (plain->elem == ELEM_U8 ? 128 : 0);
+    int32_t point = quant->zero_point[0] + offset_of(plain->elem);
     return type_quantized(importer->arena, quant_per_tensor(importer->arena, plain->elem, quant->scale[0], point), plain->rank, plain->shape);
 }

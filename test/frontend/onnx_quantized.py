@@ -120,7 +120,7 @@ def product(name, op, shape, weight_shape, elem=S8, weight=S8, axis=None, zero=F
         y = b.node("Clip", [y, b.const(0, np.float32), b.const(6, np.float32)])
     elif act:
         y = b.node(act, [y])
-    scale, point = (0.06, Z[elem] + 2) if integer else (S[elem] * 6, Z[elem])
+    scale, point = (0.06, Z[elem] + 2) if elem in (U8, S8) else (S[elem] * 6, Z[elem])
     b.done(name, [b.pair(y, scale, point, elem)], integer, scale)
 
 
@@ -164,27 +164,28 @@ def of_tensors():
         qdq(f"Softmax_{tag}", "Softmax", [(3, 9)], elem, (1 / 256, ranges[elem][0]))
         qdq(f"LogSoftmax_{tag}", "LogSoftmax", [(3, 9)], elem, (0.04, ranges[elem][1]), False)
         qdq(f"Div_{tag}", "Div", [(3, 9), (3, 9)], elem, (1.0, Z[elem]), False)
-    for elem in (U16, S16):
-        qdq(f"Add_{elem.__name__}", "Add", [(2, 3, 5), (3, 1)], elem, (3e-4, Z[elem]), False)
 
 
 def of_16_bits():
-    """Activations of 16 bits are computed in floats, here and in ONNX Runtime: within one of their quanta."""
+    """Activations of 16 bits, which ONNX Runtime computes in floats: within one of their quanta."""
     for elem in (U16, S16):
         tag = f"wide_{elem.__name__}"
         for weight in (S8, U8, S16):
-            product(f"{tag}_conv_{weight.__name__}", "Conv", (1, 5, 7, 6), (9, 5, 3, 3), elem, weight, 0, integer=False, pads=[1, 1, 1, 1])
-        product(f"{tag}_depthwise", "Conv", (1, 16, 9, 9), (16, 1, 3, 3), elem, S8, 0, integer=False, group=16)
-        product(f"{tag}_gemm", "Gemm", (3, 20), (11, 20), elem, S8, 0, integer=False, transB=1)
-        product(f"{tag}_matmul", "MatMul", (2, 3, 20), (20, 11), elem, S8, 1, bias=False, integer=False)
-        for op in ("Sub", "Mul", "Max"):
-            qdq(f"{tag}_{op}", op, [(2, 3, 5), (3, 1)], elem, (S[elem] * 3, Z[elem]), False)
+            product(f"{tag}_conv_{weight.__name__}", "Conv", (1, 5, 7, 6), (9, 5, 3, 3), elem, weight, 0, integer=weight != S16, pads=[1, 1, 1, 1])
+        product(f"{tag}_depthwise", "Conv", (1, 16, 9, 9), (16, 1, 3, 3), elem, S8, 0, group=16)
+        product(f"{tag}_gemm", "Gemm", (3, 20), (11, 20), elem, S8, 0, transB=1)
+        product(f"{tag}_matmul", "MatMul", (2, 3, 20), (20, 11), elem, S8, 1, bias=False)
+        for op in ("Add", "Sub", "Mul", "Max"):
+            qdq(f"{tag}_{op}", op, [(2, 3, 5), (3, 1)], elem, (S[elem] * 3, Z[elem]))
         for op in ("Relu", "Sigmoid", "Softmax", "HardSwish"):
-            qdq(f"{tag}_{op}", op, [(3, 50)], elem, (S[elem], Z[elem]), False)
-        qdq(f"{tag}_average", "AveragePool", [(1, 4, 9, 8)], elem, (S[elem], Z[elem]), False, kernel_shape=[3, 2])
-        qdq(f"{tag}_global", "GlobalAveragePool", [(2, 5, 6, 7)], elem, (S[elem] / 2, Z[elem]), False)
-        qdq(f"{tag}_maximum", "MaxPool", [(1, 4, 9, 8)], elem, (S[elem], Z[elem]), False, kernel_shape=[3, 3])
-        qdq(f"{tag}_concat", "Concat", [(2, 3, 4), (2, 2, 4)], elem, (S[elem], Z[elem]), False, axis=1)
+            qdq(f"{tag}_{op}", op, [(3, 50)], elem, (S[elem], Z[elem]), op != "Softmax")
+        qdq(f"{tag}_average", "AveragePool", [(1, 4, 9, 8)], elem, (S[elem], Z[elem]), kernel_shape=[3, 2])
+        qdq(f"{tag}_global", "GlobalAveragePool", [(2, 5, 6, 7)], elem, (S[elem] / 2, Z[elem]))
+        qdq(f"{tag}_maximum", "MaxPool", [(1, 4, 9, 8)], elem, (S[elem], Z[elem]), kernel_shape=[3, 3])
+        qdq(f"{tag}_concat", "Concat", [(2, 3, 4), (2, 2, 4)], elem, (S[elem], Z[elem]), axis=1)
+        b = Build()  # integers in and out
+        y = b.node("Conv", [b.dequantize(b.input((2, 4, 6, 5), elem), S[elem], Z[elem], elem), b.weight((3, 4, 1, 1), S8, 0)])
+        b.done(f"{tag}_edges", [b.quantize(y, 2e-4, Z[elem], elem)], elem == S16, 1)
 
 
 def micro(name, op, shapes, out, elem=U8, last=False, **attrs):
@@ -301,7 +302,7 @@ def elsewhere():
 
 
 def model_of(case):
-    elems = {np.float32: T.FLOAT, U8: T.UINT8, S8: T.INT8}
+    elems = {np.float32: T.FLOAT, U8: T.UINT8, S8: T.INT8, U16: T.UINT16, S16: T.INT16}
     inputs = [helper.make_tensor_value_info(n, elems[e], s) for n, s, e in case.inputs]
     outputs = [helper.make_empty_tensor_value_info(n) for n in case.outputs]
     graph = helper.make_graph(case.nodes, "g", inputs, outputs, case.inits)

@@ -19,7 +19,10 @@ static double arg_at(const KernelArgs *args, const char *name, int index) {
 
 static double arg(const KernelArgs *args, const char *name) { return arg_at(args, name, 0); }
 static bool is_family(const KernelArgs *args, const char *family) { return !strcmp(args->family->name, family); }
-static bool is_window(const KernelArgs *args) { return is_family(args, "conv2d") || is_family(args, "conv2d_add") || is_family(args, "depthwise"); }
+static bool is_winograd(const KernelArgs *args) { return is_family(args, "winograd") || is_family(args, "winograd_add"); }
+static bool is_window(const KernelArgs *args) {
+    return is_family(args, "conv2d") || is_family(args, "conv2d_add") || is_family(args, "depthwise") || is_winograd(args);
+}
 
 // A product over windows as gemm.h sees it: images of rows x width pixels, each the sum over `runs` runs of `run` elements.
 typedef struct {
@@ -36,7 +39,8 @@ static Product product_of(const KernelArgs *args) {
     double kernel_w = arg(args, "kernel_w"), pixel = arg(args, "in_pixel");
     double taps = arg(args, "dilation_w") == 1 && pixel == arg(args, "in_c") ? kernel_w : 1;
     double row = arg(args, "stride_h") * arg(args, "in_row"), column = arg(args, "stride_w") * pixel;
-    return (Product){.images = height > 0 ? pixels / height : 0, .rows = height, .width = width, .channels = channels,
+    double rows = is_winograd(args) ? ceil(height / fmax(arg(args, "tile"), 1)) : height; // of the call
+    return (Product){.images = rows > 0 ? pixels / rows : 0, .rows = height, .width = width, .channels = channels,
                      .runs = arg(args, "kernel_h") * kernel_w / fmax(taps, 1),
                      .run = taps * arg(args, "in_c") / fmax(arg(args, "group"), 1),
                      .pitch = column > 0 && fmod(row, column) == 0 && row >= width * column ? row / column : 0,
@@ -111,6 +115,29 @@ static double squares(const Product *p, const Figures *f, const Target *target) 
     return rest > 0 ? cycles + squares_panel(p, f, 2, target) : cycles;
 }
 
+// ---- winograd: transforms, and for each point a product of matrices, see winograd.h
+
+// A product of so many of a block's tiles with all channels, at one point: in whole panels.
+static double point_cycles(const Product *p, const Figures *f, double tiles) {
+    double panel = 2 * f->lanes, channels = ceil(p->channels / panel) * panel;
+    Product point = {1, 1, tiles, channels, 1, p->run / 3, tiles, false};
+    Figures figures = *f;
+    figures.store = 0;
+    return matrix(&point, &figures);
+}
+
+static double winograd_blocks(const KernelArgs *args, double *tiles) {
+    *tiles = arg(args, "rows") * ceil(arg(args, "out_w") / arg(args, "tile"));
+    return ceil(*tiles / arg(args, "block"));
+}
+
+static double winograd_cycles(const Product *p, const KernelArgs *args, const Figures *f) {
+    double points = (arg(args, "tile") + 2) * (arg(args, "tile") + 2), tiles, blocks = winograd_blocks(args, &tiles);
+    double products = points * blocks * point_cycles(p, f, ceil(tiles / blocks));
+    double transforms = ceil(p->run / 3 / (f->lanes * f->step)) * f->tile + ceil(p->channels / f->lanes) * f->store;
+    return products + tiles * points * transforms;
+}
+
 // ---- window: depthwise, by columns of at most four rows
 
 // Blocks of `lanes` channels; pixels of few channels share a vector.
@@ -135,7 +162,7 @@ static double stream_cycles(const KernelArgs *args, const Figures *f) {
 
 // ---- rows of cost.def
 
-typedef enum { MODEL_matrix, MODEL_squares, MODEL_window, MODEL_stream } CostModel;
+typedef enum { MODEL_matrix, MODEL_squares, MODEL_window, MODEL_winograd, MODEL_stream } CostModel;
 typedef struct { const char *symbol; CostModel model; Figures figures; } CostRow;
 
 static const CostRow rows[] = {
@@ -155,6 +182,7 @@ static double model_cycles(const Target *target, const CostRow *row, const Kerne
     if (row->model == MODEL_stream) return stream_cycles(args, &row->figures) + row->figures.call;
     if (!(kernel_macs(args) > 0)) return row->figures.call;
     Product p = product_of(args);
+    if (row->model == MODEL_winograd) return winograd_cycles(&p, args, &row->figures) + row->figures.call;
     double cycles = row->model == MODEL_matrix    ? matrix(&p, &row->figures)
                     : row->model == MODEL_squares ? squares(&p, &row->figures, target)
                                                   : window(&p, args, &row->figures);
@@ -168,6 +196,7 @@ double kernel_weight_bytes(const KernelInfo *kernel, const KernelArgs *args) {
     const Figures *f = &row->figures;
     if (row->model == MODEL_window) return p.channels * ceil(p.runs * p.run / f->step) * f->step;
     double channels = ceil(p.channels / f->lanes) * f->lanes, elem = f->step > 1 ? 1 : 4;
+    if (row->model == MODEL_winograd) return channels * (arg(args, "tile") + 2) * (arg(args, "tile") + 2) * arg(args, "in_c") * (f->step > 1 ? 2 : 4);
     if (row->model == MODEL_squares) return channels * weight_channel_bytes(&p, f);
     return channels * p.runs * ceil(p.run / f->step) * f->step * elem;
 }

@@ -78,6 +78,8 @@ static bool check_group(Diag *diag, const Op *op, Arena *arena, const Type *inpu
 bool infer_conv2d(Diag *diag, const Op *op, Arena *arena, const Type **results) {
     if (!infer_tensors(diag, op, arena)) return false;
     conv2d_view conv = as_conv2d(op);
+    if (conv.winograd && conv.winograd != 2 && conv.winograd != 4 && conv.winograd != 6)
+        return infer_fail(diag, op, arena, "'winograd' is %lld, expected 0, 2, 4 or 6", (long long)conv.winograd);
     const Type *input = conv.input->type, *weight = conv.weight->type;
     if (!infer_rank(diag, op, arena, "input", input, 4) || !infer_rank(diag, op, arena, "weight", weight, 4) ||
         !check_window(diag, op, arena, conv.strides, conv.pads, conv.dilations) ||

@@ -119,3 +119,13 @@ void explain_rows(const PassContext *context, const Op *first, const Op *last, i
     if (band) fprintf(context->explain, "run together, in bands of %d rows\n", band);
     else fprintf(context->explain, "not run together: for two threads that saves %.3g us and costs %.3g us\n", gain * 1e-3, loss * 1e-3);
 }
+
+void explain_winograd(const PassContext *context, const Op *op, int64_t tile, double ns, double direct_ns) {
+    if (!context->explain) return;
+    if (tile) fprintf(context->explain, "%s: by Winograd's method in tiles of %lld: %.3g us, directly %.3g us\n", op_name(op), (long long)tile, ns * 1e-3, direct_ns * 1e-3);
+    else fprintf(context->explain, "%s: directly %.3g us, by Winograd's method %.3g us\n", op_name(op), direct_ns * 1e-3, ns * 1e-3);
+}
+
+void explain_no_winograd(const PassContext *context, const Op *op, int64_t tile, const char *why) {
+    if (context->explain) fprintf(context->explain, "%s: not by Winograd's method in tiles of %lld: %s\n", op_name(op), (long long)tile, why);
+}

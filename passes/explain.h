@@ -19,3 +19,6 @@ void explain_end(const PassContext *context, const Func *kn, const Op *before);
 // Calls from `first` to `last` run together over bands of so many rows; 0: they do not, as that would save two threads less than it
 // costs (in nanoseconds).
 void explain_rows(const PassContext *context, const Op *first, const Op *last, int32_t band, double gain, double loss);
+// Winograd's method, where it is taken (tile) or not (0), and its estimate beside that of the direct kernel; why it can't be had.
+void explain_winograd(const PassContext *context, const Op *op, int64_t tile, double ns, double direct_ns);
+void explain_no_winograd(const PassContext *context, const Op *op, int64_t tile, const char *why);

@@ -111,6 +111,8 @@ void binary_fixed_args(KernelArgs *args); // sums in integers where that is prov
 // ---- by kind of op; each lowers one op
 void lower_conv2d(Lower *lower, Op *op);
 void plan_conv2d_halo(Lower *lower, Op *op);
+// Nanoseconds that the kernel it would get is estimated to take, and whether that is one of Winograd's.
+double conv2d_estimate(const Lower *lower, const Op *op, bool *by_winograd);
 bool lower_conv2d_add(Lower *lower, Op *op); // of an add whose operand has a summand; false where none has
 void lower_linear(Lower *lower, Op *op);
 void lower_matmul(Lower *lower, Op *op);

@@ -8,6 +8,8 @@
 #include "passes/explain.h"
 #include "passes/lower.h"
 #include "passes/pack.h"
+#include "passes/winograd.h"
+#include "runtime/kernels/winograd.h"
 
 // Padding as rows and columns of the input that taps reach outside: top, left, bottom, right.
 static void outside(const Op *op, int32_t halo[4]) {
@@ -29,8 +31,6 @@ static bool is_depthwise(const Op *op) {
 
 static bool gives_sums(const Op *op) { return type_is_sums(op->results[0].type); }
 
-// Depthwise kernels round what they give.
-static const char *family_of(const Op *op) { return is_depthwise(op) && !gives_sums(op) ? "depthwise" : "conv2d"; }
 
 // Integer results: zero points and clamp; sums have neither.
 static void clamp_args(const Lower *lower, KernelArgs *args, const Op *op, const Value *input) {
@@ -69,10 +69,12 @@ static Op *floats_behind(const Lower *lower, const Op *op) {
     return op->kind == OP_conv2d || sums->type->rank != 4 ? floats : NULL; // an image may have a halo
 }
 
+static bool adds(const char *family) { return !strcmp(family, "conv2d_add") || !strcmp(family, "winograd_add"); }
+
 // What kernels.def calls the result of a kernel of this family.
 static const char *result_text(const Lower *lower, const Op *op, const KernelArgs *args) {
     if (!gives_sums(op)) return kind_text(op->results[0].type);
-    return !strcmp(args->family->name, "conv2d_add") ? "s8" : floats_behind(lower, op) ? "f32" : "i32";
+    return adds(args->family->name) ? "s8" : floats_behind(lower, op) ? "f32" : "i32";
 }
 
 static bool has_constant_weights(const Op *op) {
@@ -110,6 +112,26 @@ static void inner_args(const Lower *lower, const Op *op, const int32_t *halo, Ke
     args_int(args, "inner_w", input->type->shape[2]);
 }
 
+// How many of Winograd's tiles are done at once: as many as keep V and a panel's M in half of the second cache; more where weights, which are
+// read again for each block, would else take the time.
+static int32_t winograd_block(const Target *target, const KernelArgs *args, int32_t elem_bytes, int64_t tiles) {
+    enum { LEAST = 28 };
+    const int32_t tile = args_get(args, "tile"), depth = winograd_depth(args_get(args, "in_c"));
+    const int64_t own = (int64_t)winograd_points(tile) * (depth * elem_bytes + WINOGRAD_MAX_PANEL * 4), fit = target->l2_bytes / 2 / own;
+    const int64_t most = fit < LEAST ? LEAST : fit > WINOGRAD_MAX_BLOCK ? WINOGRAD_MAX_BLOCK : fit, blocks = (tiles + most - 1) / most;
+    return blocks ? (int32_t)((tiles + blocks - 1) / blocks) : 1;
+}
+
+static void winograd_args(const Lower *lower, const Op *op, KernelArgs *args) {
+    const int64_t *out = op->results[0].type->shape, tile = op_int(op, "winograd");
+    const int64_t rows = out[0] * winograd_tiles((int32_t)out[1], (int32_t)tile);
+    const int32_t elem_bytes = op->results[0].type->quant ? 2 : 4;
+    args_int(args, "rows", rows);
+    args_int(args, "tile", tile);
+    args_int(args, "block", winograd_block(lower->context->target, args, elem_bytes, rows * winograd_tiles((int32_t)out[2], (int32_t)tile)));
+    args_int(args, "scratch_bytes", winograd_scratch_bytes((int32_t)tile, args_get(args, "block"), args_get(args, "in_c"), elem_bytes));
+}
+
 // Everything but the strides. `halo`: the border that the kernel may take as part of the input; NULL: it pads itself.
 static void conv_args(const Lower *lower, const Op *op, const char *family, const int32_t *halo, KernelArgs *args) {
     conv2d_view conv = as_conv2d(op);
@@ -135,7 +157,7 @@ static void conv_args(const Lower *lower, const Op *op, const char *family, cons
     args_int(args, "group", conv.group);
     args_int(args, "padded", !halo);
     activation_args(lower, args, op, conv.input);
-    if (!strcmp(family, "conv2d_add")) args_int(args, "unrounded", gives_sums(op));
+    if (adds(family)) args_int(args, "unrounded", gives_sums(op));
     if (halo) inner_args(lower, op, halo, args);
     // As if dense; set again when the buffers are known.
     args_int(args, "in_pixel", in[3]);
@@ -145,7 +167,28 @@ static void conv_args(const Lower *lower, const Op *op, const char *family, cons
     args_int(args, "out_row", out[2] * out[3]);
     args_int(args, "out_image", out[1] * out[2] * out[3]);
     if (!strcmp(family, "depthwise")) prefer_groups(lower, op, args);
+    if (!strncmp(family, "winograd", 8)) winograd_args(lower, op, args);
 }
+
+// Whether the attribute says so, nothing speaks against it (lower_winograd.c), and there is a fast kernel.
+static bool is_winograd(const Lower *lower, const Op *op, const char *family) {
+    int32_t halo[4];
+    KernelArgs args;
+    const int64_t tile = op_int(op, "winograd");
+    if (!tile || lower->context->bounded || winograd_refusal(op, tile)) return false;
+    outside(op, halo);
+    conv_args(lower, op, family, halo, &args);
+    const KernelInfo *kernel = find_for(lower, op, &args);
+    return kernel && strcmp(kernel->isa, "generic") != 0;
+}
+
+// Depthwise kernels round what they give.
+static const char *family_of(const Lower *lower, const Op *op) {
+    if (is_depthwise(op) && !gives_sums(op)) return "depthwise";
+    return is_winograd(lower, op, "winograd") ? "winograd" : "conv2d";
+}
+
+static const char *add_family_of(const Lower *lower, const Op *op) { return is_winograd(lower, op, "winograd_add") ? "winograd_add" : "conv2d_add"; }
 
 // Only panels that the kernel computes at once, so that one thread loses nothing; 64 bytes rather, that no two threads write to one
 // cache line. Where sizes vary, the choice would, too.
@@ -165,13 +208,23 @@ static void split_by_channels(const Lower *lower, const Op *op, KernelArgs *args
     }
 }
 
+double conv2d_estimate(const Lower *lower, const Op *op, bool *by_winograd) {
+    int32_t halo[4];
+    KernelArgs args;
+    outside(op, halo);
+    const char *family = family_of(lower, op);
+    *by_winograd = !strcmp(family, "winograd");
+    conv_args(lower, op, family, halo, &args);
+    return kernel_estimate(lower->context->target, choose_for(lower, op, &args), &args, false).ns;
+}
+
 void plan_conv2d_halo(Lower *lower, Op *op) {
     int32_t halo[4];
     outside(op, halo);
     if (!(halo[0] | halo[1] | halo[2] | halo[3])) return;
     KernelArgs with, without;
-    conv_args(lower, op, family_of(op), halo, &with);
-    conv_args(lower, op, family_of(op), NULL, &without);
+    conv_args(lower, op, family_of(lower, op), halo, &with);
+    conv_args(lower, op, family_of(lower, op), NULL, &without);
     if (choose_for(lower, op, &with) == choose_for(lower, op, &without)) return;
     int32_t *planned = lowered_get(lower, op_operand(op, 0))->halo;
     for (int i = 0; i < 4; i++)
@@ -381,8 +434,8 @@ static Value *summand_of(Lower *lower, Op *op) {
     if (!buffer || !other->type->quant || buffer->type->elem != stored_elem(lower, other->type)) return NULL;
     if (!type_same_shape(other->type, op->results[0].type) || !lies_alike(lower, op, &add->results[0], buffer)) return NULL;
     if (op->kind == OP_linear) return buffer;
-    if (is_fast(lower, op, "conv2d_add")) return fits_store(lower, add) ? buffer : NULL;
-    return is_fast(lower, op, "conv2d") || op_bool(add, "fused") ? NULL : buffer;
+    if (is_fast(lower, op, add_family_of(lower, op))) return fits_store(lower, add) ? buffer : NULL;
+    return is_fast(lower, op, family_of(lower, op)) || op_bool(add, "fused") ? NULL : buffer;
 }
 
 static void unrounded_args(const Lower *lower, const Op *add, int own, KernelArgs *args) {
@@ -419,7 +472,7 @@ static const KernelInfo *conv2d_add_buffers(Lower *lower, Op *op, Value *out, Ke
     int32_t halo[4];
     PackSource source;
     if (op->kind == OP_conv2d) {
-        conv_kernel(lower, op, "conv2d_add", halo, &source, args);
+        conv_kernel(lower, op, add_family_of(lower, op), halo, &source, args);
         return conv_buffers(lower, op, halo, &source, out, args, buffers);
     }
     linear_image_args(lower, op, args);
@@ -470,7 +523,7 @@ void lower_conv2d(Lower *lower, Op *op) {
     PackSource source;
     Value *buffers[5];
     if (is_part_of_add(lower, op)) return;
-    conv_kernel(lower, op, family_of(op), halo, &source, &args);
+    conv_kernel(lower, op, family_of(lower, op), halo, &source, &args);
     buffers[4] = result_of(lower, op);
     const KernelInfo *kernel = conv_buffers(lower, op, halo, &source, buffers[4], &args, buffers);
     emit_call(lower, kernel, &args, 5, buffers);

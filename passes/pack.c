@@ -9,6 +9,7 @@
 
 #include "runtime/kernels/amx_depth.h"
 #include "runtime/kernels/conv_groups.h"
+#include "runtime/kernels/winograd.h"
 
 // Allocates the results, zeroed: `channels` biases, and multipliers where the source has them.
 static void packed_begin(Arena *arena, const PackSource *source, int64_t channels, size_t weight_bytes, Packed *packed) {
@@ -253,6 +254,66 @@ static void pack_vnni_pointwise(Arena *arena, const PackSource *source, Packed *
         ((float *)packed->multiplier)[slot] = ((const float *)plain.multiplier)[o];
     }
 }
+
+// ---- Winograd
+
+// G of F(tile x tile, 3x3): a filter's three taps to tile + 2 points.
+static const double (*filter_transform(int tile))[3] {
+    static const double two[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+    static const double four[6][3] = {{1 / 4.0, 0, 0}, {-1 / 6.0, -1 / 6.0, -1 / 6.0}, {-1 / 6.0, 1 / 6.0, -1 / 6.0},
+                                      {1 / 24.0, 1 / 12.0, 1 / 6.0}, {1 / 24.0, -1 / 12.0, 1 / 6.0}, {0, 0, 1}};
+    static const double six[8][3] = {{1, 0, 0}, {-2 / 9.0, -2 / 9.0, -2 / 9.0}, {-2 / 9.0, 2 / 9.0, -2 / 9.0},
+                                     {1 / 90.0, 1 / 45.0, 2 / 45.0}, {1 / 90.0, -1 / 45.0, 2 / 45.0},
+                                     {32 / 45.0, 16 / 45.0, 8 / 45.0}, {32 / 45.0, -16 / 45.0, 8 / 45.0}, {0, 0, 1}};
+    return tile == 2 ? two : tile == 4 ? four : six;
+}
+
+// G w G' of one pair of channels.
+static void transform_filter(int tile, const double w[9], double *u) {
+    const int side = tile + 2;
+    const double (*g)[3] = filter_transform(tile);
+    for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++) {
+            double sum = 0;
+            for (int y = 0; y < 3; y++)
+                for (int x = 0; x < 3; x++) sum += g[i][y] * w[3 * y + x] * g[j][x];
+            u[i * side + j] = sum;
+        }
+}
+
+static void filter_of(const PackSource *source, int64_t o, int64_t c, double w[9]) {
+    for (int t = 0; t < 9; t++) {
+        const int64_t at = (o * 9 + t) * source->in_c + c;
+        w[t] = source->multiplier ? ((const int8_t *)source->weight)[at] : (double)((const float *)source->weight)[at];
+    }
+}
+
+// A point of a pair of channels, at element `at`: int8 is exact times 4.
+static void put_point(const PackSource *source, void *to, int64_t at, double point) {
+    if (source->multiplier) ((int16_t *)to)[at] = (int16_t)(4 * point);
+    else ((float *)to)[at] = (float)point;
+}
+
+static void pack_winograd(Arena *arena, const PackSource *source, int64_t panel, Packed *packed) {
+    const int tile = args_get(source->args, "tile"), points = winograd_points(tile);
+    const int64_t step = source->multiplier ? 2 : 1, depth = (source->in_c + step - 1) / step * step;
+    const int64_t channels = (source->out_c + panel - 1) / panel * panel;
+    packed_begin(arena, source, channels, (size_t)(channels * depth * points) * (source->multiplier ? 2 : 4), packed);
+    copy_bias(source, packed);
+    if (source->multiplier) fold_unsigned_offset(source, packed);
+    for (int64_t o = 0; o < source->out_c; o++)
+        for (int64_t c = 0; c < source->in_c; c++) {
+            double w[9], u[64];
+            filter_of(source, o, c, w);
+            transform_filter(tile, w, u);
+            for (int64_t p = 0; p < points; p++)
+                put_point(source, packed->weight, ((o / panel * points + p) * depth + c / step * step) * panel + o % panel * step + c % step, u[p]);
+        }
+}
+
+static void pack_winograd8(Arena *arena, const PackSource *source, Packed *packed) { pack_winograd(arena, source, 8, packed); }
+static void pack_winograd16(Arena *arena, const PackSource *source, Packed *packed) { pack_winograd(arena, source, 16, packed); }
+static void pack_winograd32(Arena *arena, const PackSource *source, Packed *packed) { pack_winograd(arena, source, 32, packed); }
 
 // ---- how far accumulators go
 

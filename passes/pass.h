@@ -6,6 +6,8 @@
 #include "passes/frame.h"
 #include "passes/postprocess.h"
 
+enum { WINOGRAD_AUTO, WINOGRAD_OFF }; // or the tiles' size
+
 typedef struct {
     const Target *target;
     const char *only_isa;                // --isa: which rows of kernels.def may be taken, see kernel_choose; NULL for all
@@ -22,6 +24,7 @@ typedef struct {
     bool symmetric;                      // symmetric activations (zero point 0)
     bool per_tensor_weights;             // one scale for all of a weight tensor
     bool mse_weights;                    // weights' scales by the least squared error, not the largest magnitude
+    int winograd;                        // --winograd: WINOGRAD_AUTO, WINOGRAD_OFF, 2, 4 or 6
     bool alone;                          // assign_precision: each i8 op beside its float form, on the float tensors (compare)
     bool no_residual_sums;               // convolutions' results are rounded before they are added,
     bool no_output_sums;                 // and before they become floats (--sums)

@@ -16,7 +16,7 @@ static const struct { const char *name, *passes; } pipelines[] = {
     {"import", "fold_qdq,drop_quantization,fold_constants,canonicalize_ops,sink_transposes,canonicalize_ops,fold_batch_norm,fuse_activation,"
                "center_weights,fold_constants,canonicalize_ops,dead_code,name_values"},
     {"quantize", "equalize,assign_precision,correct_bias,frame_input,postprocess,dead_code"},
-    {"lower", "lower_kn,dead_code,fuse_rows,plan_memory"},
+    {"lower", "lower_winograd,lower_kn,dead_code,fuse_rows,plan_memory"},
 };
 
 static const char *find_pipeline(const char *name) {

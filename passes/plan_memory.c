@@ -10,7 +10,7 @@
 #include "ir/targets.h"
 #include "passes/rewrite.h"
 
-enum { RESIDUAL = 4 }; // of conv2d_add's operands
+enum { RESIDUAL = 4 }; // of the operands of conv2d_add and winograd_add
 enum { ALIGN = 64, SLACK = 64 }; // kernels may read SLACK bytes past a buffer
 
 typedef struct {
@@ -67,7 +67,7 @@ static bool works_in_place(const char *kernel) {
 }
 
 // Where a sum is a part of a convolution's store, each element of the residual is read just before the sum is written there.
-static bool adds_residual(const char *kernel) { return !strncmp(kernel, "qn_conv2d_add_", 14); }
+static bool adds_residual(const char *kernel) { return !strncmp(kernel, "qn_conv2d_add_", 14) || !strncmp(kernel, "qn_winograd_add_", 16); }
 
 static int root(const Plan *plan, int i) {
     while (plan->buffers[i].place != i) i = plan->buffers[i].place;

@@ -14,10 +14,16 @@
 #define QN_POINTERS_4 const void *, QN_POINTERS_3
 #define QN_POINTERS_5 const void *, QN_POINTERS_4
 #define QN_POINTERS_6 const void *, QN_POINTERS_5
+// And scratch before the last.
+#define QN_SCRATCH_POINTERS_5 const void *, const void *, const void *, const void *, void *, void *
+#define QN_SCRATCH_POINTERS_6 const void *, QN_SCRATCH_POINTERS_5
 
 // qn_<family>_fn: the type of a family's kernels. QN_<family>_POINTERS: how many pointers they take.
 #define FAMILY(name, pointers, fields)                                                                        \
     typedef void qn_##name##_fn(const struct qn_##name##_args *, QN_POINTERS_##pointers, int32_t begin, int32_t end); \
+    enum { QN_##name##_POINTERS = pointers };
+#define FAMILY_WITH_SCRATCH(name, pointers, fields)                                                                   \
+    typedef void qn_##name##_fn(const struct qn_##name##_args *, QN_SCRATCH_POINTERS_##pointers, int32_t begin, int32_t end); \
     enum { QN_##name##_POINTERS = pointers };
 #include "runtime/families.def"
 #undef FAMILY

@@ -16,7 +16,7 @@
 
 static const OptionId ids[] = {OPT_output, OPT_passes, OPT_print_ir_after_all, OPT_verify_each, OPT_verify_diagnostics,
                                OPT_split_input_file, OPT_eval, OPT_via, OPT_cc, OPT_elide, OPT_no_locations, OPT_target, OPT_isa,
-                               OPT_quantize, OPT_calibration, OPT_qtable, OPT_activations, OPT_weights, OPT_weight_scales, OPT_sums,
+                               OPT_quantize, OPT_calibration, OPT_qtable, OPT_activations, OPT_weights, OPT_weight_scales, OPT_sums, OPT_winograd,
                                OPT_input_type, OPT_output_type, OPT_frame, OPT_postprocess, OPT_preprocess, OPT_explain, OPT_shape, OPT_constant, OPT_custom, OPT_library, OPT_COUNT};
 
 typedef struct {

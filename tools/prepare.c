@@ -219,6 +219,11 @@ static bool is_text(const char *text, const char *word) {
     return text && !strcmp(text, word);
 }
 
+// auto, off, or the size of tiles.
+static int winograd_of(const char *text) {
+    return !text || is_text(text, "auto") ? WINOGRAD_AUTO : is_text(text, "off") ? WINOGRAD_OFF : *text - '0';
+}
+
 int model_open(Model *model, const Options *options, int default_threads) {
     *model = (Model){.arena = arena_new(), .options = options, .path = options->positional[0]};
     model->diag = diag_new(model->arena, stderr);
@@ -230,6 +235,7 @@ int model_open(Model *model, const Options *options, int default_threads) {
                                    .mse_weights = is_text(options->weight_scales, "mse"),
                                    .no_residual_sums = is_text(options->sums, "output") || is_text(options->sums, "none"),
                                    .no_output_sums = is_text(options->sums, "residual") || is_text(options->sums, "none"),
+                                   .winograd = winograd_of(options->winograd),
                                    .requantize = options->requantize,
                                    .diag = model->diag,
                                    .scratch = model->arena,

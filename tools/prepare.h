@@ -107,4 +107,4 @@ SampleSource dataset_source(DatasetSource *source);
 #define TUNE_OPTIONS OPT_tune, OPT_tuned
 #define QUANTIZE_OPTIONS                                                                           \
     OPT_quantize, OPT_qtable, OPT_calibration, OPT_calibrate_on, OPT_calibrate_limit, OPT_calibrate_preprocess,        \
-        OPT_method, OPT_percentile, OPT_equalize, OPT_bias_correction, OPT_activations, OPT_weights, OPT_weight_scales, OPT_sums, OPT_keep_state
+        OPT_method, OPT_percentile, OPT_equalize, OPT_bias_correction, OPT_activations, OPT_weights, OPT_weight_scales, OPT_sums, OPT_winograd, OPT_keep_state

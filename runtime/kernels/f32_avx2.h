@@ -14,14 +14,7 @@ QN_INLINE void f32_avx2_store(float *out, __m256 v, int32_t count) {
     else _mm256_maskstore_ps(out, f32_avx2_mask(count), v);
 }
 
-#define F32_VEC __m256
-#define F32_LOAD _mm256_loadu_ps
-#define F32_SET1 _mm256_set1_ps
-#define F32_ADD _mm256_add_ps
-#define F32_FMA _mm256_fmadd_ps
-#define F32_MIN _mm256_min_ps
-#define F32_MAX _mm256_max_ps
-#define F32_STORE f32_avx2_store
+#include "runtime/kernels/f32_avx2.def"
 #define GEMM(name) f32_avx2_##name
 #define GEMM_PIXELS 6
 #define GEMM_LANES 8
@@ -47,12 +40,5 @@ QN_INLINE void f32_avx2_store(float *out, __m256 v, int32_t count) {
 #define DEPTHWISE_STORE(d, acc, m, out, count) \
     F32_STORE(out, F32_MIN(F32_SET1((d)->max), F32_MAX(F32_SET1((d)->min), acc)), count)
 #include "runtime/kernels/depthwise_lanes.def"
-#undef F32_VEC
-#undef F32_LOAD
-#undef F32_SET1
-#undef F32_ADD
-#undef F32_FMA
-#undef F32_MIN
-#undef F32_MAX
-#undef F32_STORE
+#include "runtime/kernels/f32_end.def"
 #endif

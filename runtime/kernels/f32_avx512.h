@@ -14,14 +14,7 @@ QN_INLINE void f32_avx512_store(float *out, __m512 v, int32_t count) {
     else _mm512_mask_storeu_ps(out, f32_avx512_mask(count), v);
 }
 
-#define F32_VEC __m512
-#define F32_LOAD _mm512_loadu_ps
-#define F32_SET1 _mm512_set1_ps
-#define F32_ADD _mm512_add_ps
-#define F32_FMA _mm512_fmadd_ps
-#define F32_MIN _mm512_min_ps
-#define F32_MAX _mm512_max_ps
-#define F32_STORE f32_avx512_store
+#include "runtime/kernels/f32_avx512.def"
 #define GEMM(name) f32_avx512_##name
 #define GEMM_PIXELS 14
 #define GEMM_LANES 16
@@ -49,12 +42,5 @@ QN_INLINE void f32_avx512_store(float *out, __m512 v, int32_t count) {
 #define DEPTHWISE_STORE(d, acc, m, out, count) \
     F32_STORE(out, F32_MIN(F32_SET1((d)->max), F32_MAX(F32_SET1((d)->min), acc)), count)
 #include "runtime/kernels/depthwise_lanes.def"
-#undef F32_VEC
-#undef F32_LOAD
-#undef F32_SET1
-#undef F32_ADD
-#undef F32_FMA
-#undef F32_MIN
-#undef F32_MAX
-#undef F32_STORE
+#include "runtime/kernels/f32_end.def"
 #endif

@@ -15,14 +15,7 @@ QN_INLINE void f32_sse2_store(float *out, __m128 v, int32_t count) {
     if (count & 1) _mm_store_ss(out, v);
 }
 
-#define F32_VEC __m128
-#define F32_LOAD _mm_loadu_ps
-#define F32_SET1 _mm_set1_ps
-#define F32_ADD _mm_add_ps
-#define F32_FMA(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
-#define F32_MIN _mm_min_ps
-#define F32_MAX _mm_max_ps
-#define F32_STORE f32_sse2_store
+#include "runtime/kernels/f32_sse2.def"
 #define GEMM(name) f32_sse2_##name
 #define GEMM_PIXELS 6
 #define GEMM_LANES 4
@@ -48,12 +41,5 @@ QN_INLINE void f32_sse2_store(float *out, __m128 v, int32_t count) {
 #define DEPTHWISE_STORE(d, acc, m, out, count) \
     F32_STORE(out, F32_MIN(F32_SET1((d)->max), F32_MAX(F32_SET1((d)->min), acc)), count)
 #include "runtime/kernels/depthwise_lanes.def"
-#undef F32_VEC
-#undef F32_LOAD
-#undef F32_SET1
-#undef F32_ADD
-#undef F32_FMA
-#undef F32_MIN
-#undef F32_MAX
-#undef F32_STORE
+#include "runtime/kernels/f32_end.def"
 #endif

@@ -82,15 +82,15 @@ QN_INLINE int64_t madd_avx2_load_8(const uint8_t *in, int32_t columns) {
 // Where pixel `i` of a tile of rows of `tw` lies.
 QN_INLINE int64_t madd_avx2_place(const struct gemm *g, int i, int tw) { return i / tw * g->out_row + i % tw * g->out_column; }
 
-// Results of 32 bits.
-QN_INLINE void madd_avx2_store_wide(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+// Results of 32 bits. Sums are in madd_avx2_sums' order.
+QN_INLINE void madd_avx2_store_wide(const struct gemm *g, const __m256i *sums, const float *multiplier, uint8_t *out, int pixels, int tw,
                                     int32_t columns) {
     const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(columns), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     const __m256 m = _mm256_loadu_ps(multiplier);
     QN_UNROLL for (int i = 0; i < pixels; i++) {
-        const __m256i sums = madd_avx2_order(madd_avx2_sums(acc[2 * i], acc[2 * i + 1]));
-        const __m256i floats = _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), m));
-        _mm256_maskstore_epi32((int *)(void *)(out + madd_avx2_place(g, i, tw)), mask, g->form == GEMM_SUMS ? sums : floats);
+        const __m256i ordered = madd_avx2_order(sums[i]);
+        const __m256i floats = _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(ordered), m));
+        _mm256_maskstore_epi32((int *)(void *)(out + madd_avx2_place(g, i, tw)), mask, g->form == GEMM_SUMS ? ordered : floats);
     }
 }
 
@@ -101,25 +101,26 @@ QN_INLINE __m128i madd_avx2_words(__m256i sums, __m256 m, int32_t zp, int32_t lo
     const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(y), _mm256_set1_epi32(zp));
     return _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
 }
-QN_INLINE void madd_avx2_store_words(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+QN_INLINE void madd_avx2_store_words(const struct gemm *g, const __m256i *sums, const float *multiplier, uint8_t *out, int pixels, int tw,
                                      int32_t columns) {
     const __m256 m = _mm256_loadu_ps(multiplier);
     QN_UNROLL for (int i = 0; i < pixels; i++) {
-        const __m256i sums = madd_avx2_order(madd_avx2_sums(acc[2 * i], acc[2 * i + 1]));
-        madd_avx2_store_16(out + madd_avx2_place(g, i, tw), madd_avx2_words(sums, m, g->zp, g->lo, g->hi), 2 * columns);
+        const __m256i ordered = madd_avx2_order(sums[i]);
+        madd_avx2_store_16(out + madd_avx2_place(g, i, tw), madd_avx2_words(ordered, m, g->zp, g->lo, g->hi), 2 * columns);
     }
 }
 
-QN_INLINE void madd_avx2_store(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
-                               int32_t columns) {
+// Pixels of 8 channels from their sums, in madd_avx2_sums' order.
+QN_INLINE void madd_avx2_store_sums(const struct gemm *g, const __m256i *sums, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                    int32_t columns) {
     const __m256 m = _mm256_castsi256_ps(madd_avx2_order(_mm256_castps_si256(_mm256_loadu_ps(multiplier))));
     const struct gemm_quant quant = gemm_quant_of(g);
     if (g->form == GEMM_WORDS) {
-        madd_avx2_store_words(g, acc, multiplier, out, pixels, tw, columns);
+        madd_avx2_store_words(g, sums, multiplier, out, pixels, tw, columns);
         return;
     }
     if (g->form >= GEMM_SUMS) {
-        madd_avx2_store_wide(g, acc, multiplier, out, pixels, tw, columns);
+        madd_avx2_store_wide(g, sums, multiplier, out, pixels, tw, columns);
         return;
     }
     QN_UNROLL for (int p = 0; p < pixels; p += 4) {
@@ -127,15 +128,21 @@ QN_INLINE void madd_avx2_store(const struct gemm *g, const __m256i *acc, const f
         int64_t bytes[4];
         QN_UNROLL for (int i = 0; i < 4; i++) {
             const int at = p + i < pixels ? p + i : p;
-            const __m256i sums = madd_avx2_sums(acc[2 * at], acc[2 * at + 1]);
             if (i && at == p) v[i] = v[0];
-            else if (g->add) v[i] = madd_avx2_round_sum(g, sums, m, madd_avx2_load_8(g->residual + (out - g->out) + madd_avx2_place(g, at, tw), columns));
-            else v[i] = madd_avx2_round(sums, m, g->bounded);
+            else if (g->add) v[i] = madd_avx2_round_sum(g, sums[at], m, madd_avx2_load_8(g->residual + (out - g->out) + madd_avx2_place(g, at, tw), columns));
+            else v[i] = madd_avx2_round(sums[at], m, g->bounded);
         }
         _mm256_storeu_si256((__m256i *)bytes, madd_avx2_pack(v, &quant));
         QN_UNROLL for (int i = 0; i < 4; i++)
             if (p + i < pixels) madd_avx2_store_8(out + madd_avx2_place(g, p + i, tw), bytes[i], columns);
     }
+}
+
+QN_INLINE void madd_avx2_store(const struct gemm *g, const __m256i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                               int32_t columns) {
+    __m256i sums[6];
+    QN_UNROLL for (int i = 0; i < pixels; i++) sums[i] = madd_avx2_sums(acc[2 * i], acc[2 * i + 1]);
+    madd_avx2_store_sums(g, sums, multiplier, out, pixels, tw, columns);
 }
 
 #define MADD(name) madd_avx2_##name

@@ -30,11 +30,10 @@ QN_INLINE __m512i madd_avx512_round_sum(const struct gemm *g, __m512i acc, __m51
 QN_INLINE int64_t madd_avx512_place(const struct gemm *g, int i, int tw) { return i / tw * g->out_row + i % tw * g->out_column; }
 
 // Results of 32 bits.
-QN_INLINE void madd_avx512_store_wide(const struct gemm *g, const __m512i *acc, __m512 m, uint8_t *out, int pixels, int tw, int32_t columns) {
+QN_INLINE void madd_avx512_store_wide(const struct gemm *g, const __m512i *sums, __m512 m, uint8_t *out, int pixels, int tw, int32_t columns) {
     QN_UNROLL for (int i = 0; i < pixels; i++) {
-        const __m512i sums = madd_avx512_sums(acc[2 * i], acc[2 * i + 1]);
-        const __m512i floats = _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), m));
-        _mm512_mask_storeu_epi32(out + madd_avx512_place(g, i, tw), vnni_lanes(0, columns), g->form == GEMM_SUMS ? sums : floats);
+        const __m512i floats = _mm512_castps_si512(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[i]), m));
+        _mm512_mask_storeu_epi32(out + madd_avx512_place(g, i, tw), vnni_lanes(0, columns), g->form == GEMM_SUMS ? sums[i] : floats);
     }
 }
 
@@ -44,41 +43,48 @@ QN_INLINE __m256i madd_avx512_words(__m512i sums, __m512 m, int32_t zp, int32_t 
     y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps((float)(lo - zp))), _mm512_set1_ps((float)(hi - zp)));
     return _mm512_cvtepi32_epi16(_mm512_add_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(zp)));
 }
-QN_INLINE void madd_avx512_store_words(const struct gemm *g, const __m512i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+QN_INLINE void madd_avx512_store_words(const struct gemm *g, const __m512i *sums, const float *multiplier, uint8_t *out, int pixels, int tw,
                                        int32_t columns) {
     const __m512 m = _mm512_loadu_ps(multiplier);
     QN_UNROLL for (int i = 0; i < pixels; i++) {
-        const __m256i words = madd_avx512_words(madd_avx512_sums(acc[2 * i], acc[2 * i + 1]), m, g->zp, g->lo, g->hi);
+        const __m256i words = madd_avx512_words(sums[i], m, g->zp, g->lo, g->hi);
         _mm256_mask_storeu_epi16(out + madd_avx512_place(g, i, tw), vnni_lanes(0, columns), words);
     }
 }
 
-QN_INLINE void madd_avx512_store(const struct gemm *g, const __m512i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
-                                 int32_t columns) {
+// Pixels of 16 channels from their sums.
+QN_INLINE void madd_avx512_store_sums(const struct gemm *g, const __m512i *sums, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                      int32_t columns) {
     struct gemm_quant quant = gemm_quant_of(g);
     if (quant.bounded) quant.bounded = 1; // sums do not begin with VNNI_SHIFT
     const __m512 m = _mm512_loadu_ps(multiplier);
     if (g->form == GEMM_WORDS) {
-        madd_avx512_store_words(g, acc, multiplier, out, pixels, tw, columns);
+        madd_avx512_store_words(g, sums, multiplier, out, pixels, tw, columns);
         return;
     }
     if (g->form >= GEMM_SUMS) {
-        madd_avx512_store_wide(g, acc, m, out, pixels, tw, columns);
+        madd_avx512_store_wide(g, sums, m, out, pixels, tw, columns);
         return;
     }
     QN_UNROLL for (int p = 0; p < pixels; p += 4) {
         __m512i v[4];
         QN_UNROLL for (int i = 0; i < 4; i++) {
             const int at = p + i < pixels ? p + i : p;
-            const __m512i sums = madd_avx512_sums(acc[2 * at], acc[2 * at + 1]);
             if (i && at == p) v[i] = v[0];
-            else if (g->add) v[i] = madd_avx512_round_sum(g, sums, m, g->residual + (out - g->out) + madd_avx512_place(g, at, tw), columns);
-            else v[i] = vnni_scale(sums, m, &quant);
+            else if (g->add) v[i] = madd_avx512_round_sum(g, sums[at], m, g->residual + (out - g->out) + madd_avx512_place(g, at, tw), columns);
+            else v[i] = vnni_scale(sums[at], m, &quant);
         }
         const __m512i bytes = vnni_pack(v, &quant);
         QN_UNROLL for (int i = 0; i < 4; i++)
             if (p + i < pixels) vnni_store_part(out + madd_avx512_place(g, p + i, tw), bytes, i, 1, columns);
     }
+}
+
+QN_INLINE void madd_avx512_store(const struct gemm *g, const __m512i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                 int32_t columns) {
+    __m512i sums[14];
+    QN_UNROLL for (int i = 0; i < pixels; i++) sums[i] = madd_avx512_sums(acc[2 * i], acc[2 * i + 1]);
+    madd_avx512_store_sums(g, sums, multiplier, out, pixels, tw, columns);
 }
 
 #define MADD(name) madd_avx512_##name

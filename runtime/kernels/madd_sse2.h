@@ -80,12 +80,11 @@ QN_INLINE uint32_t madd_sse2_load_4(const uint8_t *in, int32_t columns) {
 QN_INLINE int64_t madd_sse2_place(const struct gemm *g, int i, int tw) { return i / tw * g->out_row + i % tw * g->out_column; }
 
 // Results of 32 bits.
-QN_INLINE void madd_sse2_store_wide(const struct gemm *g, const __m128i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+QN_INLINE void madd_sse2_store_wide(const struct gemm *g, const __m128i *sums, const float *multiplier, uint8_t *out, int pixels, int tw,
                                     int32_t columns) {
     const __m128 m = _mm_loadu_ps(multiplier);
     QN_UNROLL for (int i = 0; i < pixels; i++) {
-        const __m128i sums = madd_sse2_sums(acc[2 * i], acc[2 * i + 1]);
-        const __m128i wide = g->form == GEMM_SUMS ? sums : _mm_castps_si128(_mm_mul_ps(_mm_cvtepi32_ps(sums), m));
+        const __m128i wide = g->form == GEMM_SUMS ? sums[i] : _mm_castps_si128(_mm_mul_ps(_mm_cvtepi32_ps(sums[i]), m));
         int32_t words[4];
         _mm_storeu_si128((__m128i *)words, wide);
         if (columns >= 4) __builtin_memcpy(out + madd_sse2_place(g, i, tw), words, 16);
@@ -102,25 +101,26 @@ QN_INLINE __m128i madd_sse2_words(__m128i sums, __m128 m, int32_t zp, int32_t lo
     const __m128i q = _mm_add_epi32(_mm_cvtps_epi32(y), _mm_set1_epi32(zp));
     return _mm_packs_epi32(q, q);
 }
-QN_INLINE void madd_sse2_store_words(const struct gemm *g, const __m128i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+QN_INLINE void madd_sse2_store_words(const struct gemm *g, const __m128i *sums, const float *multiplier, uint8_t *out, int pixels, int tw,
                                      int32_t columns) {
     const __m128 m = _mm_loadu_ps(multiplier);
     QN_UNROLL for (int i = 0; i < pixels; i++) {
-        const __m128i words = madd_sse2_words(madd_sse2_sums(acc[2 * i], acc[2 * i + 1]), m, g->zp, g->lo, g->hi);
+        const __m128i words = madd_sse2_words(sums[i], m, g->zp, g->lo, g->hi);
         madd_sse2_store_8(out + madd_sse2_place(g, i, tw), _mm_cvtsi128_si64(words), 2 * columns);
     }
 }
 
-QN_INLINE void madd_sse2_store(const struct gemm *g, const __m128i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
-                               int32_t columns) {
+// Pixels of 4 channels from their sums.
+QN_INLINE void madd_sse2_store_sums(const struct gemm *g, const __m128i *sums, const float *multiplier, uint8_t *out, int pixels, int tw,
+                                    int32_t columns) {
     const struct gemm_quant quant = gemm_quant_of(g);
     const __m128i m = _mm_loadu_si128((const __m128i *)multiplier);
     if (g->form == GEMM_WORDS) {
-        madd_sse2_store_words(g, acc, multiplier, out, pixels, tw, columns);
+        madd_sse2_store_words(g, sums, multiplier, out, pixels, tw, columns);
         return;
     }
     if (g->form >= GEMM_SUMS) {
-        madd_sse2_store_wide(g, acc, multiplier, out, pixels, tw, columns);
+        madd_sse2_store_wide(g, sums, multiplier, out, pixels, tw, columns);
         return;
     }
     QN_UNROLL for (int p = 0; p < pixels; p += 4) {
@@ -128,15 +128,21 @@ QN_INLINE void madd_sse2_store(const struct gemm *g, const __m128i *acc, const f
         uint32_t bytes[4];
         QN_UNROLL for (int i = 0; i < 4; i++) {
             const int at = p + i < pixels ? p + i : p;
-            const __m128i sums = madd_sse2_sums(acc[2 * at], acc[2 * at + 1]);
             if (i && at == p) v[i] = v[0];
-            else if (g->add) v[i] = madd_sse2_round_sum(g, sums, m, madd_sse2_load_4(g->residual + (out - g->out) + madd_sse2_place(g, at, tw), columns));
-            else v[i] = madd_sse2_round(sums, m, &quant);
+            else if (g->add) v[i] = madd_sse2_round_sum(g, sums[at], m, madd_sse2_load_4(g->residual + (out - g->out) + madd_sse2_place(g, at, tw), columns));
+            else v[i] = madd_sse2_round(sums[at], m, &quant);
         }
         _mm_storeu_si128((__m128i *)bytes, madd_sse2_pack(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]), &quant));
         QN_UNROLL for (int i = 0; i < 4; i++)
             if (p + i < pixels) madd_sse2_store_8(out + madd_sse2_place(g, p + i, tw), bytes[i], columns < 4 ? columns : 4);
     }
+}
+
+QN_INLINE void madd_sse2_store(const struct gemm *g, const __m128i *acc, const float *multiplier, uint8_t *out, int pixels, int tw,
+                               int32_t columns) {
+    __m128i sums[6];
+    QN_UNROLL for (int i = 0; i < pixels; i++) sums[i] = madd_sse2_sums(acc[2 * i], acc[2 * i + 1]);
+    madd_sse2_store_sums(g, sums, multiplier, out, pixels, tw, columns);
 }
 
 #define MADD(name) madd_sse2_##name

@@ -80,7 +80,7 @@ bool floats_are_sound(const Func *main) {
 // ---- what the interpreter saw
 
 enum { MAX_TRACKED = 512 };
-typedef struct { const Value *value; double largest, bound; Tensor tensor; } Track;
+typedef struct { const Value *value; double largest, bound; bool has_infinite; Tensor tensor; } Track; // or NaN
 typedef struct { Arena *arena; Graph random; Track tracks[MAX_TRACKED]; int count; } Tracks;
 
 static Track *track_of(Tracks *tracks, const Value *value) {
@@ -99,6 +99,7 @@ static void measure(void *context, const Value *value, const Tensor *tensor) {
     for (int64_t i = 0; tensor->type->elem == ELEM_F32 && i < count; i++) {
         double size = fabs(tensor_f64(tensor, i));
         if (isfinite(size)) track->largest = fmax(track->largest, size);
+        else track->has_infinite = true;
     }
 }
 
@@ -149,6 +150,14 @@ static double moved_by(Tracks *tracks, const Op *op, int result, double units) {
     return 2 * most;
 }
 
+// By how much Winograd's transforms of tiles of 2, 4 and 6 magnify roundings of inputs and weights (docs/numerics.md), for each of 9 taps, and
+// how many of their own they make; direct kernels: 1 and 0.
+static void winograd_rounding(const Op *op, double *magnified, double *own) {
+    const int64_t tile = op->kind == OP_conv2d ? op_int(op, "winograd") : 0;
+    *magnified = tile == 6 ? 4579 / 9.0 : tile == 4 ? 2304 / 9.0 : tile == 2 ? 64 / 9.0 : 1;
+    *own = tile ? 20 : 0;
+}
+
 // Sums of `taps` products.
 static double product_bound(Tracks *tracks, const Op *op) {
     const Track *x = track_of(tracks, op_operand(op, 0)), *w = track_of(tracks, op_operand(op, 1));
@@ -157,8 +166,11 @@ static double product_bound(Tracks *tracks, const Op *op) {
     int64_t taps = op->kind == OP_matmul ? type->shape[type->rank - 2] : type->shape[0] ? type_elem_count(type) / type->shape[0] : 0;
     double grown = x->bound * w->largest + w->bound * x->largest + x->bound * w->bound;
     double steps = fmax(4, (double)taps / 4); // many equal terms are rounded the same way
+    double magnified, own;
+    winograd_rounding(op, &magnified, &own);
+    if (own > 0 && (x->has_infinite || w->has_infinite)) return INFINITY; // all outputs of a tile are not numbers then
     double added = bias ? bias->bound + (2 + (double)taps / 2) * rounding * bias->largest : 0;
-    return (double)taps * (grown + steps * rounding * x->largest * w->largest + 0x1p-149) + added;
+    return (double)taps * (grown + magnified * (steps + own) * rounding * x->largest * w->largest + magnified * 0x1p-149) + added;
 }
 
 static double mean_count(const Op *op) {

@@ -137,15 +137,27 @@ static Value *maybe_summed(Graph *graph, Value *conv, Value *input) {
     return sum ? graph_add(graph, sum, false) : type_is_sums(conv->type) ? NULL : conv;
 }
 
+// A window that Winograd's method takes, and how many outputs a side its tiles have; 0: it is not asked for.
+static int random_winograd(Graph *graph, const Value *input, Window *window) {
+    if (!random_chance(graph, 20)) return 0;
+    for (int d = 0; d < 2; d++) {
+        window->kernel[d] = 3, window->strides[d] = window->dilations[d] = 1;
+        window->pads[d] = random_int(graph, 0, 2), window->pads[d + 2] = random_int(graph, 0, 2);
+        if (input->type->shape[1 + d] + window->pads[d] + window->pads[d + 2] <= 2) window->pads[d] = 3;
+    }
+    return input->type->quant ? 2 : RANDOM_OF(graph, 2, 4, 6);
+}
+
 Value *make_conv2d(Graph *graph) {
     Value *input = graph_pick(graph, is_image);
     if (!input || !input->type->shape[3]) return NULL;
     Window window = random_window(graph, input->type, random_chance(graph, 40) ? 3 : 7);
     int64_t in_c = input->type->shape[3], out_c = RANDOM_OF(graph, 1, 2, 3, 5, 8, 16, 17, 32, 33, 48, 65), group = 1;
-    if (random_chance(graph, 40)) {
+    const int winograd = random_winograd(graph, input, &window);
+    if (!winograd && random_chance(graph, 40)) {
         group = in_c;
         out_c = in_c * (random_chance(graph, 65) ? 1 : random_int(graph, 2, 3));
-    } else if (random_chance(graph, 20)) {
+    } else if (!winograd && random_chance(graph, 20)) {
         group = random_int(graph, 1, 4);
         if (in_c % group) return NULL;
         out_c = group * random_int(graph, 1, 9);
@@ -154,6 +166,7 @@ Value *make_conv2d(Graph *graph) {
     if (shape[0] * shape[1] * shape[2] * shape[3] > 60000 || shape[0] > 255) return NULL;
     Value *weight = maybe_computed(graph, random_constant(graph, weight_type(graph, input, 4, shape)));
     Attr *attrs = attr_int(graph->arena, window_attrs(graph, &window), "group", group);
+    if (winograd) attrs = attr_int(graph->arena, attrs, "winograd", winograd);
     Value *conv = finish_product(graph, OP_conv2d, input, weight, random_bias(graph, input, out_c), attrs);
     Value *sum = maybe_summed(graph, conv, input);
     return sum == conv ? maybe_unrounded(graph, conv) : sum;

@@ -92,7 +92,7 @@ static void put_input(const Case *test, int index, void *memory, Elem stored) {
 
 static Module *lowered(const Case *test, const Route *route, const char **what) {
     Diag *diag = diag_new(test->arena, NULL);
-    PassContext context = {.target = route->target, .only_isa = route->only, .input_type = route->input_type,
+    PassContext context = {.target = route->target, .winograd = WINOGRAD_OFF, .only_isa = route->only, .input_type = route->input_type,
                            .output_type = route->output_type, .diag = diag, .scratch = test->arena};
     Module *kn = module_clone(test->arena, test->module);
     if (run_passes(kn, &context, test->imported ? "import,lower" : "lower", NULL, NULL) && module_verify(kn, diag)) return kn;

@@ -29,14 +29,16 @@ static void bench_call(const KernelInfo *row, const struct qn_kernel_entry *entr
                        const Target *target, double peak, Deviation *off) {
     enum { ROUNDS = 12 };
     Arena *arena = arena_new();
-    void *ptrs[MAX_INPUTS + 1] = {0};
+    void *ptrs[MAX_POINTERS] = {0};
     KernelArgs args;
     args_begin(&args, row->family);
     memcpy(args.words, call->args, (size_t)args.family->words * 4);
     for (int i = 0; i < entry->pointers; i++)
         if (call->elems[i]) ptrs[i] = measure_buffer(arena, call->elems[i] * 8);
     if (measure_has_weights(row)) measure_weights(arena, row, &args, ptrs);
-    MeasuredCall measured = {entry->fn, entry->pointers, call->args, ptrs, 0};
+    const int scratch = args_get(&args, "scratch_bytes"), last = entry->pointers - 1;
+    if (scratch) ptrs[last + 1] = ptrs[last], ptrs[last] = measure_buffer(arena, (size_t)scratch);
+    MeasuredCall measured = {entry->fn, entry->pointers + (scratch > 0), call->args, ptrs, 0};
     measure_calls(&measured, 1, ROUNDS, 0.004);
     const double seconds = measured.least;
     printf("%-46s %-30s %9.2f us", row->symbol, call->shape, 1e6 * seconds);

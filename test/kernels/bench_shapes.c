@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "passes/fixed_sum.h"
-#include "runtime/kernel.h"
+#include "runtime/kernels/winograd.h"
 #include "test/kernels/bench.h"
 
 typedef struct { int size, kernel, stride, in_c, out_c, group; } LayerShape; // square images, haloed
@@ -50,6 +50,21 @@ static const struct qn_conv2d_add_args *conv_add_args(Arena *arena, const struct
     a->fixed_own = sum.fixed_a, a->fixed_residual = sum.fixed_b, a->fixed_start = sum.fixed_start, a->fixed_shift = sum.fixed_shift;
     return a;
 }
+// Tiles of 2 in int8, of 4 in f32.
+static const struct qn_winograd_args *winograd_args(Arena *arena, const struct qn_conv2d_args *conv, bool is_f32) {
+    struct qn_winograd_args *a = ARENA_NEW(arena, struct qn_winograd_args);
+    memcpy(a, conv, sizeof *conv);
+    a->tile = is_f32 ? 4 : 2, a->block = 56;
+    a->rows = winograd_tiles(a->out_h, a->tile);
+    a->scratch_bytes = (int32_t)winograd_scratch_bytes(a->tile, a->block, a->in_c, is_f32 ? 4 : 2);
+    return a;
+}
+static const struct qn_winograd_add_args *winograd_add_args(Arena *arena, const struct qn_conv2d_add_args *add, const struct qn_winograd_args *tiles) {
+    struct qn_winograd_add_args *a = ARENA_NEW(arena, struct qn_winograd_add_args);
+    memcpy(a, add, sizeof *add);
+    a->tile = tiles->tile, a->block = tiles->block, a->rows = tiles->rows, a->scratch_bytes = tiles->scratch_bytes, a->unrounded = 1;
+    return a;
+}
 static const struct qn_linear_args *linear_args(Arena *arena, const LayerShape *s) {
     struct qn_linear_args *a = ARENA_NEW(arena, struct qn_linear_args);
     *a = (struct qn_linear_args){.rows = s->size, .k = s->in_c, .n = s->out_c, .a_row = s->in_c, .out_row = s->out_c,
@@ -59,7 +74,7 @@ static const struct qn_linear_args *linear_args(Arena *arena, const LayerShape *
 
 int bench_layers(const KernelInfo *row, Arena *arena, BenchCall *calls, int max) {
     const bool linear = !strcmp(row->family, "linear"), depthwise = !strcmp(row->family, "depthwise");
-    const bool add = !strcmp(row->family, "conv2d_add");
+    const bool add = strstr(row->family, "_add") != NULL, winograd = !strncmp(row->family, "winograd", 8);
     const LayerShape *shapes = linear ? linear_shapes : depthwise ? depthwise_shapes : conv_shapes;
     int count = (int)(linear ? sizeof linear_shapes : depthwise ? sizeof depthwise_shapes : sizeof conv_shapes) /
                 (int)sizeof(LayerShape);
@@ -82,6 +97,8 @@ int bench_layers(const KernelInfo *row, Arena *arena, BenchCall *calls, int max)
             call->macs = (double)a->out_h * a->out_w * a->out_c * s->kernel * s->kernel * (s->in_c / a->group);
             call->elems[0] = (size_t)a->in_image, call->elems[4] = (size_t)a->out_image;
             if (add) call->args = conv_add_args(arena, a), call->elems[5] = call->elems[4]; // the residual, the output
+            const struct qn_winograd_args *tiles = winograd ? winograd_args(arena, a, !strcmp(row->operands, "f32f32")) : NULL;
+            if (winograd) call->args = add ? (const void *)winograd_add_args(arena, call->args, tiles) : tiles;
         }
     }
     return count;

@@ -6,11 +6,13 @@
 #include "passes/fixed_sum.h"
 #include "passes/pack.h"
 #include "runtime/kernel_table.h"
+#include "runtime/kernels/winograd.h"
 #include "test/kernels/check.h"
 
 // A layer's constants, by output channel, and the data to check it with.
 typedef struct {
     int out_c, taps_h, taps_w, in_c; // in_c: a group's
+    int tile; // of Winograd's convolutions
     bool is_f32;
     int32_t weight_zp;
     int8_t *weight_s8;
@@ -79,8 +81,12 @@ static void layer_fill(Test *test, Layer *layer, struct qn_conv2d_args *a) {
 
 // The call's inputs 1, 2 and 3, packed. A sum behind a convolution is no part of that.
 static void layer_pack(Test *test, const Layer *layer, const void *args, Call *call) {
+    static const char *const plain[][2] = {{"conv2d_add", "conv2d"}, {"winograd_add", "winograd"}};
     KernelArgs words;
-    args_begin(&words, !strcmp(test->row->family, "conv2d_add") ? "conv2d" : test->row->family);
+    const char *family = test->row->family;
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (!strcmp(family, plain[i][0])) family = plain[i][1];
+    args_begin(&words, family);
     memcpy(words.words, args, (size_t)words.family->words * 4);
     const PackSource source = layer_source(layer, &words);
     Packed packed = {0};
@@ -131,11 +137,15 @@ static void naive_store(const struct qn_conv2d_args *a, const char *result, int6
     else ((uint8_t *)out)[at] = (uint8_t)(naive_round(product, a->out_zp, a->lo, a->hi) ^ a->flip);
 }
 
-// In double; *bound: how far a sum in single may be off.
+// By how many roundings of the largest input times the sum of a channel's weights Winograd's tiles of 2, 4 and 6 may be off, of random
+// numbers (docs/numerics.md); tile 0: none are.
+static double winograd_roundings(int tile) { return tile == 6 ? 300 : tile == 4 ? 160 : tile == 2 ? 12 : 0; }
+
+// In double; *bound: how far a sum in single may be off. Inputs are at most 1 in size.
 static float naive_f32(const Pixel *p, const Layer *layer, const float *in, const Image *image, float *bound) {
     const struct qn_conv2d_args *a = p->a;
     const int group = p->o / (a->out_c / a->group);
-    double acc = layer->bias_f32[p->o], size = fabs(acc);
+    double acc = layer->bias_f32[p->o], size = fabs(acc), weights = 0;
     int iy, ix;
     for (int ky = 0; ky < a->kernel_h; ky++)
         for (int kx = 0; kx < a->kernel_w; kx++)
@@ -144,9 +154,9 @@ static float naive_f32(const Pixel *p, const Layer *layer, const float *in, cons
                 const size_t w = (((size_t)p->o * a->kernel_h + ky) * a->kernel_w + kx) * layer->in_c + c;
                 const double y = (double)in[image_at(image, p->n, iy, ix, group * layer->in_c + c)] * layer->weight_f32[w];
                 acc += y;
-                size += fabs(y);
+                size += fabs(y), weights += fabs((double)layer->weight_f32[w]);
             }
-    *bound = (float)(2e-6 * size);
+    *bound = (float)(2e-6 * size + 0x1p-24 * winograd_roundings(layer->tile) * weights);
     return (float)fmax(fmin(acc, a->max), a->min);
 }
 
@@ -220,14 +230,12 @@ static void clear_rounding(struct qn_conv2d_args *a) { a->out_zp = a->lo = a->hi
 // A sum behind the convolution: its arguments, the residual, and what then comes out.
 static void add_residual(Test *test, struct qn_conv2d_add_args *add, struct qn_conv2d_args *a, const Image *image, Sums sums,
                          uint8_t *expected, Call *call) {
-    if (add->unrounded) clear_rounding(a);
     const bool in_place = random_chance(test, 50);
     const uint8_t *residual = in_place ? call->output.bytes : random_bytes(test, image->elems);
     add->residual_zp = random_zero_point(test), add->sum_zp = random_zero_point(test);
     random_clamp(test, &add->sum_lo, &add->sum_hi);
     add->own_multiplier = random_multiplier(test, random_chance(test, 70));
     add->residual_multiplier = random_multiplier(test, random_chance(test, 70));
-    memcpy(add, a, sizeof *a);
     struct qn_binary_args sum = {.op = QN_ADD, .a_zp = a->out_zp, .b_zp = add->residual_zp, .out_zp = add->sum_zp, .lo = add->sum_lo,
                                  .hi = add->sum_hi, .a_multiplier = add->own_multiplier, .b_multiplier = add->residual_multiplier};
     if (add->unrounded) add->own_multiplier = 0;
@@ -267,30 +275,44 @@ static void border_clear(const struct qn_conv2d_args *a, const Image *from, uint
             }
 }
 
+// Winograd's convolutions: arguments behind those of a plain one.
+typedef struct { int32_t tile, block; } Tiles;
+
+static const void *with_tiles(Test *test, const void *args, size_t bytes, const struct qn_conv2d_args *a, int images, Tiles tiles) {
+    int32_t *own = memcpy(arena_alloc(test->arena, bytes + sizeof tiles), args, bytes);
+    memcpy((char *)own + bytes, &tiles, sizeof tiles);
+    own[0] = images * winograd_tiles(a->out_h, tiles.tile);
+    own[1] = (int32_t)winograd_scratch_bytes(tiles.tile, tiles.block, a->in_c, row_is_f32(test) ? 4 : 2);
+    return own;
+}
+
 // The rest of a convolution's case, once the arguments are drawn. struct qn_depthwise_args has the same fields; `add`: the
-// family's own, where a residual is added.
-static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_args *add) {
+// family's own, where a residual is added; `tiles`: of Winograd's.
+static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_args *add, const Tiles *tiles) {
     Layer layer = {.out_c = a->out_c, .taps_h = a->kernel_h, .taps_w = a->kernel_w, .in_c = a->in_c / a->group,
-                   .is_f32 = row_is_f32(test), .weight_zp = a->weight_zp};
+                   .is_f32 = row_is_f32(test), .weight_zp = a->weight_zp,
+                   .tile = tiles ? tiles->tile : 0};
     const int images = random_chance(test, 75) ? 1 : 2;
     const size_t elem = elem_bytes(test), out_elem = result_bytes(test);
     Image from = image_part_random(test, images, a->in_h, a->in_w, a->in_c, random_others(test));
     Image to = image_part_random(test, images, a->out_h, a->out_w, a->out_c, random_others(test));
-    a->rows = images * a->out_h * panels_random(test, a->out_c, &a->panel);
+    a->rows = images * a->out_h * (tiles ? 1 : panels_random(test, a->out_c, &a->panel));
     a->in_pixel = from.pixel, a->out_pixel = to.pixel;
     a->in_row = from.row, a->in_image = from.image, a->out_row = to.row, a->out_image = to.image;
     border_random(test, a);
     layer_fill(test, &layer, a);
     void *in = layer.is_f32 ? (void *)random_floats(test, from.elems, -1, 1) : random_bytes(test, elem * from.elems);
     border_clear(a, &from, in);
-    if (!result_is_rounded(test)) clear_rounding(a);
+    if (!result_is_rounded(test) || (add && add->unrounded)) clear_rounding(a);
     const void *before = random_bytes(test, to.elems * out_elem);
     void *expected = copy_bytes(test, before, to.elems * out_elem);
     float *bound = ARENA_ARRAY(test->arena, float, to.elems);
     int32_t *sums = ARENA_ARRAY(test->arena, int32_t, to.elems);
-    Call call = {.args = a, .expected = expected, .bound = layer.is_f32 ? bound : NULL};
     if (add) memcpy(add, a, sizeof *a);
-    if (!test->row->guard(add ? (const void *)add : a)) {
+    const void *own = add ? (const void *)add : a;
+    if (tiles) own = with_tiles(test, own, add ? sizeof *add : sizeof *a, a, images, *tiles);
+    Call call = {.args = own, .expected = expected, .bound = layer.is_f32 ? bound : NULL};
+    if (!test->row->guard(own)) {
         test->rejected++;
         return;
     }
@@ -298,8 +320,9 @@ static void run_conv(Test *test, struct qn_conv2d_args *a, struct qn_conv2d_add_
     call.inputs[0] = memory_of(in, elem, from.elems, from.before);
     call.inputs[0].over_read = over_read(test);
     call.output = memory_of(before, out_elem, to.elems, to.before);
-    layer_pack(test, &layer, a, &call);
+    layer_pack(test, &layer, tiles ? with_tiles(test, a, sizeof *a, a, images, *tiles) : a, &call);
     if (add) add_residual(test, add, a, &to, (Sums){sums, layer.multiplier}, expected, &call);
+    if (add && tiles) call.args = with_tiles(test, add, sizeof *add, a, images, *tiles);
     check(test, &call);
 }
 
@@ -321,7 +344,7 @@ static void random_conv2d(Test *test, struct qn_conv2d_args *a) {
 void case_conv2d(Test *test) {
     struct qn_conv2d_args a = {.group = 1};
     random_conv2d(test, &a);
-    run_conv(test, &a, NULL);
+    run_conv(test, &a, NULL, NULL);
 }
 
 // Many results of few taps: kernels take another way where there are 65,536 or more.
@@ -340,7 +363,33 @@ void case_conv2d_add(Test *test) {
     struct qn_conv2d_add_args add = {.unrounded = random_chance(test, 50)};
     random_conv2d(test, &a);
     if (random_chance(test, 15)) enlarge(test, &a);
-    run_conv(test, &a, &add);
+    run_conv(test, &a, &add, NULL);
+}
+
+// 3x3 windows side by side, in tiles.
+static Tiles random_winograd(Test *test, struct qn_conv2d_args *a) {
+    do {
+        a->out_h = random_int(test, 1, 14), a->out_w = random_int(test, 1, 14);
+        a->in_c = random_channels(test, 300), a->out_c = random_channels(test, 300);
+        a->kernel_h = a->kernel_w = 3, a->stride_h = a->stride_w = a->dilation_h = a->dilation_w = 1;
+    } while (too_large(a));
+    a->in_h = a->out_h + random_int(test, 2, 4), a->in_w = a->out_w + random_int(test, 2, 4);
+    quantization_random(test, a);
+    random_clamp_f32(test, &a->min, &a->max);
+    return (Tiles){row_is_f32(test) ? RANDOM_OF(test, 2, 4, 6) : 2, random_int(test, 1, 60)};
+}
+
+void case_winograd(Test *test) {
+    struct qn_conv2d_args a = {.group = 1};
+    const Tiles tiles = random_winograd(test, &a);
+    run_conv(test, &a, NULL, &tiles);
+}
+
+void case_winograd_add(Test *test) {
+    struct qn_conv2d_args a = {.group = 1};
+    struct qn_conv2d_add_args add = {.unrounded = random_chance(test, 50)};
+    const Tiles tiles = random_winograd(test, &a);
+    run_conv(test, &a, &add, &tiles);
 }
 
 _Static_assert(sizeof(struct qn_depthwise_args) == sizeof(struct qn_conv2d_args), "the two families share their cases");
@@ -355,7 +404,7 @@ void case_depthwise(Test *test) {
     } while (too_large(&a));
     quantization_random(test, &a);
     random_clamp_f32(test, &a.min, &a.max);
-    run_conv(test, &a, NULL);
+    run_conv(test, &a, NULL, NULL);
 }
 
 // A linear layer is a 1 x 1 convolution of an image of `rows` rows and one column, with pitches of its own.

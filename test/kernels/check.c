@@ -111,20 +111,31 @@ static void run_rows(Test *test, const void *args, void *const *ptrs, int pointe
     }
 }
 
+// Scratch, where the arguments ask for it: garbage, and nothing beyond it may be touched.
+static void *place_scratch(const Slot *slot, const void *args, bool at_end) {
+    const size_t bytes = (size_t)((const int32_t *)args)[1], room = round_up(bytes, 64);
+    if (!bytes) return NULL;
+    uint8_t *at = at_end ? slot->end - room : slot->begin;
+    memset(at, GARBAGE, room);
+    return at;
+}
+
 // One run; `in_place`: the pointer of the input that may be the output is.
 static void run_once(Test *test, const Call *call, bool at_end, bool in_place) {
     const char *way = in_place ? at_end ? "in place" : "in place, in pieces" : at_end ? "all rows" : "in pieces";
-    void *ptrs[MAX_INPUTS + 1] = {0};
-    uint8_t *places[MAX_INPUTS + 1] = {0};
+    void *ptrs[MAX_POINTERS] = {0};
+    uint8_t *places[MAX_INPUTS] = {0};
     for (int i = 0; i < call->input_count; i++) {
         if (!call->inputs[i].bytes) continue;
         places[i] = place(&test->slots[i], &call->inputs[i], at_end);
         ptrs[i] = places[i] + call->inputs[i].origin;
     }
     uint8_t *out = place(&test->slots[call->input_count], &call->output, at_end);
-    ptrs[call->input_count] = out + call->output.origin;
-    if (in_place) ptrs[call->in_place - 1] = ptrs[call->input_count];
-    run_rows(test, call->args, ptrs, call->input_count + 1, !at_end);
+    int count = call->input_count;
+    if ((ptrs[count] = place_scratch(&test->slots[MAX_POINTERS - 1], call->args, at_end))) count++;
+    ptrs[count] = out + call->output.origin;
+    if (in_place) ptrs[call->in_place - 1] = ptrs[count];
+    run_rows(test, call->args, ptrs, count + 1, !at_end);
 
     ptrdiff_t at = first_difference(call, out);
     if (at >= 0) report_difference(test, call, out, at, way);

@@ -8,7 +8,7 @@
 #include "ir/targets.h"
 #include "runtime/kernel.h"
 
-enum { MAX_INPUTS = 5, OVER_READ = 64 };
+enum { MAX_INPUTS = 5, MAX_POINTERS = MAX_INPUTS + 2, OVER_READ = 64 }; // and scratch and output
 
 // Memory between two pages that may not be touched.
 typedef struct { uint8_t *begin, *end; } Slot;
@@ -21,7 +21,7 @@ typedef struct {
     Arena *arena;    // of the case at hand
     int accepted, rejected;
     bool failed;
-    Slot slots[MAX_INPUTS + 1];
+    Slot slots[MAX_POINTERS];
 } Test;
 
 // One of a call's buffers: its bytes, and where in them the pointer points. bytes NULL: a NULL pointer.

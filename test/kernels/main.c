@@ -84,9 +84,9 @@ static Options parse(int argc, char **argv) {
 int main(int argc, char **argv) {
     const Options options = parse(argc, argv);
     int passed = 0, failed = 0, skipped = 0;
-    Slot slots[MAX_INPUTS + 1];
+    Slot slots[MAX_POINTERS];
     if (options.bench) return bench(options.filter);
-    for (int i = 0; i <= MAX_INPUTS; i++) slots[i] = slot_new();
+    for (int i = 0; i < MAX_POINTERS; i++) slots[i] = slot_new();
     signal(SIGSEGV, on_fault);
     signal(SIGBUS, on_fault);
     for (int i = 0; i < kernel_count(); i++) {

@@ -16,7 +16,7 @@ void *measure_buffer(Arena *arena, size_t bytes) {
 }
 
 bool measure_has_weights(const KernelInfo *row) {
-    return !strncmp(row->family, "conv2d", 6) || !strcmp(row->family, "depthwise") || !strcmp(row->family, "linear");
+    return !strncmp(row->family, "conv2d", 6) || !strncmp(row->family, "winograd", 8) || !strcmp(row->family, "depthwise") || !strcmp(row->family, "linear");
 }
 
 static void *copy_new(Arena *arena, const void *bytes, size_t count) {

@@ -1,6 +1,6 @@
 // What the verifier asks of quantized ops: quantized results from quantized operands, and for conv2d and linear with
 // constant weights the proof that no sum leaves i32: per output channel, |b| + sum |w - z_w| * max|x - z_x| < 2^31; of 16-bit inputs
-// 48 bits, < 2^47.
+// 48 bits, < 2^47; likewise of matmul of 16 bits, whatever its operands hold.
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,9 +71,19 @@ static bool result_verify(const Op *op, Diag *diag) {
     return true;
 }
 
+// Products of two tensors of 16 bits, of any values.
+static bool words_product_verify(const Op *op, Diag *diag) {
+    const Type *a = op_operand(op, 0)->type, *b = op_operand(op, 1)->type;
+    if (a->elem != ELEM_I16 || !a->quant || !b->quant) return true;
+    int64_t largest, terms = a->shape[a->rank - 1];
+    if (!__builtin_mul_overflow(largest_distance(a->quant) * largest_distance(b->quant), terms, &largest) && largest < (int64_t)1 << 47) return true;
+    return diag_error(diag, op->loc, "%s: sums of %lld products may leave 48 bits", op_info(op->kind)->full_name, (long long)terms);
+}
+
 bool op_verify_quantized(const Op *op, Diag *diag) {
     if (strcmp(op_info(op->kind)->dialect, "nn")) return true;
     if (!result_verify(op, diag)) return false;
+    if (op->kind == OP_matmul) return words_product_verify(op, diag);
     if (op->kind != OP_conv2d && op->kind != OP_linear) return true;
     const Value *input = op_operand(op, 0), *weight = op_operand(op, 1), *bias = op_operand(op, 2);
     if (!input->type->quant) return true;

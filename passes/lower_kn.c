@@ -192,11 +192,11 @@ static bool images_fit(const Lower *lower) {
         if (op->kind != OP_conv2d && op->kind != OP_max_pool2d && op->kind != OP_avg_pool2d) continue;
         const int64_t *in = op_operand(op, 0)->type->shape, *out = op->results[0].type->shape;
         const IntList pads = op_ints(op, "pads");
-        const int64_t read = (in[1] + int_at(pads, 0) + int_at(pads, 2)) * (in[2] + int_at(pads, 1) + int_at(pads, 3)) * in[3];
-        const int64_t made = out[1] * out[2] * out[3], most = read > made ? read : made;
-        if (most > INT32_MAX)
+        int64_t read = in[1] + int_at(pads, 0) + int_at(pads, 2), made = out[1] * out[2] * out[3];
+        const bool large = __builtin_mul_overflow(read, in[2] + int_at(pads, 1) + int_at(pads, 3), &read) || __builtin_mul_overflow(read, in[3], &read);
+        if (large || read > INT32_MAX || made > INT32_MAX)
             return diag_error(lower->context->diag, op->loc, "%s of an image of %lld elements is not supported; up to 2^31 - 1 are, padding included",
-                              op_info(op->kind)->full_name, (long long)most);
+                              op_info(op->kind)->full_name, large ? INT64_MAX : (long long)(read > made ? read : made));
     }
     return true;
 }

@@ -3,7 +3,6 @@
 #include "tools/data/preprocess.h"
 
 
-#include <ctype.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -106,7 +105,7 @@ static bool parse_color(const char *text, Preprocess *preprocess) {
 // "+LEFT+TOP"
 static bool parse_place(const char *text, int *left, int *top) {
     int used = 0;
-    return sscanf(text, "+%5d+%5d%n", left, top, &used) == 2 && !text[used] && isdigit((unsigned char)text[1]) && *left >= 0 && *top >= 0;
+    return sscanf(text, "+%5d+%5d%n", left, top, &used) == 2 && !text[used] && strspn(text, "+0123456789") == (size_t)used && !strstr(text, "++");
 }
 
 static bool parse_crop(const char *text, Preprocess *preprocess) {

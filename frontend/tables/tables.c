@@ -241,6 +241,12 @@ bool table_read(TableState *state) {
     if (bytes >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3)) text += 3, bytes -= 3; // editors' mark of UTF-8
     state->path = arena_strdup(state->arena, state->path);
     diag_set_source(state->diag, state->path, text, bytes);
+    const char *zero = memchr(text, 0, bytes); // where C's strings would end
+    if (zero) {
+        Loc loc = {.file = state->path, .line = 1, .column = 1};
+        for (const char *at = text; at < zero; at++) loc.line += *at == '\n', loc.column = *at == '\n' ? 1 : loc.column + 1;
+        return diag_error(state->diag, loc, "a byte 0: tables are text");
+    }
     state->text = text, state->bytes = bytes;
     state->scratch = arena_new();
     state->line = state->column = 1;

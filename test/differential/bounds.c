@@ -200,7 +200,7 @@ static double op_bound(Tracks *tracks, const Op *op, int result) {
     const Track *a = track_of(tracks, op_operand(op, 0)), *out = track_of(tracks, &op->results[result]);
     if (is_mean(op->kind)) return a->bound + rounding * mean_count(op) * a->largest + smallest;
     if (most == 0 && float_stays_exact(op)) return 0;
-    if (rule->moved == 0) return most; // moves
+    if (rule->moved == 0 || isinf(most)) return most; // moves, or what may be anything, no number among it
     if (rule->own >= 8 && largest * largest > 0x1p120) return INFINITY; // squares may leave single precision on the way, or not
     return moved_by(tracks, op, result, rule->moved * taps_of(op)) + rule->own * rounding * out->largest + smallest;
 }

@@ -170,7 +170,7 @@ static void conv_args(const Lower *lower, const Op *op, const char *family, cons
     if (!strncmp(family, "winograd", 8)) winograd_args(lower, op, args);
 }
 
-// Whether the attribute says so, nothing speaks against it (lower_winograd.c), and there is a fast kernel.
+// Whether the attribute says so, nothing speaks against it (lower_winograd.c), and there is a fast kernel, or no others are asked for.
 static bool is_winograd(const Lower *lower, const Op *op, const char *family) {
     int32_t halo[4];
     KernelArgs args;
@@ -179,7 +179,8 @@ static bool is_winograd(const Lower *lower, const Op *op, const char *family) {
     outside(op, halo);
     conv_args(lower, op, family, halo, &args);
     const KernelInfo *kernel = find_for(lower, op, &args);
-    return kernel && strcmp(kernel->isa, "generic") != 0;
+    const char *only = lower->context->only_isa;
+    return kernel && (strcmp(kernel->isa, "generic") != 0 || (only && (*only == '-' || !strcmp(only, "generic"))));
 }
 
 // Depthwise kernels round what they give.
